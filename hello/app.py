@@ -1,0 +1,30 @@
+"""What is this server made of?"""
+
+from aiohttp import web
+
+from . import auth
+from .config import Config
+from .messages import message_routes
+from .responses import allow_client, errors_as_json
+
+
+def create_app(config: Config) -> web.Application:
+    """Wire the API: errors in JSON, tokens before messages, one client that may read it."""
+    app = web.Application(middlewares=[errors_as_json])
+    auth.setup(app, token_validator(config))
+    app.add_routes(message_routes(admin_permission=config.admin_permission))
+    allow_client(app, config.client_origin)
+    return app
+
+
+def token_validator(config: Config) -> auth.TokenValidator:
+    """Return what decides whether a token is good, as configured."""
+    return auth.TokenValidator(
+        issuer=config.issuer,
+        audience=config.audience,
+        algorithms=config.algorithms,
+        jwks_max_age=config.jwks_max_age,
+        jwks_max_stale=config.jwks_max_stale,
+        jwks_cooldown=config.jwks_cooldown,
+        jwks_timeout=config.jwks_timeout,
+    )

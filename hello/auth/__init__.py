@@ -1,0 +1,53 @@
+"""Protect an aiohttp application with access tokens.
+
+    from hello import auth
+
+    @routes.get("/reports")
+    @auth.protected(permissions={"read:reports"})
+    async def reports(request):
+        return web.json_response({"for": request[auth.ACCESS_TOKEN].subject})
+
+    auth.setup(app, auth.TokenValidator(
+        issuer="https://tenant.eu.auth0.com/", audience="https://api.example.com"))
+
+A handler without a mark is protected; `@auth.public` opens one.
+"""
+
+from .errors import (
+    AuthError,
+    InsufficientScopeError,
+    InvalidTokenError,
+    KeysUnavailableError,
+    Reason,
+    UnauthorizedError,
+)
+from .jws import ALGORITHMS
+from .protection import (
+    ACCESS_TOKEN,
+    TOKEN_VALIDATOR,
+    authenticate,
+    json_error,
+    protected,
+    public,
+    setup,
+)
+from .validator import AccessToken, TokenValidator
+
+__all__ = [
+    "ACCESS_TOKEN",
+    "ALGORITHMS",
+    "TOKEN_VALIDATOR",
+    "AccessToken",
+    "AuthError",
+    "InsufficientScopeError",
+    "InvalidTokenError",
+    "KeysUnavailableError",
+    "Reason",
+    "TokenValidator",
+    "UnauthorizedError",
+    "authenticate",
+    "json_error",
+    "protected",
+    "public",
+    "setup",
+]

@@ -1,0 +1,166 @@
+"""When are an issuer's signing keys fetched, how long are they good, and who waits for them?
+
+The policy is in `find`; what its words mean is in the properties above it. A fetch happens only
+when a token asks for a key, at most one at a time, and all who need it wait for the same one.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from .errors import InvalidTokenError, KeysUnavailableError, Reason
+from .keys import KeySet, SigningKey
+
+_logger = logging.getLogger("hello.auth")
+
+_REFRESH_AT = 0.8  # of max_age: early enough that nobody waits for the next keys
+_BACKOFF_SECONDS = (1, 2, 4, 8, 10)
+
+
+class FetchError(Exception):
+    """The issuer could not be asked, or its answer cannot be used. The message is for the log."""
+
+
+class Clock(Protocol):
+    """The module `time`, or a test's own."""
+
+    def time(self) -> float:
+        """Return the seconds since the epoch, which claims are compared with."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back, which ages are measured in."""
+
+
+class SigningKeys:
+    """One issuer's keys, as fresh as the policy wants them.
+
+    `load` fetches them and raises FetchError; `max_age`, `max_stale`, `cooldown` and `timeout` are
+    seconds.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Awaitable[KeySet]],
+        *,
+        max_age: float,
+        max_stale: float,
+        cooldown: float,
+        timeout: float,
+        clock: Clock,
+    ) -> None:
+        self._load = load
+        self._max_age = max_age
+        self._max_stale = max_stale
+        self._cooldown = cooldown
+        self._timeout = timeout
+        self._clock = clock
+        self._keys = KeySet(())
+        self._fetched_at = -math.inf  # the last success
+        self._checked_at = -math.inf  # the last attempt, well or badly ended
+        self._due_at = -math.inf  # the next scheduled attempt
+        self._forced_at = -math.inf  # the last attempt that an unknown kid forced
+        self._failures = 0  # in a row
+        self._pending: asyncio.Task[None] | None = None
+
+    @property
+    def usable(self) -> bool:
+        """There are keys, and they are not older than an outage may make them."""
+        return self._clock.monotonic() - self._fetched_at < self._max_stale
+
+    @property
+    def fresh(self) -> bool:
+        """The issuer was asked recently, so that the keys at hand need no waiting."""
+        return self.usable and self._clock.monotonic() - self._checked_at < self._max_age
+
+    @property
+    def due(self) -> bool:
+        """It is time for the next scheduled attempt: late in the keys' life, or after a backoff."""
+        return self._clock.monotonic() >= self._due_at
+
+    @property
+    def failing(self) -> bool:
+        """The last attempt was in vain."""
+        return self._failures > 0
+
+    @property
+    def cooling_down(self) -> bool:
+        """An unknown kid has forced an attempt not long ago. Scheduled attempts do not count."""
+        return self._clock.monotonic() - self._forced_at < self._cooldown
+
+    async def find(self, kid: str | None, algorithm: str) -> SigningKey:
+        """Return the key for a token's `kid` and `alg`.
+
+        Raises KeysUnavailableError where the issuer's word is needed and cannot be had, and
+        InvalidTokenError where the issuer has no such key.
+        """
+        if not self.usable and not self.due and self._pending is None:
+            raise self._unavailable()
+        if not self.fresh:
+            await self._refresh()
+        elif self.due:
+            self._begin()  # in the background: these keys are good enough for now
+        if not self.usable:
+            raise self._unavailable()
+
+        while not self._keys.knows(kid):
+            if self._pending is None:  # else: the attempt under way may bring it
+                if self.failing:
+                    # The issuer cannot be asked, so nobody can say that there is no such key.
+                    raise self._unavailable()
+                if self.cooling_down:
+                    raise InvalidTokenError(Reason.UNKNOWN_KEY)
+                self._forced_at = self._clock.monotonic()
+            await self._refresh()
+
+        key = self._keys.find(kid, algorithm)
+        if key is None:
+            raise InvalidTokenError(Reason.UNFIT_KEY)
+        return key
+
+    async def close(self) -> None:
+        """End the attempt under way, if there is one."""
+        if self._pending is not None:
+            self._pending.cancel()
+            await asyncio.gather(self._pending, return_exceptions=True)
+
+    def _unavailable(self) -> KeysUnavailableError:
+        seconds = self._due_at - self._clock.monotonic()
+        return KeysUnavailableError(retry_after=max(1, math.ceil(seconds)))
+
+    async def _refresh(self) -> None:
+        # Shielded, so that a client that goes away does not take the fetch from the others.
+        await asyncio.shield(self._begin())
+
+    def _begin(self) -> asyncio.Task[None]:
+        if self._pending is None:
+            self._pending = asyncio.create_task(self._attempt())
+        return self._pending
+
+    async def _attempt(self) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                keys = await self._load()
+        except (FetchError, TimeoutError) as error:
+            self._failed(str(error) or f"no answer within {self._timeout:g} s")
+        except Exception as error:
+            _logger.exception("a fetch of the issuer's keys ended as nobody planned")
+            self._failed(type(error).__name__)
+        else:
+            now = self._clock.monotonic()
+            self._keys, self._failures = keys, 0
+            self._fetched_at = self._checked_at = now
+            self._due_at = now + self._max_age * _REFRESH_AT
+        finally:
+            self._pending = None
+
+    def _failed(self, why: str) -> None:
+        delay = _BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS) - 1)]
+        self._failures += 1
+        self._checked_at = self._clock.monotonic()
+        self._due_at = self._checked_at + delay
+        keeping = "the last good keys stay in use" if self.usable else "there are none to use"
+        _logger.warning(
+            "the issuer's keys cannot be had, %s, next attempt in %d s: %s", keeping, delay, why
+        )

@@ -1,0 +1,211 @@
+"""What does the environment decide?
+
+Everything that is wrong is said at once, by the variable's name, so that nobody has to start the
+server five times to find five mistakes.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar, cast
+from urllib.parse import urlsplit
+
+from .auth import ALGORITHMS
+from .auth.issuer import is_secure_url
+
+_T = TypeVar("_T")
+
+ISSUER_VARIABLES = ("AUTH0_DOMAIN", "AUTH0_AUDIENCE", "ISSUER_BASE_URL")
+"""Where none of these is set, nobody has said whose tokens are good."""
+
+_HOST_NAME = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"[<>{}]|auth0[-_](domain|audience)|your[-_]|tenant(-name)?\.region\.", re.IGNORECASE
+)
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3
+_LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_PORTS = range(1, 65536)
+
+
+class ConfigError(Exception):
+    """The environment does not make a configuration. `problems`: a sentence for each mistake."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The server's configuration. `issuer` is the exact `iss`; `jwks_*` are seconds."""
+
+    host: str
+    port: int
+    client_origin: str
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...]
+    admin_permission: str | None
+    log_level: str
+    jwks_max_age: float
+    jwks_max_stale: float
+    jwks_cooldown: float
+    jwks_timeout: float
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Config":
+        """Read the variables that the README lists. Raises ConfigError."""
+        read = _Reader(environ)
+        config = cls(
+            host=read("HOST", _host, "localhost"),
+            port=read("PORT", _port, "6060"),
+            client_origin=read("CLIENT_ORIGIN_URL", _origin),
+            issuer=_read_issuer(read),
+            audience=read("AUTH0_AUDIENCE", _audience),
+            algorithms=read("TOKEN_SIGNING_ALG", _algorithms, "RS256"),
+            admin_permission=read("ADMIN_PERMISSION", _permission),
+            log_level=read("LOG_LEVEL", _log_level, "info"),
+            jwks_max_age=read("JWKS_MAX_AGE", _seconds, "600"),
+            jwks_max_stale=read("JWKS_MAX_STALE", _seconds, "3600"),
+            jwks_cooldown=read("JWKS_COOLDOWN", _seconds, "10"),
+            jwks_timeout=read("JWKS_TIMEOUT", _seconds, "5"),
+        )
+        if not read.problems and config.jwks_max_stale < config.jwks_max_age:
+            read.problems.append(
+                "JWKS_MAX_STALE is less than JWKS_MAX_AGE: both count from the last good fetch"
+            )
+        if read.problems:
+            raise ConfigError(read.problems)
+        return config
+
+
+def names_issuer(environ: Mapping[str, str]) -> bool:
+    """Say whether the environment names an issuer, or at least begins to."""
+    return any(environ.get(name, "").strip() for name in ISSUER_VARIABLES)
+
+
+class _Reader:
+    """Reads variables one by one, and remembers what was wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def text(self, name: str) -> str:
+        """Return a variable's value; an empty one counts as not set."""
+        return self._environ.get(name, "").strip()
+
+    def __call__(self, name: str, parse: Callable[[str], _T], default: str = "") -> _T:
+        """Return the parsed value. Where there is a problem nobody gets to see what is returned."""
+        try:
+            return parse(self.text(name) or default)
+        except ValueError as error:
+            self.problems.append(f"{name} {error}")
+            return cast("_T", None)
+
+
+def _read_issuer(read: _Reader) -> str:
+    domain, base_url = read.text("AUTH0_DOMAIN"), read.text("ISSUER_BASE_URL")
+    if domain and base_url:
+        read.problems.append("AUTH0_DOMAIN and ISSUER_BASE_URL name an issuer each: keep one")
+        return ""
+    return read("ISSUER_BASE_URL", _issuer) if base_url else read("AUTH0_DOMAIN", _domain)
+
+
+def _required(value: str, what: str) -> str:
+    if not value:
+        raise ValueError(f"is missing: {what}")
+    if _PLACEHOLDER.search(value):
+        raise ValueError(f"is still a placeholder, {value!r}: {what}")
+    return value
+
+
+def _domain(value: str) -> str:
+    what = "your tenant's domain, like dev-abc123.eu.auth0.com (or set ISSUER_BASE_URL)"
+    _required(value, what)
+    if value.startswith("http://"):
+        raise ValueError(f"is {value!r}: an issuer is asked over https, so leave out http://")
+    domain = value.removeprefix("https://").removesuffix("/").lower()
+    if not _HOST_NAME.fullmatch(domain):
+        raise ValueError(f"is {value!r}, which is no domain: {what}")
+    return f"https://{domain}/"
+
+
+def _issuer(value: str) -> str:
+    _required(value, "the issuer's URL, exactly as its tokens' iss has it")
+    if not is_secure_url(value):
+        raise ValueError(f"is {value!r}, not an https URL (http is for a loopback host only)")
+    if "?" in value or "#" in value:
+        raise ValueError(f"is {value!r}: an issuer has no query and no fragment")
+    return value
+
+
+def _audience(value: str) -> str:
+    return _required(value, "the API's identifier, as registered with the issuer")
+
+
+def _origin(value: str) -> str:
+    what = "the origin of the client's pages, like http://localhost:4040"
+    _required(value, what)
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or parts.scheme not in _DEFAULT_PORTS or parts.username is not None:
+        raise ValueError(f"is {value!r}: {what}")
+    if parts.path or parts.query or parts.fragment:
+        raise ValueError(
+            f"is {value!r}: an origin ends with its host or port, without even a slash"
+        )
+    if port == _DEFAULT_PORTS[parts.scheme]:
+        raise ValueError(f"is {value!r}: browsers leave {port} out for {parts.scheme}, so must you")
+    if value != value.lower():
+        raise ValueError(f"is {value!r}: browsers send origins in lower case")
+    return value
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", value):
+        raise ValueError(f"is {value!r}, which is neither a host name nor an address")
+    return value
+
+
+def _port(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", value) or int(value) not in _PORTS:
+        raise ValueError(f"is {value!r}, not a port from {_PORTS.start} to {_PORTS.stop - 1}")
+    return int(value)
+
+
+def _algorithms(value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(","))
+    for name in names:
+        if name not in ALGORITHMS:
+            known = ", ".join(sorted(ALGORITHMS))
+            raise ValueError(f"has {name!r}, which is none of {known}")
+    return names
+
+
+def _permission(value: str) -> str | None:
+    if value and not _SCOPE_TOKEN.fullmatch(value):
+        raise ValueError(f"is {value!r}, which is not one permission, like read:admin-messages")
+    return value or None
+
+
+def _log_level(value: str) -> str:
+    if value.lower() not in _LOG_LEVELS:
+        raise ValueError(f"is {value!r}, none of {', '.join(_LOG_LEVELS)}")
+    return value.lower()
+
+
+def _seconds(value: str) -> float:
+    what = f"is {value!r}, not a number of seconds above zero"
+    try:
+        seconds = float(value)
+    except ValueError:
+        raise ValueError(what) from None
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(what)
+    return seconds

@@ -1,0 +1,92 @@
+"""How does every answer leave: errors as JSON, security headers, CORS?"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import aiohttp_cors
+from aiohttp import hdrs, web
+
+from .auth import json_error
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+_logger = logging.getLogger("hello")
+
+HEADERS = {
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "X-XSS-Protection": "0",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store, max-age=0",
+    "Pragma": "no-cache",
+    "Expires": "0",
+    "X-DNS-Prefetch-Control": "off",
+    "X-Permitted-Cross-Domain-Policies": "none",
+    "Cross-Origin-Resource-Policy": "same-site",
+}
+"""On every answer."""
+
+_EXPOSED = ("WWW-Authenticate", "Retry-After")
+_CORS = aiohttp_cors.ResourceOptions(
+    allow_methods=("GET", "HEAD"),
+    allow_headers=("Authorization", "Content-Type"),
+    expose_headers=_EXPOSED,
+    max_age=86400,
+)
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: "Handler") -> web.StreamResponse:
+    """Answer every error, planned or not, in JSON that says no more than its status does."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        return http_error(error)
+    except Exception:
+        if request.writer.output_size:
+            raise  # half an answer is on its way: only the connection's end can say that it broke
+        _logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
+        return json_error(500, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
+
+
+def http_error(error: web.HTTPException) -> web.Response:
+    """Return what answers an aiohttp error: its status and `Allow`, and none of its text."""
+    allow = error.headers.get(hdrs.ALLOW)
+    headers = None if allow is None else {"Allow": allow}
+    return json_error(error.status, HTTPStatus(error.status).phrase, headers)
+
+
+def allow_client(app: web.Application, origin: str) -> None:
+    """Let pages of one origin read this API, and set the headers that every answer has.
+
+    To be called when all routes are there: each gets its own preflight.
+    """
+    cors = aiohttp_cors.setup(app, defaults={origin: _CORS})
+    for route in list(app.router.routes()):
+        cors.add(route)
+    # After aiohttp-cors' own signal, which asserts that it is the first to set its headers.
+    app.on_response_prepare.append(_headers_for(origin))
+
+
+def _headers_for(
+    origin: str,
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def set_headers(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers.update(HEADERS)
+        headers.popall(hdrs.SERVER, None)
+        if hdrs.ORIGIN not in headers.get(hdrs.VARY, ""):
+            headers.add(hdrs.VARY, hdrs.ORIGIN)
+        # aiohttp-cors knows routes; 404, 405 and a refused preflight have none.
+        if request.headers.get(hdrs.ORIGIN) == origin:
+            headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = ", ".join(_EXPOSED)
+
+    return set_headers

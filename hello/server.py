@@ -1,0 +1,182 @@
+"""How does an application meet its clients, from the first byte to the last?
+
+aiohttp does it; here is what the contract asks beyond that: an answer of our own to what is no
+HTTP, a log that never holds what was sent, and an end that loses no request.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from .app import create_app
+from .auth import json_error
+from .config import Config, ConfigError
+from .logs import AccessLog, log_to_stderr
+from .responses import HEADERS, http_error
+
+_logger = logging.getLogger("hello")
+_access_logger = logging.getLogger("hello.access")
+
+_KEEPALIVE_SECONDS = 75  # longer than the load balancers that reuse our connections
+_DRAIN_SECONDS = 1
+_IN_FLIGHT_SECONDS = 25  # less than the 30 s after which those who sent SIGTERM send SIGKILL
+
+
+class AddressError(Exception):
+    """An address cannot be listened on. The message says which and why."""
+
+
+class Service(NamedTuple):
+    """An application and where it listens. `port_setting` is what decides the port."""
+
+    app: web.Application
+    host: str
+    port: int
+    port_setting: str = "PORT"
+
+
+class Runner(web.AppRunner):
+    """Runs an application; on its end, lets its connections drain.
+
+    A client that reuses its connection may be sending the next request just now: so for a moment
+    each answer still goes out, and asks the client to close (RFC 9112 §9.6).
+    """
+
+    def __init__(self, app: web.Application) -> None:
+        super().__init__(app, shutdown_timeout=_IN_FLIGHT_SECONDS)
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _Server(server.request_handler, request_factory=server.request_factory)
+
+    async def cleanup(self) -> None:
+        """Stop listening, let connections drain, finish what is in flight."""
+        server = self.server
+        if isinstance(server, _Server):
+            for site in self.sites:
+                await site.stop()
+            server.draining = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_SECONDS):
+                    while server.connections:  # noqa: ASYNC110 - aiohttp tells nobody
+                        await asyncio.sleep(_DRAIN_SECONDS / 100)
+        await super().cleanup()
+
+
+class _Server(web.Server):
+    draining = False
+
+    def __call__(self) -> web.RequestHandler:
+        return _RequestHandler(
+            self,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            logger=_logger,
+            access_log=_access_logger,
+            access_log_class=AccessLog,
+        )
+
+
+class _RequestHandler(web.RequestHandler):
+    def __init__(self, server: _Server, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._server = server
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer."""
+        if isinstance(resp, web.HTTPException) and resp.status >= HTTPStatus.BAD_REQUEST:
+            resp = http_error(resp)  # raised before any middleware: an Expect that we cannot meet
+        if self._server.draining:
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it would echo what was sent
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP, or what failed outside of every middleware."""
+        if request.writer.output_size:
+            raise ConnectionError("half an answer is on its way")
+        if isinstance(exc, HttpProcessingError):
+            # Its text, and its stack's, hold the bytes that were sent: a token may be among them.
+            _logger.warning("refused %d malformed_request: %s", status, type(exc).__name__)
+        else:
+            _logger.error("a request failed outside of the application", exc_info=exc)
+        response = _Unrouted(status)
+        response.force_close()
+        return response
+
+
+class _Unrouted(web.Response):
+    """An answer that no application's signals will see, so that it brings its headers itself."""
+
+    def __init__(self, status: int) -> None:
+        error = json_error(status, HTTPStatus(status).phrase)
+        headers = {
+            **HEADERS,
+            hdrs.VARY: hdrs.ORIGIN,
+            hdrs.CONTENT_TYPE: error.headers["Content-Type"],
+        }
+        super().__init__(status=status, body=error.body, headers=headers)
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall(hdrs.SERVER, None)
+
+
+async def serve(services: Sequence[Service], ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, and finish what is in flight. Calls `ready` once listening.
+
+    Raises AddressError.
+    """
+    stop = asyncio.Event()
+    with suppress(NotImplementedError):  # Windows: Ctrl+C arrives as KeyboardInterrupt
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runners = [Runner(service.app) for service in services]
+    try:
+        for runner, service in zip(runners, services, strict=True):
+            await runner.setup()
+            await _listen(runner, service)
+        ready()
+        await stop.wait()
+    finally:
+        await asyncio.gather(*(runner.cleanup() for runner in runners))
+
+
+async def _listen(runner: Runner, service: Service) -> None:
+    try:
+        await web.TCPSite(runner, service.host, service.port).start()
+    except OSError as error:
+        raise AddressError(
+            f"{service.port_setting} {service.port} on {service.host} cannot be listened on: "
+            f"{error.strerror or error}"
+        ) from error
+
+
+async def production() -> web.AppRunner:
+    """Return what a gunicorn worker runs, configured by the environment alone: no .env, no sandbox.
+
+    A configuration that cannot work ends the process with status 2, each mistake on a line.
+    """
+    try:
+        config = Config.from_environ(os.environ)
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the operator's answer, before there is a log
+        sys.exit(2)
+    log_to_stderr(config.log_level)
+    return Runner(create_app(config))
