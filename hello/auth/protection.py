@@ -112,6 +112,8 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
         return await handler(request)
     except AuthError as refusal:
         _log(request, refusal)
+        if request.writer.output_size:
+            raise  # half an answer is on its way, and a second one would be read as its rest
         return json_error(refusal.status, refusal.message, refusal.headers)
 
 
