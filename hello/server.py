@@ -28,6 +28,7 @@ _access_logger = logging.getLogger("hello.access")
 
 _KEEPALIVE_SECONDS = 75  # longer than the load balancers that reuse our connections
 _DRAIN_SECONDS = 1
+_APP_LOAD_ERROR = 4  # gunicorn's: with any other status it would start the worker again, for ever
 _IN_FLIGHT_SECONDS = 25  # less than the 30 s after which those who sent SIGTERM send SIGKILL
 
 
@@ -171,12 +172,12 @@ async def _listen(runner: Runner, service: Service) -> None:
 async def production() -> web.AppRunner:
     """Return what a gunicorn worker runs, configured by the environment alone: no .env, no sandbox.
 
-    A configuration that cannot work ends the process with status 2, each mistake on a line.
+    A configuration that cannot work ends gunicorn with status 4, each mistake on a line.
     """
     try:
         config = Config.from_environ(os.environ)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - the operator's answer, before there is a log
-        sys.exit(2)
+        sys.exit(_APP_LOAD_ERROR)
     log_to_stderr(config.log_level)
     return Runner(create_app(config))
