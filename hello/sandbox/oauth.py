@@ -1,0 +1,105 @@
+"""How do the sandbox's endpoints read what they are asked, and say no?
+
+RFC 6749, for the token endpoint and, where nobody can be redirected, for a person.
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+    from multidict import MultiMapping
+
+CLIENT_ID = "sandbox"
+CLIENT_SECRET = "not-a-secret"  # noqa: S105 - it opens nothing but this machine's sandbox
+
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 §5.1
+
+
+class OAuthError(Exception):
+    """A refusal in the words of RFC 6749 §4.1.2.1 and §5.2, and of OpenID Connect Core §3.1.2.6."""
+
+    def __init__(self, error: str, description: str, *, status: int = 400) -> None:
+        super().__init__(description)
+        self.error = error
+        self.description = description
+        self.status = status
+
+
+@web.middleware
+async def errors_as_oauth(request: web.Request, handler: "Handler") -> web.StreamResponse:
+    """Answer a refusal as RFC 6749 §5.2 says."""
+    try:
+        return await handler(request)
+    except OAuthError as error:
+        body = {"error": error.error, "error_description": error.description}
+        headers = dict(NO_STORE)
+        if error.status == 401:  # noqa: PLR2004
+            scheme = "Bearer" if error.error == "invalid_token" else "Basic"
+            headers["WWW-Authenticate"] = f'{scheme} realm="sandbox"'
+        return web.json_response(body, status=error.status, headers=headers)
+
+
+async def browser_parameters(request: web.Request) -> dict[str, str]:
+    """Read what a browser was sent with: a query, or a form. Raises OAuthError."""
+    return _once_each(request.query) if request.method == "GET" else await _form(request)
+
+
+def _once_each(parameters: "MultiMapping[object]") -> dict[str, str]:
+    # RFC 6749 §3.1 and §3.2: none twice, and one without a value counts as not sent.
+    if len(parameters) != len(set(parameters)):
+        raise OAuthError("invalid_request", "a parameter was sent twice")
+    return {name: value for name, value in parameters.items() if value and isinstance(value, str)}
+
+
+async def body_parameters(request: web.Request) -> dict[str, str]:
+    """Read a form (RFC 6749 §4.4.2) or, as Auth0 does too, a JSON object. Raises OAuthError."""
+    if request.content_type == "application/json":
+        try:
+            body = await request.json()
+        except (ValueError, LookupError, RecursionError):
+            raise OAuthError("invalid_request", "the body is not JSON") from None
+        if not isinstance(body, dict) or not all(isinstance(v, str) for v in body.values()):
+            raise OAuthError("invalid_request", "the body is not an object of strings")
+        return body
+    return await _form(request)
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise OAuthError("invalid_request", "the body is neither a form nor JSON")
+    try:
+        return _once_each(await request.post())
+    except (ValueError, LookupError):
+        raise OAuthError("invalid_request", "the form is not UTF-8") from None
+
+
+def authenticate_client(request: web.Request, parameters: Mapping[str, str]) -> None:
+    """RFC 6749 §2.3.1: in the Authorization header, or in the body, and not in both."""
+    authorization = request.headers.get("Authorization")
+    if authorization is None:
+        client = parameters.get("client_id", ""), parameters.get("client_secret", "")
+    elif "client_secret" in parameters:
+        raise OAuthError("invalid_request", "the client authenticated in two ways")
+    else:
+        client = _basic(authorization)
+    ours = f"{CLIENT_ID}:{CLIENT_SECRET}".encode()
+    if not hmac.compare_digest(":".join(client).encode("utf-8", "surrogateescape"), ours):
+        raise OAuthError("invalid_client", "no such client, or not its secret", status=401)
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    scheme, _, value = authorization.partition(" ")
+    try:
+        name, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        name = secret = ""
+    if scheme.lower() != "basic":
+        name = secret = ""
+    return unquote_plus(name), unquote_plus(secret)
