@@ -48,6 +48,7 @@ class Config:
     audience: str
     algorithms: tuple[str, ...]
     admin_permission: str | None
+    client_id: str | None
     log_level: str
     jwks_max_age: float
     jwks_max_stale: float
@@ -66,6 +67,7 @@ class Config:
             audience=read("AUTH0_AUDIENCE", _audience),
             algorithms=read("TOKEN_SIGNING_ALG", _algorithms, "RS256"),
             admin_permission=read("ADMIN_PERMISSION", _permission),
+            client_id=read("AUTH0_CLIENT_ID", _optional),
             log_level=read("LOG_LEVEL", _log_level, "info"),
             jwks_max_age=read("JWKS_MAX_AGE", _seconds, "600"),
             jwks_max_stale=read("JWKS_MAX_STALE", _seconds, "3600"),
@@ -79,6 +81,12 @@ class Config:
         if read.problems:
             raise ConfigError(read.problems)
         return config
+
+    @property
+    def base_url(self) -> str:
+        """The API's address, as a person on this machine would type it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
 
 def names_issuer(environ: Mapping[str, str]) -> bool:
@@ -144,6 +152,10 @@ def _issuer(value: str) -> str:
 
 def _audience(value: str) -> str:
     return _required(value, "the API's identifier, as registered with the issuer")
+
+
+def _optional(value: str) -> str | None:
+    return _required(value, "an identifier, as registered with the issuer") if value else None
 
 
 def _origin(value: str) -> str:

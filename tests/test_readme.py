@@ -1,0 +1,64 @@
+"""Does the README tell the truth?"""
+
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import AUDIENCE, ApiServer, Client, bearer
+
+from hello.config import Config
+from hello.sandbox.issuer import Issuer
+
+PROJECT = Path(__file__).resolve().parents[1]
+README = (PROJECT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code blocks in a language."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [text for name, text in found if name == language]
+
+
+async def test_the_example_protects_its_routes(
+    issuer: Issuer, aiohttp_client: Callable[[ApiServer], Awaitable[Client]]
+) -> None:
+    [example] = blocks("python")
+    example = example.replace("https://dev-abc123.eu.auth0.com/", issuer.url)
+    names: dict[str, Any] = {}
+    exec(compile(example.replace("https://api.example.com", AUDIENCE), "README", "exec"), names)
+    client = await aiohttp_client(ApiServer(names["create_app"]()))
+    reader = issuer.mint(claims={"permissions": ["read:reports"], "sub": "auth0|alice"})
+    for path, headers, status in [
+        ("/health", {}, 200),
+        ("/reports", {}, 401),
+        ("/reports", bearer(issuer.mint()), 403),
+        ("/reports", bearer(reader), 200),
+    ]:
+        async with client.get(path, headers=headers) as response:
+            assert response.status == status
+    async with client.get("/reports", headers=bearer(reader)) as response:
+        assert await response.json() == {"for": "auth0|alice"}
+
+
+@pytest.mark.parametrize("example", [text for text in blocks("bash") if text.count("=") > 2])
+def test_the_environments_it_shows_are_configurations(example: str) -> None:
+    environ = dict(
+        re.findall(r"^([A-Z0-9_]+)=(\S+)", example.replace(" AUTH0", "\nAUTH0"), re.MULTILINE)
+    )
+    assert Config.from_environ(environ).client_origin
+
+
+def test_it_lists_every_file_of_hello_in_its_place() -> None:
+    [tree] = [text for text in blocks("") if "run.py" in text]
+    for path in PROJECT.glob("hello/**/*.py"):
+        if path.name != "__init__.py" and path.parent.name != "sandbox":
+            assert re.search(rf"\b{re.escape(path.name)}\b", tree), path
+
+
+def test_it_lists_every_variable() -> None:
+    table = README.split("## Configuration")[1].split("\n## ")[0]
+    example = (PROJECT / ".env.example").read_text("utf-8")
+    for name in re.findall(r"^([A-Z0-9_]+)=", example, re.MULTILINE):
+        assert f"`{name}`" in table, name
