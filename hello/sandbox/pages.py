@@ -19,7 +19,7 @@ _ASSETS = {
 }
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none at all, a browser posts the login as from "null"
     "X-Content-Type-Options": "nosniff",
 }
 _BASE_POLICY = "default-src 'none'; base-uri 'none'"

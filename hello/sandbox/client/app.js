@@ -1,0 +1,177 @@
+// Which page is on the screen, and how does one get from one to the next?
+
+import { Login } from "./login.js";
+import { CALLBACK, NOT_FOUND, PAGES, personName } from "./pages.js";
+import { LoginRequired, Problem, ask } from "./problem.js";
+import { alert, announce, button, el, waiting } from "./view.js";
+
+const main = document.getElementById("main");
+let config;
+let login;
+let silence = Promise.resolve(null); // the silent login at the start: what went wrong with it
+
+async function start() {
+  document.getElementById("skip").addEventListener("click", skip);
+  document.addEventListener("click", follow);
+  addEventListener("popstate", () => show(location.pathname));
+  // A page that the browser kept is of the past: so may be its tokens.
+  addEventListener("pageshow", (event) => event.persisted && location.reload());
+  try {
+    config = await loadConfig();
+  } catch (problem) {
+    fill("Home").replaceChildren(failure(problem));
+    return;
+  }
+  document.getElementById("foot").textContent = `Issuer ${config.issuer} · API ${config.apiUrl}`;
+  login = new Login(config);
+  login.addEventListener("change", showAccount);
+  if (location.pathname !== "/callback") {
+    silence = login.renew().then(() => null, (problem) => problem);
+    silence.then(showAccount);
+  }
+  await show(location.pathname, { moveFocus: false });
+}
+
+async function loadConfig() {
+  const { text } = await ask("server of this page", new URL("/config.json", location.href).href);
+  return JSON.parse(text);
+}
+
+/** Come back from the issuer's login page. */
+async function finishLogin() {
+  const parameters = new URLSearchParams(location.search);
+  // A code works once, and has no business in the history.
+  history.replaceState(null, "", location.pathname);
+  const place = fill(CALLBACK.title, CALLBACK.lead);
+  place.replaceChildren(waiting("Finishing the login…"));
+  try {
+    const returnTo = await login.finish(parameters);
+    if (!place.isConnected) return; // another page was asked for in the meantime
+    history.replaceState(null, "", returnTo);
+    // Just logged in: if that did not help, doing it again will not.
+    await show(returnTo, { mayLogIn: false });
+  } catch (problem) {
+    showAccount();
+    place.replaceChildren(failure(problem), actions());
+  }
+}
+
+async function show(path, { moveFocus = true, mayLogIn = true } = {}) {
+  if (path === "/callback") return finishLogin();
+  const page = Object.hasOwn(PAGES, path) ? PAGES[path] : NOT_FOUND;
+  const place = fill(page.title, page.lead);
+  if (moveFocus) main.querySelector("h1").focus();
+  try {
+    if (page.needsLogin) {
+      place.replaceChildren(waiting("Looking whether you are logged in…"));
+      await silence;
+      if (login.person === null) throw new LoginRequired();
+    }
+    const again = () => show(path);
+    await page.show(place, { config, apiUrl: config.apiUrl, login, mayLogIn, again, loginButton });
+    if (!page.needsLogin) await tellOfSilence(place);
+  } catch (problem) {
+    if (!(problem instanceof LoginRequired && mayLogIn)) place.replaceChildren(failure(problem), actions());
+    else if (place.isConnected) await leaveForLogin(place, path);
+  }
+}
+
+async function leaveForLogin(place, returnTo) {
+  place.replaceChildren(waiting("Taking you to the login…"));
+  try {
+    await login.start({ returnTo, automatic: true });
+  } catch (problem) {
+    place.replaceChildren(failure(problem), actions());
+  }
+}
+
+/** On a page that works without a login: say so where nobody can log in. */
+async function tellOfSilence(place) {
+  const problem = await silence;
+  if (problem !== null && !(problem instanceof LoginRequired)) {
+    place.prepend(el("div", { class: "notice" }, el("p", {}, problem.message), el("p", {}, problem.explanation)));
+    announce(problem.message);
+  }
+}
+
+/** Make room for a page: its title, its heading, and a place that is given back. */
+function fill(title, lead) {
+  document.title = title === "Home" ? "Hello, aiohttp" : `${title} · Hello, aiohttp`;
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const place = el("div", { class: "place", tabindex: "-1" });
+  main.replaceChildren(
+    el("h1", { tabindex: "-1" }, title === "Home" ? "Hello, aiohttp" : title),
+    ...(lead ? [el("p", { class: "lead" }, lead)] : []),
+    place,
+  );
+  announce("");
+  return place;
+}
+
+function failure(problem) {
+  if (problem instanceof Problem) return alert(problem.message, problem.explanation);
+  console.error(problem);
+  return alert("Something went wrong in this page", String(problem));
+}
+
+function actions() {
+  const again = location.pathname === "/callback" ? null : button("Try again", () => location.reload());
+  return el("p", { class: "actions" }, again, login?.person ? null : loginButton());
+}
+
+function loginButton() {
+  return button("Log in", () => leave({ signUp: false }), "main");
+}
+
+async function leave(options) {
+  // Where the callback failed, there is nothing to come back to.
+  const returnTo = Object.hasOwn(PAGES, location.pathname) ? location.pathname : "/";
+  try {
+    await login.start({ returnTo, ...options });
+  } catch (problem) {
+    fill("Log in").replaceChildren(failure(problem), actions());
+  }
+}
+
+async function logOut() {
+  history.pushState(null, "", "/");
+  const place = fill("Log out");
+  place.replaceChildren(waiting("Logging you out…"));
+  try {
+    const end = login.end();
+    document.getElementById("account").replaceChildren(); // no new login while the old one ends
+    await end;
+  } catch (problem) {
+    showAccount();
+    place.replaceChildren(failure(problem));
+  }
+}
+
+function showAccount() {
+  const person = login.person;
+  document.getElementById("account").replaceChildren(
+    ...(person
+      ? [el("span", { class: "name" }, personName(person)), button("Log out", logOut)]
+      : [button("Log in", () => leave({ signUp: false }), "main"), button("Sign up", () => leave({ signUp: true }))]),
+  );
+}
+
+function follow(event) {
+  const link = event.target.closest("a");
+  const plain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+  if (!plain || !link || event.defaultPrevented || link.origin !== location.origin || !config) return;
+  event.preventDefault();
+  if (link.pathname !== location.pathname) history.pushState(null, "", link.pathname);
+  scrollTo(0, 0);
+  show(link.pathname);
+}
+
+function skip(event) {
+  event.preventDefault(); // an address with #main in it would count as another page
+  main.focus();
+}
+
+await start();

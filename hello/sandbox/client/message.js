@@ -1,0 +1,154 @@
+// How does a page get its message, and what does it show of the way there?
+
+import { READABLE, getMessage } from "./api.js";
+import { LoginRequired } from "./problem.js";
+import { decode, explainClaims, explainHeader, shortened } from "./token.js";
+import { alert, announce, button, disclosure, el, table, waiting } from "./view.js";
+
+const EXPLANATIONS = {
+  401: "A token was sent, and the API does not accept it. Why is in the API's log: telling a stranger would help them guess.",
+  403: "Your token is good: the API knows who you are. What it asks for here is a permission that the token lacks.",
+  404: "The API has no such page. Is that the right API?",
+  429: "That was too often.",
+  503: "The API could not get the issuer's keys, so it cannot tell a good token from a bad one.",
+};
+
+/**
+ * Get a message and show it with the request, the answer and the token. Throws LoginRequired where
+ * that would help and `mayLogIn` says that it has not been tried.
+ */
+export async function showMessage(place, name, { withToken, apiUrl, login, mayLogIn, again, loginButton }) {
+  place.replaceChildren(waiting("Asking the API…"));
+  let exchange = await getMessage(apiUrl, name, withToken ? await login.accessToken() : null);
+  let note = null;
+  if (withToken && exchange.answer?.refusesToken) {
+    // Keys change, people are blocked: another token may do, and if not, no third will.
+    try {
+      exchange = await getMessage(apiUrl, name, await login.renew());
+    } catch (problem) {
+      if (problem instanceof LoginRequired && mayLogIn) throw problem;
+      note = `A new token could not be had: ${problem.message}`;
+    }
+  }
+  if (!place.isConnected) return; // another page was asked for in the meantime
+  const refused = exchange.answer?.status === 401;
+  place.replaceChildren(
+    outcome(exchange, note),
+    el("p", { class: "actions" }, button("Send it again", again), refused ? loginButton() : null),
+    sent(exchange.request),
+    ...(exchange.answer ? [received(exchange.answer)] : []),
+    ...(exchange.request.token ? [tokenDetails(exchange.request.token, "The token", "Only the issuer can sign it, and the API checks that.")] : []),
+  );
+}
+
+function outcome({ request, answer, problem }, note) {
+  const path = new URL(request.url).pathname;
+  const line = el(
+    "p",
+    { class: "line" },
+    el("code", {}, `${request.method} ${path}`),
+    el("span", { class: answer?.ok ? "status good" : "status bad" }, answer?.statusLine ?? "no answer"),
+  );
+  if (problem) return el("div", { class: "outcome" }, line, alert(problem.message, problem.explanation));
+  if (answer.ok && answer.message !== null) {
+    announce(`The API answered: ${answer.message}`);
+    return el("div", { class: "outcome" }, line, el("p", { class: "message", "data-testid": "message" }, answer.message));
+  }
+  return el(
+    "div",
+    { class: "outcome" },
+    line,
+    alert(
+      answer.message ?? `The API answered ${answer.statusLine}`,
+      explain(answer),
+      answer.status === 403 ? permissions(request.token) : null,
+      note && el("p", {}, note),
+    ),
+  );
+}
+
+function explain(answer) {
+  const explanation =
+    EXPLANATIONS[answer.status] ??
+    (answer.ok || answer.status < 500 ? "That is not an answer that this page knows." : "The API failed. Its log says why.");
+  return answer.retryAfter ? `${explanation} Try again in ${answer.retryAfter} s.` : explanation;
+}
+
+function permissions(token) {
+  const claims = decode(token ?? "")?.payload;
+  const rows = explainClaims({ permissions: claims?.permissions ?? [] });
+  return el("p", {}, "The permissions in it: ", el("code", {}, rows[0][1]));
+}
+
+function sent({ method, url, token }) {
+  const credentials = token === null ? "" : `\nAuthorization: Bearer ${shortened(token)}`;
+  const curl = token === null ? `curl -i ${url}` : `curl -i ${url} \\\n  -H "Authorization: Bearer $TOKEN"`;
+  return disclosure(
+    "What was sent",
+    true,
+    el("pre", {}, `${method} ${url}${credentials}`),
+    el(
+      "p",
+      { class: "hint" },
+      token === null
+        ? "No Authorization header: nobody is asked who they are."
+        : "The token goes into this header and nowhere else: addresses end up in logs.",
+    ),
+    el("p", {}, token === null ? "The same in a terminal:" : "The same in a terminal, with the token in $TOKEN:"),
+    el("pre", {}, curl),
+    token === null ? null : copyButton(token),
+  );
+}
+
+function copyButton(token) {
+  return button("Copy the token", async (event) => {
+    const copied = await navigator.clipboard.writeText(token).then(
+      () => "Copied: it is yours alone, for as long as it lasts",
+      () => "The browser did not let it be copied",
+    );
+    event.target.textContent = copied;
+    announce(copied);
+  });
+}
+
+function received(answer) {
+  const headers = answer.headers.map(([name, value]) => [name, value, READABLE[name]]);
+  return disclosure(
+    "What came back",
+    true,
+    el("pre", {}, `${answer.statusLine}\n\n${answer.text}`),
+    table("Headers of the answer", ["Header", "Value", "What it is for"], headers),
+  );
+}
+
+/** Return the decoded token, claim by claim. `trust` says why its reader can believe it. */
+export function tokenDetails(token, summary, trust) {
+  const parts = decode(token);
+  if (parts === null) {
+    return disclosure(summary, false, el("p", {}, "It is no JWT, so only its issuer can read it."));
+  }
+  const columns = ["Claim", "Value", "What it is for"];
+  return disclosure(
+    summary,
+    false,
+    el(
+      "p",
+      {},
+      `A JWT: a header, a payload and a signature, with dots between them. Anybody who has it can read it, as this page does. ${trust}`,
+    ),
+    el("pre", { class: "parts" }, ...coloured(token)),
+    table("Header", ["Parameter", ...columns.slice(1)], explainHeader(parts.header)),
+    table("Payload", columns, explainClaims(parts.payload)),
+  );
+}
+
+function coloured(token) {
+  const [header, payload, signature] = token.split(".").map((part) => `${part.slice(0, 12)}…`);
+  return [
+    el("span", { class: "part-header" }, header),
+    ".",
+    el("span", { class: "part-payload" }, payload),
+    ".",
+    el("span", { class: "part-signature" }, signature),
+  ];
+}

@@ -1,0 +1,145 @@
+// How do a client and an issuer speak? (OpenID Connect, authorization code with PKCE: RFC 7636)
+
+import { Problem, ask } from "./problem.js";
+import { decode } from "./token.js";
+
+const CLOCKS_DIFFER_SECONDS = 60;
+
+/** Return the issuer's metadata (OpenID Connect Discovery 1.0 §4). */
+export async function discover(issuer) {
+  const url = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
+  // Asked each time, past any cache: an issuer that is down is told here, and not by an error page
+  // of the browser's.
+  const { response, text } = await ask("issuer", url, { cache: "no-cache" });
+  const metadata = json(text);
+  if (!response.ok || metadata === null) throw unexpected(url, response);
+  if (metadata.issuer !== issuer) {
+    throw new Problem("That is another issuer", `${url} says that it is ${metadata.issuer}, and not ${issuer}.`);
+  }
+  for (const name of ["authorization_endpoint", "token_endpoint", "end_session_endpoint"]) {
+    const endpoint = metadata[name];
+    if (endpoint === undefined && name === "end_session_endpoint") continue; // older tenants have none
+    // A login is a navigation: never to anything but a web page, and never to a less secure one.
+    const protocol = URL.canParse(endpoint) ? new URL(endpoint).protocol : null;
+    if (protocol !== "https:" && protocol !== new URL(issuer).protocol) {
+      throw new Problem("The issuer's metadata cannot be used", `Its ${name} is ${endpoint}.`);
+    }
+  }
+  return metadata;
+}
+
+/** Make up the secrets of one login: they tie the issuer's answer to this browser. */
+export function newTransaction() {
+  return { state: random(), nonce: random(), verifier: random() };
+}
+
+/** Return the address that asks for a code. */
+export async function authorizationUrl(metadata, config, transaction, more) {
+  if (!globalThis.crypto?.subtle) {
+    throw new Problem("This page cannot log anybody in", "It needs https, or an address on this machine.");
+  }
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(transaction.verifier));
+  const url = new URL(metadata.authorization_endpoint);
+  const parameters = {
+    response_type: "code",
+    client_id: config.clientId,
+    redirect_uri: redirectUri(),
+    scope: "openid profile email",
+    audience: config.audience,
+    state: transaction.state,
+    nonce: transaction.nonce,
+    code_challenge: base64url(new Uint8Array(digest)),
+    code_challenge_method: "S256",
+    ...more,
+  };
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return url.href;
+}
+
+/** Change a code for tokens. Return { accessToken, idToken, claims, expiresAt }. */
+export async function redeem(metadata, config, transaction, code) {
+  const { response, text } = await ask("issuer", metadata.token_endpoint, {
+    method: "POST",
+    body: new URLSearchParams({
+      grant_type: "authorization_code",
+      client_id: config.clientId,
+      code,
+      code_verifier: transaction.verifier,
+      redirect_uri: redirectUri(),
+    }),
+  });
+  const answer = json(text);
+  if (!response.ok && typeof answer?.error === "string") throw refusal(answer);
+  if (!response.ok || typeof answer?.access_token !== "string" || typeof answer.id_token !== "string") {
+    throw unexpected(metadata.token_endpoint, response);
+  }
+  const seconds = answer.expires_in ?? decode(answer.access_token)?.payload.exp - Date.now() / 1000;
+  return {
+    accessToken: answer.access_token,
+    idToken: answer.id_token,
+    claims: checkIdToken(answer.id_token, config, transaction.nonce),
+    expiresAt: Date.now() + seconds * 1000,
+  };
+}
+
+/**
+ * Return the ID token's claims, checked (OpenID Connect Core §3.1.3.7). Its signature is not: it
+ * came from the issuer itself, over a connection of our own (item 6).
+ */
+export function checkIdToken(idToken, config, nonce) {
+  const claims = decode(idToken)?.payload;
+  if (!claims) throw new Problem("The issuer's ID token cannot be trusted", "It is no JWT.");
+  const audience = [claims.aud].flat();
+  const [, wrong] =
+    [
+      [claims.iss === config.issuer, `It is from ${claims.iss}.`],
+      [audience.includes(config.clientId), `It is for ${audience.join(", ")}.`],
+      [audience.length === 1 || claims.azp === config.clientId, `It was given to ${claims.azp}.`],
+      [claims.nonce === nonce, "It is of another login."],
+      [claims.exp > Date.now() / 1000 - CLOCKS_DIFFER_SECONDS, "It has expired: is this machine's clock right?"],
+      [typeof claims.sub === "string", "It is about nobody."],
+    ].find(([right]) => !right) ?? [];
+  if (wrong) throw new Problem("The issuer's ID token cannot be trusted", wrong);
+  return claims;
+}
+
+/** Return the address that ends the issuer's session, and comes back to this origin. */
+export function logoutUrl(metadata, config, idToken) {
+  const url = new URL(metadata.end_session_endpoint ?? `${config.issuer.replace(/\/$/, "")}/v2/logout`);
+  const parameters = metadata.end_session_endpoint
+    ? { id_token_hint: idToken, post_logout_redirect_uri: location.origin } // OpenID Connect RP-Initiated Logout
+    : { returnTo: location.origin }; // Auth0's own
+  url.searchParams.set("client_id", config.clientId);
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return url.href;
+}
+
+/** Return the failure that an issuer's error says (RFC 6749 §4.1.2.1, §5.2), in its own words. */
+export function refusal({ error, error_description: description }) {
+  // They came by way of an address, so somebody may have written a novel into it.
+  return new Problem(`The issuer refused: ${String(error).slice(0, 80)}`, String(description ?? "").slice(0, 300));
+}
+
+function unexpected(url, response) {
+  return new Problem("The issuer's answer cannot be used", `${url} answered ${response.status}.`);
+}
+
+function redirectUri() {
+  return `${location.origin}/callback`;
+}
+
+function random() {
+  return base64url(crypto.getRandomValues(new Uint8Array(32)));
+}
+
+function base64url(bytes) {
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+function json(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,111 @@
+// What does a token say, and what is each part of it for?
+
+import { el } from "./view.js";
+
+const HEADER = {
+  alg: "How the token is signed. Whoever checks it has a list of what will do.",
+  typ: "What kind of token this is.",
+  kid: "Which of the issuer's keys signed it.",
+};
+
+const CLAIMS = {
+  iss: "Issuer: who made and signed the token.",
+  sub: "Subject: whom the token is about. It never changes, unlike a name or an address.",
+  aud: "Audience: whom the token is for. Everybody else must refuse it.",
+  exp: "Expires: from then on nobody accepts it.",
+  iat: "Issued at.",
+  nbf: "Not before: it counts from then on.",
+  azp: "Authorized party: the client that the token was given to.",
+  client_id: "The client that the token was given to.",
+  gty: "Grant type: how the client got the token.",
+  jti: "The token's own number.",
+  scope: "What the client may do in the person's name.",
+  permissions: "What the person may do. An API can ask for one of these.",
+  cnf: "Confirmation: the key that whoever shows the token must have.",
+  nonce: "Made up by this page for one login, so that an old token cannot be slipped in.",
+  sid: "The login session at the issuer.",
+  auth_time: "When the person last logged in.",
+  acr: "How strong the login was.",
+  amr: "By what means the person logged in.",
+  at_hash: "Ties the ID token to its access token.",
+  c_hash: "Ties the ID token to its code.",
+  name: "Full name.",
+  given_name: "First name.",
+  family_name: "Last name.",
+  nickname: "A short name.",
+  picture: "The address of a picture. This page loads nothing from strangers, so it is not shown.",
+  email: "E-mail address.",
+  email_verified: "Whether the issuer has checked that the address is theirs.",
+  updated_at: "When these details last changed.",
+  org_id: "The organization that the person logged in to.",
+  org_name: "The organization's name.",
+};
+
+const TIMES = new Set(["exp", "iat", "nbf", "auth_time", "updated_at"]);
+
+/** Return { header, payload } of a JWT (RFC 7519), or null of what is none. Checks nothing. */
+export function decode(token) {
+  try {
+    const [header, payload, signature, ...rest] = token.split(".");
+    if (signature === undefined || rest.length) return null;
+    return { header: parse(header), payload: parse(payload) };
+  } catch {
+    return null;
+  }
+}
+
+function parse(part) {
+  const bytes = Uint8Array.from(atob(part.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+  const value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  if (value === null || typeof value !== "object" || Array.isArray(value)) throw new TypeError("no object");
+  return value;
+}
+
+/** Return rows of [name, value, what it is for]. */
+export function explainHeader(header) {
+  return rows(header, HEADER, "A parameter of the issuer's own.");
+}
+
+/** Return rows of [name, value, what it is for]. */
+export function explainClaims(claims) {
+  return rows(claims, CLAIMS, "A claim of the issuer's own.");
+}
+
+function rows(object, purposes, otherwise) {
+  return Object.entries(object).map(([name, value]) => [
+    name,
+    (TIMES.has(name) && readableTime(value)) || plain(value),
+    Object.hasOwn(purposes, name) ? purposes[name] : otherwise,
+  ]);
+}
+
+function plain(value) {
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) {
+    return value.length ? value.join(", ") : "(none)";
+  }
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** Return a time as people read it, with how far away it is; null of what is no time. */
+export function readableTime(value) {
+  const time = new Date(typeof value === "number" ? value * 1000 : value);
+  if (Number.isNaN(time.valueOf())) return null;
+  const local = time.toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+  return el("time", { datetime: time.toISOString() }, `${local} (${distance(time)})`);
+}
+
+function distance(time) {
+  const seconds = (time - Date.now()) / 1000;
+  const [unit, size] = [
+    ["day", 86400],
+    ["hour", 3600],
+    ["minute", 60],
+    ["second", 1],
+  ].find(([name, size]) => Math.abs(seconds) >= size || name === "second");
+  return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(Math.trunc(seconds / size), unit);
+}
+
+/** Shorten a token, so that a screenshot of it opens nothing. */
+export function shortened(token) {
+  return token.length > 24 ? `${token.slice(0, 10)}…${token.slice(-4)}` : "…";
+}

@@ -1,0 +1,75 @@
+// How is something put on the page, safely?
+
+/**
+ * Make an element. Attributes that start with "on" are listeners; a child that is not a node
+ * becomes text, so nothing from a server or a token is ever read as HTML.
+ */
+export function el(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value === true) element.setAttribute(key, "");
+    else if (value !== false && value !== null) element.setAttribute(key, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null));
+  return element;
+}
+
+export function button(label, onclick, kind = "") {
+  return el("button", { type: "button", class: kind || null, onclick }, label);
+}
+
+/** A line that stands where something is awaited. */
+export function waiting(text) {
+  return el("p", { class: "waiting" }, text);
+}
+
+/** A failure, announced to those who cannot see it appear. */
+export function alert(message, explanation, ...more) {
+  return el(
+    "div",
+    { role: "alert", class: "alert" },
+    el("p", { class: "headline" }, message),
+    explanation ? el("p", {}, explanation) : null,
+    more.filter(Boolean),
+  );
+}
+
+export function disclosure(summary, open, ...children) {
+  return el("details", { open }, el("summary", {}, summary), el("div", { class: "inside" }, children));
+}
+
+/**
+ * A table of [name, value, what it is for]. The roles are the ones that tables have anyway: on a
+ * narrow screen the rows are laid out as blocks, and some browsers then forget them.
+ */
+export function table(caption, columns, rows) {
+  return el(
+    "table",
+    { role: "table" },
+    el("caption", {}, caption),
+    el(
+      "thead",
+      { role: "rowgroup" },
+      el("tr", { role: "row" }, columns.map((column) => el("th", { role: "columnheader", scope: "col" }, column))),
+    ),
+    el(
+      "tbody",
+      { role: "rowgroup" },
+      rows.map(([name, value, purpose]) =>
+        el(
+          "tr",
+          { role: "row" },
+          el("th", { role: "rowheader", scope: "row" }, el("code", {}, name)),
+          el("td", { role: "cell", class: "value" }, value),
+          el("td", { role: "cell", class: "purpose" }, purpose),
+        ),
+      ),
+    ),
+  );
+}
+
+/** Say something to a screen reader, without moving anything. */
+export function announce(text) {
+  document.getElementById("status").textContent = text;
+}

@@ -1,0 +1,97 @@
+"""What does the sandbox consist of, and what does it tell its visitor?"""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from hello.auth.issuer import is_loopback
+from hello.config import Config, ConfigError
+from hello.server import Service
+
+from .client import client_app
+from .issuer import CLIENT_ID, CLIENT_SECRET, Issuer
+
+_DEFAULTS = {
+    "CLIENT_ORIGIN_URL": "http://localhost:4040",
+    "ISSUER_BASE_URL": "http://localhost:6061/",
+    "AUTH0_AUDIENCE": "https://hello-world.example.com",
+    "AUTH0_CLIENT_ID": "demo-client",
+}
+_ISSUER_PORT = 6061
+
+
+def sandbox_config(environ: Mapping[str, str]) -> Config:
+    """Return the configuration that trusts the sandbox's issuer. Raises ConfigError."""
+    set_by_hand = {name: value for name, value in environ.items() if value.strip()}
+    config = Config.from_environ({**_DEFAULTS, **set_by_hand})
+    problems = []
+    if not is_loopback(config.host):
+        problems.append(
+            f"HOST is {config.host!r}, and no issuer is named: that would be the sandbox, which is "
+            "for this machine only. Set AUTH0_DOMAIN and AUTH0_AUDIENCE, or ISSUER_BASE_URL"
+        )
+    if "RS256" not in config.algorithms:
+        problems.append("TOKEN_SIGNING_ALG leaves out RS256, which the sandbox signs with")
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def issuer_service(config: Config) -> Service:
+    """Return the issuer that stands in for a tenant."""
+    permission = config.admin_permission or "read:admin-messages"
+    issuer = Issuer(
+        url=config.issuer,
+        audience=config.audience,
+        client_origin=config.client_origin,
+        permissions=frozenset({permission}),
+    )
+    return Service(issuer.app(), "localhost", _ISSUER_PORT, "The sandbox's issuer's port")
+
+
+def client_service(config: Config) -> Service:
+    """Return the demo client, for the sandbox's issuer or any other. Raises ConfigError."""
+    origin = urlsplit(config.client_origin)
+    problems = []
+    if config.client_id is None:
+        problems.append(
+            "AUTH0_CLIENT_ID is missing: the identifier of a single-page application, registered "
+            f"with {config.issuer}"
+        )
+    if origin.scheme != "http" or not is_loopback(origin.hostname or ""):
+        problems.append(
+            f"CLIENT_ORIGIN_URL is {config.client_origin!r}: the demo client is for this machine "
+            "only, at an address like http://localhost:4040"
+        )
+    if problems:
+        raise ConfigError(problems)
+    app = client_app(
+        api_url=config.base_url,
+        issuer=config.issuer,
+        client_id=config.client_id or "",
+        audience=config.audience,
+    )
+    port = origin.port or 80
+    return Service(app, origin.hostname or "", port, "CLIENT_ORIGIN_URL's port")
+
+
+def greeting(config: Config, *, client: bool) -> str:
+    """Return what to do next, with lines that can be pasted as they are."""
+    look = f"\nSee it in a browser: open {config.client_origin}\n" if client else ""
+    return f"""
+This is a sandbox, for this machine only: its issuer lets everybody in.
+
+  API      {config.base_url}/api/messages/public
+  Issuer   {config.issuer}
+{look}
+Get a token:
+
+  TOKEN=$(curl -s {config.issuer}oauth/token -d grant_type=client_credentials \\
+    -d client_id={CLIENT_ID} -d client_secret={CLIENT_SECRET} -d audience={config.audience} \\
+    | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
+
+Use it:
+
+  curl -i {config.base_url}/api/messages/protected -H "Authorization: Bearer $TOKEN"
+
+Stop with Ctrl+C. To connect a tenant of your own, see .env.example.
+"""
