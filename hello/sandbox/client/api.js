@@ -44,7 +44,8 @@ function read(response, text) {
     text: body === null ? text : JSON.stringify(body, null, 2),
     message: words(response.ok ? body?.text : body?.message),
     refusesToken:
-      response.status === 401 && /error="?invalid_token/.test(response.headers.get("www-authenticate") ?? ""),
+      response.status === 401 &&
+      /error="?invalid_token/.test(response.headers.get("www-authenticate") ?? ""),
     retryAfter: response.headers.get("retry-after"),
   };
 }

@@ -26,7 +26,10 @@ async function start() {
   login = new Login(config);
   login.addEventListener("change", showAccount);
   if (location.pathname !== "/callback") {
-    silence = login.renew().then(() => null, (problem) => problem);
+    silence = login.renew().then(
+      () => null,
+      (problem) => problem,
+    );
     silence.then(showAccount);
   }
   await show(location.pathname, { moveFocus: false });
@@ -71,7 +74,8 @@ async function show(path, { moveFocus = true, mayLogIn = true } = {}) {
     await page.show(place, { config, apiUrl: config.apiUrl, login, mayLogIn, again, loginButton });
     if (!page.needsLogin) await tellOfSilence(place);
   } catch (problem) {
-    if (!(problem instanceof LoginRequired && mayLogIn)) place.replaceChildren(failure(problem), actions());
+    if (!(problem instanceof LoginRequired && mayLogIn))
+      place.replaceChildren(failure(problem), actions());
     else if (place.isConnected) await leaveForLogin(place, path);
   }
 }
@@ -89,7 +93,14 @@ async function leaveForLogin(place, returnTo) {
 async function tellOfSilence(place) {
   const problem = await silence;
   if (problem !== null && !(problem instanceof LoginRequired)) {
-    place.prepend(el("div", { class: "notice" }, el("p", {}, problem.message), el("p", {}, problem.explanation)));
+    place.prepend(
+      el(
+        "div",
+        { class: "notice" },
+        el("p", {}, problem.message),
+        el("p", {}, problem.explanation),
+      ),
+    );
     announce(problem.message);
   }
 }
@@ -118,7 +129,8 @@ function failure(problem) {
 }
 
 function actions() {
-  const again = location.pathname === "/callback" ? null : button("Try again", () => location.reload());
+  const again =
+    location.pathname === "/callback" ? null : button("Try again", () => location.reload());
   return el("p", { class: "actions" }, again, login?.person ? null : loginButton());
 }
 
@@ -152,17 +164,24 @@ async function logOut() {
 
 function showAccount() {
   const person = login.person;
-  document.getElementById("account").replaceChildren(
-    ...(person
-      ? [el("span", { class: "name" }, personName(person)), button("Log out", logOut)]
-      : [button("Log in", () => leave({ signUp: false }), "main"), button("Sign up", () => leave({ signUp: true }))]),
-  );
+  document
+    .getElementById("account")
+    .replaceChildren(
+      ...(person
+        ? [el("span", { class: "name" }, personName(person)), button("Log out", logOut)]
+        : [
+            button("Log in", () => leave({ signUp: false }), "main"),
+            button("Sign up", () => leave({ signUp: true })),
+          ]),
+    );
 }
 
 function follow(event) {
   const link = event.target.closest("a");
-  const plain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
-  if (!plain || !link || event.defaultPrevented || link.origin !== location.origin || !config) return;
+  const plain =
+    event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+  if (!plain || !link || event.defaultPrevented || link.origin !== location.origin || !config)
+    return;
   event.preventDefault();
   if (link.pathname !== location.pathname) history.pushState(null, "", link.pathname);
   scrollTo(0, 0);

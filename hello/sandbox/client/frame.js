@@ -27,7 +27,8 @@ export function authorizeInFrame(url, issuer, state) {
     function listen(event) {
       // Any window can send us a message. Only the issuer's, only in this frame, only to this question.
       if (event.origin !== origin || event.source !== frame.contentWindow) return;
-      if (event.data?.type !== "authorization_response" || event.data.response?.state !== state) return;
+      if (event.data?.type !== "authorization_response" || event.data.response?.state !== state)
+        return;
       resolve(event.data.response);
       stop();
     }

@@ -40,7 +40,10 @@ export class Login extends EventTarget {
     const metadata = await discover(this.#config.issuer);
     const transaction = newTransaction();
     const more = signUp ? { prompt: "login", screen_hint: "signup" } : {};
-    const url = await authorizationUrl(metadata, this.#config, transaction, { response_mode: "query", ...more });
+    const url = await authorizationUrl(metadata, this.#config, transaction, {
+      response_mode: "query",
+      ...more,
+    });
     sessionStorage.setItem(TRANSACTION, JSON.stringify({ ...transaction, returnTo }));
     // Where nobody asked to be taken there, the way back must not lead through here again.
     if (automatic) location.replace(url);
@@ -52,12 +55,18 @@ export class Login extends EventTarget {
     const transaction = JSON.parse(sessionStorage.getItem(TRANSACTION));
     sessionStorage.removeItem(TRANSACTION);
     if (transaction === null) {
-      throw new Problem("There is no login to finish here", "It was finished already, or it began in another tab.");
+      throw new Problem(
+        "There is no login to finish here",
+        "It was finished already, or it began in another tab.",
+      );
     }
     const answer = Object.fromEntries(parameters);
     // Before anything else is believed, or shown: did this browser ask for it?
     if (answer.state !== transaction.state) {
-      throw new Problem("This answer is not for this login", "Its state is not the one that was sent. Please try again.");
+      throw new Problem(
+        "This answer is not for this login",
+        "Its state is not the one that was sent. Please try again.",
+      );
     }
     if (answer.iss !== undefined && answer.iss !== this.#config.issuer) {
       throw new Problem("This answer is from another issuer"); // RFC 9207: a mix-up

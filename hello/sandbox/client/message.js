@@ -17,7 +17,11 @@ const EXPLANATIONS = {
  * Get a message and show it with the request, the answer and the token. Throws LoginRequired where
  * that would help and `mayLogIn` says that it has not been tried.
  */
-export async function showMessage(place, name, { withToken, apiUrl, login, mayLogIn, again, loginButton }) {
+export async function showMessage(
+  place,
+  name,
+  { withToken, apiUrl, login, mayLogIn, again, loginButton },
+) {
   place.replaceChildren(waiting("Asking the API…"));
   let exchange = await getMessage(apiUrl, name, withToken ? await login.accessToken() : null);
   let note = null;
@@ -37,7 +41,15 @@ export async function showMessage(place, name, { withToken, apiUrl, login, mayLo
     el("p", { class: "actions" }, button("Send it again", again), refused ? loginButton() : null),
     sent(exchange.request),
     ...(exchange.answer ? [received(exchange.answer)] : []),
-    ...(exchange.request.token ? [tokenDetails(exchange.request.token, "The token", "Only the issuer can sign it, and the API checks that.")] : []),
+    ...(exchange.request.token
+      ? [
+          tokenDetails(
+            exchange.request.token,
+            "The token",
+            "Only the issuer can sign it, and the API checks that.",
+          ),
+        ]
+      : []),
   );
 }
 
@@ -47,12 +59,22 @@ function outcome({ request, answer, problem }, note) {
     "p",
     { class: "line" },
     el("code", {}, `${request.method} ${path}`),
-    el("span", { class: answer?.ok ? "status good" : "status bad" }, answer?.statusLine ?? "no answer"),
+    el(
+      "span",
+      { class: answer?.ok ? "status good" : "status bad" },
+      answer?.statusLine ?? "no answer",
+    ),
   );
-  if (problem) return el("div", { class: "outcome" }, line, alert(problem.message, problem.explanation));
+  if (problem)
+    return el("div", { class: "outcome" }, line, alert(problem.message, problem.explanation));
   if (answer.ok && answer.message !== null) {
     announce(`The API answered: ${answer.message}`);
-    return el("div", { class: "outcome" }, line, el("p", { class: "message", "data-testid": "message" }, answer.message));
+    return el(
+      "div",
+      { class: "outcome" },
+      line,
+      el("p", { class: "message", "data-testid": "message" }, answer.message),
+    );
   }
   return el(
     "div",
@@ -70,7 +92,9 @@ function outcome({ request, answer, problem }, note) {
 function explain(answer) {
   const explanation =
     EXPLANATIONS[answer.status] ??
-    (answer.ok || answer.status < 500 ? "That is not an answer that this page knows." : "The API failed. Its log says why.");
+    (answer.ok || answer.status < 500
+      ? "That is not an answer that this page knows."
+      : "The API failed. Its log says why.");
   return answer.retryAfter ? `${explanation} Try again in ${answer.retryAfter} s.` : explanation;
 }
 
@@ -82,7 +106,8 @@ function permissions(token) {
 
 function sent({ method, url, token }) {
   const credentials = token === null ? "" : `\nAuthorization: Bearer ${shortened(token)}`;
-  const curl = token === null ? `curl -i ${url}` : `curl -i ${url} \\\n  -H "Authorization: Bearer $TOKEN"`;
+  const curl =
+    token === null ? `curl -i ${url}` : `curl -i ${url} \\\n  -H "Authorization: Bearer $TOKEN"`;
   return disclosure(
     "What was sent",
     true,
@@ -94,7 +119,13 @@ function sent({ method, url, token }) {
         ? "No Authorization header: nobody is asked who they are."
         : "The token goes into this header and nowhere else: addresses end up in logs.",
     ),
-    el("p", {}, token === null ? "The same in a terminal:" : "The same in a terminal, with the token in $TOKEN:"),
+    el(
+      "p",
+      {},
+      token === null
+        ? "The same in a terminal:"
+        : "The same in a terminal, with the token in $TOKEN:",
+    ),
     el("pre", {}, curl),
     token === null ? null : copyButton(token),
   );

@@ -14,7 +14,10 @@ export async function discover(issuer) {
   const metadata = json(text);
   if (!response.ok || metadata === null) throw unexpected(url, response);
   if (metadata.issuer !== issuer) {
-    throw new Problem("That is another issuer", `${url} says that it is ${metadata.issuer}, and not ${issuer}.`);
+    throw new Problem(
+      "That is another issuer",
+      `${url} says that it is ${metadata.issuer}, and not ${issuer}.`,
+    );
   }
   for (const name of ["authorization_endpoint", "token_endpoint", "end_session_endpoint"]) {
     const endpoint = metadata[name];
@@ -36,9 +39,15 @@ export function newTransaction() {
 /** Return the address that asks for a code. */
 export async function authorizationUrl(metadata, config, transaction, more) {
   if (!globalThis.crypto?.subtle) {
-    throw new Problem("This page cannot log anybody in", "It needs https, or an address on this machine.");
+    throw new Problem(
+      "This page cannot log anybody in",
+      "It needs https, or an address on this machine.",
+    );
   }
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(transaction.verifier));
+  const digest = await crypto.subtle.digest(
+    "SHA-256",
+    new TextEncoder().encode(transaction.verifier),
+  );
   const url = new URL(metadata.authorization_endpoint);
   const parameters = {
     response_type: "code",
@@ -70,7 +79,11 @@ export async function redeem(metadata, config, transaction, code) {
   });
   const answer = json(text);
   if (!response.ok && typeof answer?.error === "string") throw refusal(answer);
-  if (!response.ok || typeof answer?.access_token !== "string" || typeof answer.id_token !== "string") {
+  if (
+    !response.ok ||
+    typeof answer?.access_token !== "string" ||
+    typeof answer.id_token !== "string"
+  ) {
     throw unexpected(metadata.token_endpoint, response);
   }
   const seconds = answer.expires_in ?? decode(answer.access_token)?.payload.exp - Date.now() / 1000;
@@ -96,7 +109,10 @@ export function checkIdToken(idToken, config, nonce) {
       [audience.includes(config.clientId), `It is for ${audience.join(", ")}.`],
       [audience.length === 1 || claims.azp === config.clientId, `It was given to ${claims.azp}.`],
       [claims.nonce === nonce, "It is of another login."],
-      [claims.exp > Date.now() / 1000 - CLOCKS_DIFFER_SECONDS, "It has expired: is this machine's clock right?"],
+      [
+        claims.exp > Date.now() / 1000 - CLOCKS_DIFFER_SECONDS,
+        "It has expired: is this machine's clock right?",
+      ],
       [typeof claims.sub === "string", "It is about nobody."],
     ].find(([right]) => !right) ?? [];
   if (wrong) throw new Problem("The issuer's ID token cannot be trusted", wrong);
@@ -105,7 +121,9 @@ export function checkIdToken(idToken, config, nonce) {
 
 /** Return the address that ends the issuer's session, and comes back to this origin. */
 export function logoutUrl(metadata, config, idToken) {
-  const url = new URL(metadata.end_session_endpoint ?? `${config.issuer.replace(/\/$/, "")}/v2/logout`);
+  const url = new URL(
+    metadata.end_session_endpoint ?? `${config.issuer.replace(/\/$/, "")}/v2/logout`,
+  );
   const parameters = metadata.end_session_endpoint
     ? { id_token_hint: idToken, post_logout_redirect_uri: location.origin } // OpenID Connect RP-Initiated Logout
     : { returnTo: location.origin }; // Auth0's own
@@ -117,7 +135,10 @@ export function logoutUrl(metadata, config, idToken) {
 /** Return the failure that an issuer's error says (RFC 6749 §4.1.2.1, §5.2), in its own words. */
 export function refusal({ error, error_description: description }) {
   // They came by way of an address, so somebody may have written a novel into it.
-  return new Problem(`The issuer refused: ${String(error).slice(0, 80)}`, String(description ?? "").slice(0, 300));
+  return new Problem(
+    `The issuer refused: ${String(error).slice(0, 80)}`,
+    String(description ?? "").slice(0, 300),
+  );
 }
 
 function unexpected(url, response) {
@@ -133,7 +154,10 @@ function random() {
 }
 
 function base64url(bytes) {
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 }
 
 function json(text) {

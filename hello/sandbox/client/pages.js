@@ -54,36 +54,88 @@ function home(place, { config }) {
     el(
       "dl",
       { class: "parties" },
-      party("Client", location.origin, "This page. It gets tokens and uses them. It keeps them in memory, and nowhere else."),
-      party("Issuer", new URL(config.issuer).origin, "Knows the people. It logs them in, and signs tokens that say who they are."),
-      party("API", config.apiUrl, "Has the messages. It checks each token, and never sees a password."),
+      party(
+        "Client",
+        location.origin,
+        "This page. It gets tokens and uses them. It keeps them in memory, and nowhere else.",
+      ),
+      party(
+        "Issuer",
+        new URL(config.issuer).origin,
+        "Knows the people. It logs them in, and signs tokens that say who they are.",
+      ),
+      party(
+        "API",
+        config.apiUrl,
+        "Has the messages. It checks each token, and never sees a password.",
+      ),
     ),
     el("h2", {}, "What to try"),
     sandbox
-      ? el("p", {}, "The issuer runs on this machine: a sandbox. It lets you choose who you are, without a password.")
+      ? el(
+          "p",
+          {},
+          "The issuer runs on this machine: a sandbox. It lets you choose who you are, without a password.",
+        )
       : null,
     el(
       "ol",
       { class: "steps" },
       step("/public", "Public", "Read the message that anybody may read."),
-      step("/protected", "Protected", "You are taken to the login, and back to the message. Then open “The token”: it says who made it, for whom, and how long it lasts."),
-      step("/profile", "Profile", "See what the issuer says about you. That is another token, for this page instead of the API."),
+      step(
+        "/protected",
+        "Protected",
+        "You are taken to the login, and back to the message. Then open “The token”: it says who made it, for whom, and how long it lasts.",
+      ),
+      step(
+        "/profile",
+        "Profile",
+        "See what the issuer says about you. That is another token, for this page instead of the API.",
+      ),
       step(
         "/admin",
         "Admin",
         "Every token is good for this one, until the API asks for a permission.",
         ...(sandbox
-          ? [" Start it with ", el("code", {}, "ADMIN_PERMISSION=read:admin-messages"), ", and log in as each person: one is refused."]
+          ? [
+              " Start it with ",
+              el("code", {}, "ADMIN_PERMISSION=read:admin-messages"),
+              ", and log in as each person: one is refused.",
+            ]
           : [" Then a token without it is refused."]),
       ),
-      el("li", {}, el("strong", {}, "Reload"), el("p", {}, "The tokens are gone with the page's memory. The issuer still knows you, and gives out new ones without asking: a silent renewal.")),
-      el("li", {}, el("strong", {}, "Log out"), el("p", {}, "Now the issuer has forgotten you too, and Protected leads to the login again.")),
+      el(
+        "li",
+        {},
+        el("strong", {}, "Reload"),
+        el(
+          "p",
+          {},
+          "The tokens are gone with the page's memory. The issuer still knows you, and gives out new ones without asking: a silent renewal.",
+        ),
+      ),
+      el(
+        "li",
+        {},
+        el("strong", {}, "Log out"),
+        el(
+          "p",
+          {},
+          "Now the issuer has forgotten you too, and Protected leads to the login again.",
+        ),
+      ),
     ),
   );
 }
 
 function party(name, address, text) {
-  return el("div", {}, el("dt", {}, name), el("dd", {}, el("code", {}, address)), el("dd", {}, text));
+  return el(
+    "div",
+    {},
+    el("dt", {}, name),
+    el("dd", {}, el("code", {}, address)),
+    el("dd", {}, text),
+  );
 }
 
 function step(href, name, ...text) {
@@ -110,9 +162,21 @@ function profile(place, { login }) {
       el("span", { class: "avatar", "aria-hidden": "true" }, initials(personName(claims))),
       el("p", { class: "message", "data-testid": "name" }, personName(claims)),
     ),
-    el("dl", { class: "facts" }, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
-    el("p", { class: "hint" }, "An ID token is for the page that asked for it. The API gets an access token, and must not take this one."),
-    tokenDetails(login.idToken, "The ID token", "The issuer gave it to this page directly, so nobody can have changed it."),
+    el(
+      "dl",
+      { class: "facts" },
+      facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+    ),
+    el(
+      "p",
+      { class: "hint" },
+      "An ID token is for the page that asked for it. The API gets an access token, and must not take this one.",
+    ),
+    tokenDetails(
+      login.idToken,
+      "The ID token",
+      "The issuer gave it to this page directly, so nobody can have changed it.",
+    ),
   );
 }
 
@@ -134,5 +198,7 @@ function initials(name) {
 
 function isLoopback(url) {
   const { hostname } = new URL(url);
-  return hostname === "localhost" || hostname.endsWith(".localhost") || /^127\.|^\[::1\]$/.test(hostname);
+  return (
+    hostname === "localhost" || hostname.endsWith(".localhost") || /^127\.|^\[::1\]$/.test(hostname)
+  );
 }

@@ -55,9 +55,12 @@ export function decode(token) {
 }
 
 function parse(part) {
-  const bytes = Uint8Array.from(atob(part.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+  const bytes = Uint8Array.from(atob(part.replaceAll("-", "+").replaceAll("_", "/")), (c) =>
+    c.charCodeAt(0),
+  );
   const value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  if (value === null || typeof value !== "object" || Array.isArray(value)) throw new TypeError("no object");
+  if (value === null || typeof value !== "object" || Array.isArray(value))
+    throw new TypeError("no object");
   return value;
 }
 
@@ -102,7 +105,10 @@ function distance(time) {
     ["minute", 60],
     ["second", 1],
   ].find(([name, size]) => Math.abs(seconds) >= size || name === "second");
-  return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(Math.trunc(seconds / size), unit);
+  return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(
+    Math.trunc(seconds / size),
+    unit,
+  );
 }
 
 /** Shorten a token, so that a screenshot of it opens nothing. */

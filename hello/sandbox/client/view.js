@@ -36,7 +36,12 @@ export function alert(message, explanation, ...more) {
 }
 
 export function disclosure(summary, open, ...children) {
-  return el("details", { open }, el("summary", {}, summary), el("div", { class: "inside" }, children));
+  return el(
+    "details",
+    { open },
+    el("summary", {}, summary),
+    el("div", { class: "inside" }, children),
+  );
 }
 
 /**
@@ -51,7 +56,11 @@ export function table(caption, columns, rows) {
     el(
       "thead",
       { role: "rowgroup" },
-      el("tr", { role: "row" }, columns.map((column) => el("th", { role: "columnheader", scope: "col" }, column))),
+      el(
+        "tr",
+        { role: "row" },
+        columns.map((column) => el("th", { role: "columnheader", scope: "col" }, column)),
+      ),
     ),
     el(
       "tbody",
