@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dotenv import load_dotenv
+from dotenv import dotenv_values
 
 from hello.app import create_app
 from hello.config import Config, ConfigError, names_issuer
@@ -32,9 +32,11 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.reload:
         return reload([argument for argument in sys.argv[1:] if argument != "--reload"])
-    load_dotenv(PROJECT / ".env")
+    # What is set for real wins, and an empty variable counts as not set.
+    really_set = {name: value for name, value in os.environ.items() if value.strip()}
+    from_file = {name: value or "" for name, value in dotenv_values(PROJECT / ".env").items()}
     try:
-        return run(os.environ, client=arguments.client)
+        return run({**from_file, **really_set}, client=arguments.client)
     except (ConfigError, AddressError) as error:
         print(f"The server cannot start:\n{error}", file=sys.stderr)
         return 2

@@ -20,6 +20,7 @@ ISSUER_VARIABLES = ("AUTH0_DOMAIN", "AUTH0_AUDIENCE", "ISSUER_BASE_URL")
 """Where none of these is set, nobody has said whose tokens are good."""
 
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE)
+_ORIGIN_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 _PLACEHOLDER = re.compile(
     r"[<>{}]|auth0[-_](domain|audience)|your[-_]|tenant(-name)?\.region\.", re.IGNORECASE
 )
@@ -174,8 +175,11 @@ def _origin(value: str) -> str:
         )
     if port == _DEFAULT_PORTS[parts.scheme]:
         raise ValueError(f"is {value!r}: browsers leave {port} out for {parts.scheme}, so must you")
-    if value != value.lower():
-        raise ValueError(f"is {value!r}: browsers send origins in lower case")
+    # As browsers write it (RFC 6454 §6.2), since theirs is compared with ours as it stands.
+    written = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}"
+    written = written if port is None else f"{written}:{port}"
+    if value != written or not _ORIGIN_HOST.fullmatch(host):
+        raise ValueError(f"is {value!r}, and browsers would not write it so: {what}")
     return value
 
 

@@ -44,16 +44,23 @@ _CORS = aiohttp_cors.ResourceOptions(
 async def errors_as_json(request: web.Request, handler: "Handler") -> web.StreamResponse:
     """Answer every error, planned or not, in JSON that says no more than its status does."""
     try:
-        return await handler(request)
+        if request.method == hdrs.METH_OPTIONS:
+            _check_preflight(request)
+        answer: object = await handler(request)
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        raise TypeError(f"a handler returned {type(answer).__name__} for an answer")  # noqa: TRY301
     except web.HTTPException as error:
-        if error.status < HTTPStatus.BAD_REQUEST:
-            raise
-        return http_error(error)
+        failure = error if error.status < HTTPStatus.BAD_REQUEST else http_error(error)
     except Exception:
-        if request.writer.output_size:
-            raise  # half an answer is on its way: only the connection's end can say that it broke
         _logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
-        return json_error(500, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
+        failure = json_error(500, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
+    if request.writer.output_size:
+        # Only the connection's end can still tell the client.
+        raise ConnectionError("half an answer is on its way")
+    if isinstance(failure, web.HTTPException):
+        raise failure  # a redirect
+    return failure
 
 
 def http_error(error: web.HTTPException) -> web.Response:
@@ -61,6 +68,17 @@ def http_error(error: web.HTTPException) -> web.Response:
     allow = error.headers.get(hdrs.ALLOW)
     headers = None if allow is None else {"Allow": allow}
     return json_error(error.status, HTTPStatus(error.status).phrase, headers)
+
+
+def _check_preflight(request: web.Request) -> None:
+    # aiohttp-cors quotes these in its refusal, and what is not ASCII breaks its answer.
+    for name in (
+        hdrs.ORIGIN,
+        hdrs.ACCESS_CONTROL_REQUEST_METHOD,
+        hdrs.ACCESS_CONTROL_REQUEST_HEADERS,
+    ):
+        if not request.headers.get(name, "").isascii():
+            raise web.HTTPForbidden
 
 
 def allow_client(app: web.Application, origin: str) -> None:

@@ -96,11 +96,24 @@ class _RequestHandler(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer."""
-        if isinstance(resp, web.HTTPException) and resp.status >= HTTPStatus.BAD_REQUEST:
-            resp = http_error(resp)  # raised before any middleware: an Expect that we cannot meet
+        if isinstance(resp, web.HTTPException):
+            if request.writer.output_size:
+                raise ConnectionError("half an answer is on its way")
+            if resp.status >= HTTPStatus.BAD_REQUEST:
+                resp = http_error(
+                    resp
+                )  # raised before any middleware: Expect, which we cannot meet
         if self._server.draining:
             resp.force_close()
         return await super().finish_response(request, resp, start_time)
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """Log what failed outside of every handler; a body that is not what it says is no error."""
+        error = options.get("exc_info")
+        if isinstance(error, web.RequestPayloadError):
+            _logger.warning("a request's body could not be read: %s", type(error).__name__)
+        else:
+            super().log_exception(*args, **options)
 
     def handle_error(
         self,
@@ -110,13 +123,14 @@ class _RequestHandler(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - it would echo what was sent
     ) -> web.StreamResponse:
         """Answer what is no HTTP, or what failed outside of every middleware."""
-        if request.writer.output_size:
-            raise ConnectionError("half an answer is on its way")
+        half_sent = request.writer.output_size > 0
         if isinstance(exc, HttpProcessingError):
             # Its text, and its stack's, hold the bytes that were sent: a token may be among them.
             _logger.warning("refused %d malformed_request: %s", status, type(exc).__name__)
-        else:
+        elif not (half_sent and isinstance(exc, ConnectionError)):  # else the client went away
             _logger.error("a request failed outside of the application", exc_info=exc)
+        if half_sent:
+            raise ConnectionError("half an answer is on its way")
         response = _Unrouted(status)
         response.force_close()
         return response

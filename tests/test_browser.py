@@ -249,9 +249,8 @@ async def test_a_keyboard_is_enough(walk: Walk) -> None:
     assert await walk.message() == "This is a protected message."
 
 
-@pytest.mark.skipif(not RENEW, reason="the README's pictures are renewed by RENEW_SCREENSHOTS=1")
-async def test_renew_the_readmes_pictures(browser: "Browser") -> None:
-    SCREENSHOTS.mkdir(exist_ok=True)
+async def test_take_the_readmes_pictures(browser: "Browser", tmp_path: Path) -> None:
+    folder = SCREENSHOTS if RENEW else tmp_path
     size = {"width": 960, "height": 640}
     for name, scheme, person in (("protected", "light", ROBIN), ("refused", "dark", ROBIN)):
         async with AsyncExitStack() as stack:
@@ -262,4 +261,5 @@ async def test_renew_the_readmes_pictures(browser: "Browser") -> None:
             await walk.open("/protected" if name == "protected" else "/admin")
             await walk.choose(person)
             await (walk.message() if name == "protected" else walk.alert())
-            await walk.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+            await walk.page.screenshot(path=folder / f"{name}.png")
+    assert {path.name for path in folder.iterdir()} == {"protected.png", "refused.png"}

@@ -6,8 +6,8 @@ from http import HTTPStatus
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from conftest import ORIGIN, ApiServer, Client, bearer, config_for
 
+from conftest import ORIGIN, ApiServer, Client, bearer, config_for
 from hello import auth
 from hello.app import create_app
 from hello.sandbox.issuer import Issuer

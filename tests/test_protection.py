@@ -9,9 +9,10 @@ from typing import Any
 import aiohttp_cors
 import pytest
 from aiohttp import ClientPayloadError, web
-from conftest import AUDIENCE, ORIGIN, ApiServer, Client, bearer
 
+from conftest import AUDIENCE, ORIGIN, ApiServer, Client, bearer
 from hello import auth
+from hello.auth.protection import authenticate
 from hello.responses import errors_as_json
 from hello.sandbox.issuer import Issuer
 
@@ -80,6 +81,44 @@ class HeirOfPublicView(PublicView):
     pass
 
 
+@auth.public
+class PublicHeirOfPublicView(PublicView):
+    pass
+
+
+class OpenGetView(web.View):
+    @auth.public
+    async def get(self) -> web.Response:
+        return web.json_response({})
+
+
+class HeirOfOpenGetView(OpenGetView):
+    pass
+
+
+@auth.protected(permissions={READ})
+class GuardedHeirOfOpenGetView(OpenGetView):
+    pass
+
+
+class ReadersGetView(web.View):
+    @auth.protected(permissions={READ})
+    async def get(self) -> web.Response:
+        return web.json_response({})
+
+
+class OverriddenReadersGetView(ReadersGetView):
+    async def get(self) -> web.Response:
+        return await super().get()
+
+
+@auth.protected(permissions={WRITE})
+class WritersReadersGetView(ReadersGetView):
+    @auth.protected
+    async def get(self) -> web.Response:
+        return web.json_response({})
+
+
 @auth.protected(permissions={READ})
 class ReadersView(web.View):
     async def get(self) -> web.Response:
@@ -138,6 +177,11 @@ WHO_MAY = [
     ("public view, no method", PublicView, "PUT", (405, 405, 405)),
     ("heir of a public view", HeirOfPublicView, "GET", (401, 200, 200)),
     ("heir, protected method", HeirOfPublicView, "POST", (401, 403, 403)),
+    ("public heir, protected method", PublicHeirOfPublicView, "POST", (401, 403, 403)),
+    ("heir of a public method", HeirOfOpenGetView, "GET", (401, 200, 200)),
+    ("guarded heir of a public method", GuardedHeirOfOpenGetView, "GET", (401, 403, 200)),
+    ("overridden method", OverriddenReadersGetView, "GET", (401, 403, 200)),
+    ("all that is asked adds up", WritersReadersGetView, "GET", (401, 403, 403)),
     ("view's permission", ReadersView, "GET", (401, 403, 200)),
     ("view's permission, public method", ReadersView, "POST", (200, 200, 200)),
     ("heir of a view's permission", HeirOfReadersView, "GET", (401, 403, 200)),
@@ -229,10 +273,31 @@ async def test_a_public_handler_has_no_token_even_if_one_was_sent(
         assert await response.json() == {"has": False}
 
 
-async def test_without_setup_a_handler_that_wants_a_token_does_not_answer(
+@pytest.mark.parametrize(
+    ("handler", "expected"),
+    [
+        (auth.protected(new_handler()), 500),
+        (auth.protected(permissions={READ})(new_handler()), 500),
+        (Hello().narrow, 500),
+        (ReadersGetView, 500),
+        (auth.public(new_handler()), 200),
+    ],
+)
+async def test_without_setup_a_protected_handler_does_not_answer(
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    issuer: Issuer,
+    handler: Any,
+    expected: int,
+) -> None:
+    app = web.Application(middlewares=[errors_as_json])
+    app.router.add_get("/", handler)
+    client = await aiohttp_client(ApiServer(app))
+    assert await status(client, issuer.mint()) == expected
+
+
+async def test_without_setup_there_is_no_token_to_read(
     aiohttp_client: Callable[[ApiServer], Awaitable[Client]], issuer: Issuer
 ) -> None:
-    @auth.protected
     async def who(request: web.Request) -> web.Response:
         return web.json_response({"subject": request[auth.ACCESS_TOKEN].subject})
 
@@ -245,7 +310,7 @@ async def test_without_setup_a_handler_that_wants_a_token_does_not_answer(
 async def test_the_middleware_without_setup_does_not_answer(
     aiohttp_client: Callable[[ApiServer], Awaitable[Client]], issuer: Issuer
 ) -> None:
-    app = web.Application(middlewares=[errors_as_json, auth.authenticate])
+    app = web.Application(middlewares=[errors_as_json, authenticate])
     app.router.add_get("/", new_handler())
     client = await aiohttp_client(ApiServer(app))
     assert await status(client, issuer.mint()) == 500

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import AUDIENCE, ApiServer, Client, bearer
 
+from conftest import AUDIENCE, ApiServer, Client, bearer
 from hello.config import Config
 from hello.sandbox.issuer import Issuer
 

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import ClientResponse, CookieJar
 from aiohttp.test_utils import TestServer
-from conftest import AUDIENCE, ORIGIN, Client, FakeClock, bearer
 from joserfc.jwk import Key
 
+from conftest import AUDIENCE, ORIGIN, Client, FakeClock, bearer
 from hello.auth import jws
 from hello.sandbox.issuer import Issuer, base64url
 

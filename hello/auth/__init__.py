@@ -25,7 +25,6 @@ from .jws import ALGORITHMS
 from .protection import (
     ACCESS_TOKEN,
     TOKEN_VALIDATOR,
-    authenticate,
     json_error,
     protected,
     public,
@@ -45,7 +44,6 @@ __all__ = [
     "Reason",
     "TokenValidator",
     "UnauthorizedError",
-    "authenticate",
     "json_error",
     "protected",
     "public",

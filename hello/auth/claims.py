@@ -34,8 +34,16 @@ def check(claims: Mapping[str, Any], expected: Expected, now: float) -> None:
         reason = rule(claims.get(name, _ABSENT), expected, now)
         if reason is not None:
             raise InvalidTokenError(reason)
-    if expected.strict and not all(name in claims for name in _RFC_9068_REQUIRED):
+    if expected.strict:
+        _check_rfc_9068(claims)
+
+
+def _check_rfc_9068(claims: Mapping[str, Any]) -> None:
+    """RFC 9068 §2.2: more claims are required, and those that no rule above reads are strings."""
+    if not all(name in claims for name in _RFC_9068_REQUIRED):
         raise InvalidTokenError(Reason.MISSING_CLAIM)
+    if not all(isinstance(claims[name], str) for name in ("client_id", "jti")):
+        raise InvalidTokenError(Reason.CLAIM_TYPE)
 
 
 def names(value: Any) -> frozenset[str]:

@@ -18,6 +18,8 @@ Fetch = Callable[[str], Awaitable[bytes]]
 
 def is_secure_url(url: str) -> bool:
     """Say whether a URL is absolute and https; http will do on this machine's own loopback."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return False
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port

@@ -60,7 +60,7 @@ class SigningKeys:
         self._fetched_at = -math.inf  # the last success
         self._checked_at = -math.inf  # the last attempt, well or badly ended
         self._due_at = -math.inf  # the next scheduled attempt
-        self._forced_at = -math.inf  # the last attempt that an unknown kid forced
+        self._forced_at = -math.inf  # the end of the last attempt that an unknown kid forced
         self._failures = 0  # in a row
         self._pending: asyncio.Task[None] | None = None
 
@@ -111,7 +111,7 @@ class SigningKeys:
                     raise self._unavailable()
                 if self.cooling_down:
                     raise InvalidTokenError(Reason.UNKNOWN_KEY)
-                self._forced_at = self._clock.monotonic()
+                self._begin(forced=True)
             await self._refresh()
 
         key = self._keys.find(kid, algorithm)
@@ -121,9 +121,10 @@ class SigningKeys:
 
     async def close(self) -> None:
         """End the attempt under way, if there is one."""
-        if self._pending is not None:
-            self._pending.cancel()
-            await asyncio.gather(self._pending, return_exceptions=True)
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.cancel()
+            await asyncio.gather(pending, return_exceptions=True)
 
     def _unavailable(self) -> KeysUnavailableError:
         seconds = self._due_at - self._clock.monotonic()
@@ -133,12 +134,12 @@ class SigningKeys:
         # Shielded, so that a client that goes away does not take the fetch from the others.
         await asyncio.shield(self._begin())
 
-    def _begin(self) -> asyncio.Task[None]:
+    def _begin(self, *, forced: bool = False) -> asyncio.Task[None]:
         if self._pending is None:
-            self._pending = asyncio.create_task(self._attempt())
+            self._pending = asyncio.create_task(self._attempt(forced=forced))
         return self._pending
 
-    async def _attempt(self) -> None:
+    async def _attempt(self, *, forced: bool) -> None:
         try:
             async with asyncio.timeout(self._timeout):
                 keys = await self._load()
@@ -154,6 +155,9 @@ class SigningKeys:
             self._due_at = now + self._max_age * _REFRESH_AT
         finally:
             self._pending = None
+            if forced:
+                # From the end: a fetch may take longer than the cooldown.
+                self._forced_at = self._clock.monotonic()
 
     def _failed(self, why: str) -> None:
         delay = _BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS) - 1)]

@@ -40,6 +40,9 @@ class SigningKey:
             raise ValueError("it is not for signatures")
         self.kid = kid
         self._key = _import(jwk)
+        # RFC 8017 §8.1.2 and §8.2.2, step 1. OpenSSL takes a shorter PSS signature for one with
+        # leading zeros, and so one signature could be written in two ways.
+        self._signature_bytes = -(-_bits(jwk["n"]) // 8) if self._key.key_type == "RSA" else None
         self.algorithms = frozenset(
             name for name in ALGORITHMS if alg in (None, name) and _fits(self._key, name)
         )
@@ -49,6 +52,8 @@ class SigningKey:
     def verifies(self, signature: bytes, signing_input: bytes, algorithm: str) -> bool:
         """Say whether the signature over the input is this key's (RFC 7515 §5.2)."""
         if algorithm not in self.algorithms:
+            return False
+        if self._signature_bytes is not None and len(signature) != self._signature_bytes:
             return False
         try:
             return JWSRegistry.algorithms[algorithm].verify(signing_input, signature, self._key)

@@ -4,11 +4,13 @@
 request is for. No mark means protected: a forgotten decorator is a 401, never an open door.
 """
 
+import functools
+import inspect
 import logging
 from collections.abc import Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from aiohttp import web
 
@@ -28,7 +30,7 @@ ACCESS_TOKEN = web.RequestKey("ACCESS_TOKEN", AccessToken)
 """Where a protected handler finds the token that let the request in.
 
 Reading it raises KeyError where no token was asked for: in a public handler, and in an application
-that `setup` was never called for, so that such a handler cannot answer as if somebody had checked.
+that `setup` was never called for.
 """
 
 _logger = logging.getLogger("hello.auth")
@@ -40,7 +42,7 @@ _H = TypeVar("_H", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class _Requirement:
-    """What a handler asks of a request; None of a token at all where it is public."""
+    """What a handler asks of a request: a token or, where it is public, none."""
 
     token: bool = True
     permissions: frozenset[str] = frozenset()
@@ -141,18 +143,22 @@ def _requirement_for(request: web.Request) -> _Requirement:
 
 
 def _requirement_of_view(view: type, http_method: str) -> _Requirement:
-    # The method that will run says more than its class does.
-    method = getattr(view, http_method.lower(), None)
-    if getattr(method, "__module__", None) in _PREFLIGHT_MODULES:
+    """Return what a View asks: its own mark alone can open it, and all else that is asked adds up.
+
+    So neither a subclass nor an overridden method asks less than what it stems from.
+    """
+    name = http_method.lower()
+    if getattr(getattr(view, name, None), "__module__", None) in _PREFLIGHT_MODULES:
         return _PUBLIC
-    if mark := _marked(method):
-        return mark
-    for base in view.__mro__:
-        mark = _marked(base)
-        # A subclass inherits what is asked of a token, and never that none is asked for.
-        if mark is not None and (mark.token or base is view):
-            return mark
-    return _PROTECTED
+    of_methods = [_marked(vars(base).get(name)) for base in view.__mro__]
+    of_classes = [_marked(base) for base in view.__mro__]
+    if of_methods[0] == _PUBLIC:
+        return _PUBLIC
+    asked = [mark for mark in of_methods if mark is not None and mark.token]
+    if not asked and of_classes[0] == _PUBLIC:
+        return _PUBLIC
+    asked += [mark for mark in of_classes if mark is not None and mark.token]
+    return _Requirement(permissions=frozenset().union(*(mark.permissions for mark in asked)))
 
 
 def _mark(handler: _H, requirement: _Requirement) -> _H:
@@ -162,7 +168,27 @@ def _mark(handler: _H, requirement: _Requirement) -> _H:
     if _marked(function) not in (None, requirement):
         raise TypeError(f"{function.__qualname__} is marked twice, and not alike")
     setattr(function, _MARK, requirement)
-    return handler
+    return _guarded(handler) if requirement.token else handler
+
+
+def _guarded(handler: _H) -> _H:
+    """Return a handler that fails where nobody has looked at the token: `setup` was forgotten.
+
+    A View class and a function that was routed before it was marked stay as they are; their marks
+    count all the same.
+    """
+    if not inspect.iscoroutinefunction(handler):
+        return handler
+
+    @functools.wraps(handler)
+    async def guarded(*arguments: Any) -> Any:
+        last = arguments[-1]
+        request = last.request if isinstance(last, web.View) else last
+        if ACCESS_TOKEN not in request:
+            raise RuntimeError("a protected handler in an application without auth.setup")
+        return await handler(*arguments)
+
+    return cast("_H", guarded)
 
 
 def _marked(handler: Any) -> _Requirement | None:

@@ -4,6 +4,7 @@ The path of a token: taken apart, its header checked, its issuer known, a key fo
 verified, its claims checked. Whatever fails is a refusal; nothing falls through.
 """
 
+import math
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ class TokenValidator:
     force, `jwks_timeout` for one fetch. `strict` asks for RFC 9068's `typ` and claims. `fetch` and
     `clock` are for tests and other frameworks.
 
-    Raises ValueError for a combination that could not work.
+    To be used in one event loop at a time. Raises ValueError for options that could not work.
     """
 
     def __init__(
@@ -66,12 +67,20 @@ class TokenValidator:
     ) -> None:
         if not is_secure_url(issuer):
             raise ValueError(f"issuer is an https URL (http on loopback only), not {issuer!r}")
-        if not audience:
-            raise ValueError("audience is the API's identifier at the issuer, and not empty")
+        if not isinstance(audience, str) or not audience:
+            raise ValueError(f"audience is the API's identifier, a string, not {audience!r}")
         if isinstance(algorithms, str):
             raise ValueError(f"algorithms is a collection of names: write [{algorithms!r}]")  # noqa: TRY004
         if not algorithms or not jws.ALGORITHMS.issuperset(algorithms):
             raise ValueError(f"algorithms are some of {sorted(jws.ALGORITHMS)}, not {algorithms!r}")
+        if leeway != 0:
+            _check_seconds("leeway", leeway)
+        if max_age is not None:
+            _check_seconds("max_age", max_age)
+        _check_seconds("jwks_max_age", jwks_max_age)
+        _check_seconds("jwks_max_stale", jwks_max_stale)
+        _check_seconds("jwks_cooldown", jwks_cooldown)
+        _check_seconds("jwks_timeout", jwks_timeout)
         if jwks_max_stale < jwks_max_age:
             raise ValueError("jwks_max_stale is at least jwks_max_age: both count from one fetch")
         if fetch is None:
@@ -136,3 +145,9 @@ class TokenValidator:
 
     def _check(self, token_claims: Mapping[str, Any]) -> None:
         claims.check(token_claims, self._expected, self._clock.time())
+
+
+def _check_seconds(name: str, seconds: float) -> None:
+    # Without this a NaN would switch its rule off: no comparison with it is ever true.
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(f"{name} is a number of seconds above zero, not {seconds!r}")

@@ -37,6 +37,8 @@ __all__ = [
 
 LIFETIME_SECONDS = 86400
 
+_MOST_BYTES = 16 * 1024  # of a request: what it holds may be remembered
+_MOST_PATHS = 1000  # that requests are counted by
 _OPENID_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
 
@@ -72,7 +74,9 @@ class Issuer:
 
     def app(self) -> web.Application:
         """Return the HTTP server."""
-        app = web.Application(middlewares=[self._count, errors_as_oauth])
+        app = web.Application(
+            middlewares=[self._count, errors_as_oauth], client_max_size=_MOST_BYTES
+        )
         login = Login(self)
         asked_by_pages = [
             web.get("/.well-known/openid-configuration", self._metadata),
@@ -177,5 +181,6 @@ class Issuer:
 
     @web.middleware
     async def _count(self, request: web.Request, handler: "Handler") -> web.StreamResponse:
-        self.requests[request.path] += 1
+        if request.path in self.requests or len(self.requests) < _MOST_PATHS:
+            self.requests[request.path] += 1
         return await handler(request)

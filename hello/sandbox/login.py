@@ -27,6 +27,7 @@ _TRANSACTION_SECONDS = 600
 _CODE_SECONDS = 60
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 §4.2: a SHA-256 in base64url
+_REDIRECT_URI = re.compile(r'[!"$-\[\]-~]+')  # ASCII that can be seen, without # and backslash
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 _ENDED = "This login has ended, or never began. Go back to the client and log in from there."
 
@@ -135,7 +136,8 @@ class Login:
     def _trust(self, url: str) -> None:
         # As strings, up to and with the slash: two parsers of one URL need not agree on its host.
         origin = self._issuer.client_origin
-        if (url != origin and not url.startswith(f"{origin}/")) or "#" in url or not url.isascii():
+        ours = url == origin or url.startswith(f"{origin}/")
+        if not ours or not _REDIRECT_URI.fullmatch(url):
             raise OAuthError("invalid_request", f"redirects go to {origin} only")
 
     def _read(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 CLIENT_ID = "sandbox"
 CLIENT_SECRET = "not-a-secret"  # noqa: S105 - it opens nothing but this machine's sandbox
+
+# What aiohttp raises for a body whose charset or compression is not what it says.
+_UNREADABLE = (ValueError, LookupError, web.RequestPayloadError, ContentEncodingError)
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 §5.1
 
@@ -63,7 +67,7 @@ async def body_parameters(request: web.Request) -> dict[str, str]:
     if request.content_type == "application/json":
         try:
             body = await request.json()
-        except (ValueError, LookupError, RecursionError):
+        except (*_UNREADABLE, RecursionError):
             raise OAuthError("invalid_request", "the body is not JSON") from None
         if not isinstance(body, dict) or not all(isinstance(v, str) for v in body.values()):
             raise OAuthError("invalid_request", "the body is not an object of strings")
@@ -74,9 +78,11 @@ async def body_parameters(request: web.Request) -> dict[str, str]:
 async def _form(request: web.Request) -> dict[str, str]:
     if request.content_type != "application/x-www-form-urlencoded":
         raise OAuthError("invalid_request", "the body is neither a form nor JSON")
+    if (request.charset or "utf-8").lower() != "utf-8":
+        raise OAuthError("invalid_request", "the form is not UTF-8")
     try:
         return _once_each(await request.post())
-    except (ValueError, LookupError):
+    except _UNREADABLE:
         raise OAuthError("invalid_request", "the form is not UTF-8") from None
 
 
@@ -90,7 +96,7 @@ def authenticate_client(request: web.Request, parameters: Mapping[str, str]) -> 
     else:
         client = _basic(authorization)
     ours = f"{CLIENT_ID}:{CLIENT_SECRET}".encode()
-    if not hmac.compare_digest(":".join(client).encode("utf-8", "surrogateescape"), ours):
+    if not hmac.compare_digest(":".join(client).encode("utf-8", "surrogatepass"), ours):
         raise OAuthError("invalid_client", "no such client, or not its secret", status=401)
 
 

@@ -28,7 +28,11 @@ PEOPLE = {
     for person in (
         Person("sandbox|robin", "Robin Reader", "robin@example.com", "A plain user"),
         Person(
-            "sandbox|ada", "Ada Admin", "ada@example.com", "An administrator, with every permission", administrator=True
+            "sandbox|ada",
+            "Ada Admin",
+            "ada@example.com",
+            "An administrator, with every permission",
+            administrator=True,
         ),
     )
 }

@@ -129,7 +129,7 @@ class Tokens:
         }
         if "openid" in grant.scopes:
             answer["id_token"] = self._id_token(grant)
-        if "offline_access" in grant.scopes:
+        if "offline_access" in family.grant.scopes:  # whatever was asked for this time
             family.current = answer["refresh_token"] = self._refresh_tokens.keep(family)
         return answer
 

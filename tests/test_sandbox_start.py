@@ -1,0 +1,103 @@
+"""What does the sandbox consist of, and when does it refuse to start?"""
+
+import pytest
+
+from hello.config import Config, ConfigError
+from hello.sandbox import start
+
+TENANT = {
+    "AUTH0_DOMAIN": "dev-abc123.eu.auth0.com",
+    "AUTH0_AUDIENCE": "https://hello-world.example.com",
+    "CLIENT_ORIGIN_URL": "http://localhost:4040",
+}
+
+
+def test_it_needs_no_configuration() -> None:
+    config = start.sandbox_config({})
+    assert (config.base_url, config.issuer) == ("http://localhost:6060", "http://localhost:6061/")
+    assert config.client_origin == "http://localhost:4040"
+
+
+@pytest.mark.parametrize(
+    ("environ", "name", "value"),
+    [
+        ({"PORT": "7070"}, "port", 7070),
+        ({"PORT": " "}, "port", 6060),
+        ({"HOST": "127.0.0.1"}, "host", "127.0.0.1"),
+        ({"HOST": "::1"}, "base_url", "http://[::1]:6060"),
+        ({"CLIENT_ORIGIN_URL": "http://localhost:5173"}, "client_origin", "http://localhost:5173"),
+        ({"TOKEN_SIGNING_ALG": "ES256,RS256"}, "algorithms", ("ES256", "RS256")),
+    ],
+)
+def test_what_is_set_counts(environ: dict[str, str], name: str, value: object) -> None:
+    assert getattr(start.sandbox_config(environ), name) == value
+
+
+@pytest.mark.parametrize(
+    ("environ", "problems"),
+    [
+        ({"HOST": "0.0.0.0"}, ["HOST is '0.0.0.0', and no issuer is named"]),
+        ({"HOST": "192.168.1.7"}, ["HOST is '192.168.1.7', and no issuer is named"]),
+        ({"HOST": "example.com"}, ["HOST is 'example.com', and no issuer is named"]),
+        ({"TOKEN_SIGNING_ALG": "ES256"}, ["TOKEN_SIGNING_ALG leaves out RS256"]),
+        ({"HOST": "0.0.0.0", "TOKEN_SIGNING_ALG": "ES256"}, ["HOST is", "TOKEN_SIGNING_ALG"]),
+        ({"PORT": "x"}, ["PORT is 'x'"]),
+    ],
+)
+def test_it_says_why_it_does_not_start(environ: dict[str, str], problems: list[str]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        start.sandbox_config(environ)
+    assert len(raised.value.problems) == len(problems)
+    for said, expected in zip(raised.value.problems, problems, strict=True):
+        assert said.startswith(expected)
+
+
+def test_its_issuer_listens_where_the_configuration_says() -> None:
+    service = start.issuer_service(start.sandbox_config({"ADMIN_PERMISSION": "do:this"}))
+    assert (service.host, service.port) == ("localhost", 6061)
+
+
+def test_the_demo_client_listens_at_its_origin() -> None:
+    for origin, port in {"http://localhost:4040": 4040, "http://localhost": 80}.items():
+        service = start.client_service(start.sandbox_config({"CLIENT_ORIGIN_URL": origin}))
+        assert (service.host, service.port) == ("localhost", port)
+
+
+def test_the_demo_client_works_with_a_tenant_that_knows_it() -> None:
+    config = Config.from_environ({**TENANT, "AUTH0_CLIENT_ID": "abc"})
+    assert start.client_service(config).port == 4040
+
+
+@pytest.mark.parametrize(
+    ("environ", "problems"),
+    [
+        ({}, ["AUTH0_CLIENT_ID is missing"]),
+        (
+            {"AUTH0_CLIENT_ID": "abc", "CLIENT_ORIGIN_URL": "https://app.example.com"},
+            ["CLIENT_ORIGIN_URL is 'https://app.example.com'"],
+        ),
+        (
+            {"AUTH0_CLIENT_ID": "abc", "CLIENT_ORIGIN_URL": "https://localhost:4040"},
+            ["CLIENT_ORIGIN_URL is 'https://localhost:4040'"],
+        ),
+        (
+            {"CLIENT_ORIGIN_URL": "http://app.example.com"},
+            ["AUTH0_CLIENT_ID is missing", "CLIENT_ORIGIN_URL is"],
+        ),
+    ],
+)
+def test_the_demo_client_says_why_it_does_not_start(
+    environ: dict[str, str], problems: list[str]
+) -> None:
+    config = Config.from_environ({**TENANT, **environ})
+    with pytest.raises(ConfigError) as raised:
+        start.client_service(config)
+    for said, expected in zip(raised.value.problems, problems, strict=True):
+        assert said.startswith(expected)
+
+
+@pytest.mark.parametrize("client", [True, False])
+def test_it_tells_of_the_browser_where_there_is_a_page_to_open(*, client: bool) -> None:
+    said = start.greeting(start.sandbox_config({}), client=client)
+    assert ("open http://localhost:4040" in said) is client
+    assert "for this machine only" in said
