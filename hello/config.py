@@ -19,10 +19,13 @@ _T = TypeVar("_T")
 ISSUER_VARIABLES = ("AUTH0_DOMAIN", "AUTH0_AUDIENCE", "ISSUER_BASE_URL")
 """Where none of these is set, nobody has said whose tokens are good."""
 
-_HOST_NAME = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)+", re.IGNORECASE)
+_HOST_NAME = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)+")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e[0-9]+)?")
 _ORIGIN_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 _PLACEHOLDER = re.compile(
-    r"[<>{}]|auth0[-_](domain|audience)|your[-_]|tenant(-name)?\.region\.", re.IGNORECASE
+    r"[<>{}]|auth0[-_](domain|audience)|tenant(-name)?\.region\."
+    r"|your[-_]?(auth0|tenant|domain|api|audience|identifier|client|permission)",
+    re.IGNORECASE,
 )
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -134,9 +137,9 @@ def _required(value: str, what: str) -> str:
 def _domain(value: str) -> str:
     what = "your tenant's domain, like dev-abc123.eu.auth0.com (or set ISSUER_BASE_URL)"
     _required(value, what)
-    if value.startswith("http://"):
+    if value.lower().startswith("http://"):
         raise ValueError(f"is {value!r}: an issuer is asked over https, so leave out http://")
-    domain = value.removeprefix("https://").removesuffix("/").lower()
+    domain = value.lower().removeprefix("https://").removesuffix("/")
     if not _HOST_NAME.fullmatch(domain):
         raise ValueError(f"is {value!r}, which is no domain: {what}")
     return f"https://{domain}/"
@@ -218,10 +221,6 @@ def _log_level(value: str) -> str:
 
 def _seconds(value: str) -> float:
     what = f"is {value!r}, not a number of seconds above zero"
-    try:
-        seconds = float(value)
-    except ValueError:
-        raise ValueError(what) from None
-    if not (math.isfinite(seconds) and seconds > 0):
+    if not _NUMBER.fullmatch(value) or not 0 < float(value) < math.inf:
         raise ValueError(what)
-    return seconds
+    return float(value)

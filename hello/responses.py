@@ -67,7 +67,15 @@ def http_error(error: web.HTTPException) -> web.Response:
     """Return what answers an aiohttp error: its status and `Allow`, and none of its text."""
     allow = error.headers.get(hdrs.ALLOW)
     headers = None if allow is None else {"Allow": allow}
-    return json_error(error.status, HTTPStatus(error.status).phrase, headers)
+    return json_error(error.status, phrase(error.status), headers)
+
+
+def phrase(status: int) -> str:
+    """Return what a status is called, if it has a name (RFC 9110 §15)."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
 
 
 def _check_preflight(request: web.Request) -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http import HTTPStatus
+from socket import gaierror
 from typing import Any, NamedTuple
 
 from aiohttp import hdrs, web
@@ -21,11 +22,12 @@ from .app import create_app
 from .auth import json_error
 from .config import Config, ConfigError
 from .logs import AccessLog, log_to_stderr
-from .responses import HEADERS, http_error
+from .responses import HEADERS, http_error, phrase
 
 _logger = logging.getLogger("hello")
 _access_logger = logging.getLogger("hello.access")
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _KEEPALIVE_SECONDS = 75  # longer than the load balancers that reuse our connections
 _DRAIN_SECONDS = 1
 _APP_LOAD_ERROR = 4  # gunicorn's: with any other status it would start the worker again, for ever
@@ -140,7 +142,7 @@ class _Unrouted(web.Response):
     """An answer that no application's signals will see, so that it brings its headers itself."""
 
     def __init__(self, status: int) -> None:
-        error = json_error(status, HTTPStatus(status).phrase)
+        error = json_error(status, phrase(status))
         headers = {
             **HEADERS,
             hdrs.VARY: hdrs.ORIGIN,
@@ -158,10 +160,10 @@ async def serve(services: Sequence[Service], ready: Callable[[], None]) -> None:
 
     Raises AddressError.
     """
-    stop = asyncio.Event()
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
     with suppress(NotImplementedError):  # Windows: Ctrl+C arrives as KeyboardInterrupt
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, stop.set)
     runners = [Runner(service.app) for service in services]
     try:
         for runner, service in zip(runners, services, strict=True):
@@ -169,6 +171,8 @@ async def serve(services: Sequence[Service], ready: Callable[[], None]) -> None:
             await _listen(runner, service)
         ready()
         await stop.wait()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)  # who says it twice does not want to wait
     finally:
         await asyncio.gather(*(runner.cleanup() for runner in runners))
 
@@ -176,6 +180,8 @@ async def serve(services: Sequence[Service], ready: Callable[[], None]) -> None:
 async def _listen(runner: Runner, service: Service) -> None:
     try:
         await web.TCPSite(runner, service.host, service.port).start()
+    except gaierror as error:
+        raise AddressError(f"HOST {service.host} cannot be found: {error.strerror}") from error
     except OSError as error:
         raise AddressError(
             f"{service.port_setting} {service.port} on {service.host} cannot be listened on: "
@@ -186,7 +192,7 @@ async def _listen(runner: Runner, service: Service) -> None:
 async def production() -> web.AppRunner:
     """Return what a gunicorn worker runs, configured by the environment alone: no .env, no sandbox.
 
-    A configuration that cannot work ends gunicorn with status 4, each mistake on a line.
+    A configuration that cannot work ends gunicorn, each mistake on a line.
     """
     try:
         config = Config.from_environ(os.environ)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,7 @@ from joserfc.jwk import Key
 from conftest import AUDIENCE, FakeClock
 from hello.auth import TokenValidator
 from hello.sandbox.issuer import OMIT, Issuer
+from hello.sandbox.signing import changed
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -226,12 +227,7 @@ def rewritten(change: Callable[[bytes], bytes], **headers: str) -> Answer:
 
 def members(**changes: Any) -> Answer:
     """Other members of the object; OMIT takes one out."""
-
-    def change(body: bytes) -> bytes:
-        document = {**json.loads(body), **changes}
-        return json.dumps({k: v for k, v in document.items() if v is not OMIT}).encode()
-
-    return rewritten(change)
+    return rewritten(lambda body: json.dumps(changed(json.loads(body), changes)).encode())
 
 
 def cut_off(*, chunked: bool) -> Answer:
@@ -252,8 +248,11 @@ def cut_off(*, chunked: bool) -> Answer:
     return answer
 
 
-async def hang_up(_issuer: FailingIssuer, request: web.Request) -> web.StreamResponse:
+async def hang_up(
+    _issuer: FailingIssuer, request: web.Request, last_words: bytes = b""
+) -> web.StreamResponse:
     assert request.transport is not None
+    request.transport.write(last_words)
     request.transport.close()
     return web.Response()
 
@@ -295,16 +294,17 @@ def _twice(body: bytes) -> bytes:
     return _with_member(json.dumps({name: value})[1:-1].encode())(body)
 
 
+_STATUSES = (201, 206, 301, 302, 303, 307, 308, 404, 429, 500, 503)
 _NOT_JSON = r"is no (metadata|usable JWK Set)"
 _BAD_ANSWERS: Mapping[str, tuple[Answer, str]] = {
-    **{f"{code}": (status(code), f"answered {code}") for code in (201, 206, 404, 429, 500, 503)},
-    **{f"{code}": (status(code), f"answered {code}") for code in (301, 302, 303, 307, 308)},
+    **{str(code): (status(code), f"answered {code}") for code in _STATUSES},
     "HTML": (rewritten(lambda _: b"<!doctype html><p>Hello", content_type="text/html"), _NOT_JSON),
     "an empty body": (rewritten(lambda _: b""), _NOT_JSON),
     "cut JSON": (rewritten(lambda body: body[:-1]), _NOT_JSON),
     "a cut body": (cut_off(chunked=False), "ClientPayloadError"),
     "a cut chunked body": (cut_off(chunked=True), "ClientPayloadError"),
     "no answer but the end": (hang_up, "ServerDisconnectedError"),
+    "no HTTP": (partial(hang_up, last_words=b"220 Hello\r\n\r\n"), "ClientResponseError"),
     "a byte too many": (rewritten(padded(LIMIT + 1)), f"more than {LIMIT} bytes"),
     "a gzip bomb": (rewritten(compressed(31, BOMB), Content_Encoding="gzip"), f"more than {LIMIT}"),
     "a deflate bomb": (
@@ -320,24 +320,22 @@ _BAD_ANSWERS: Mapping[str, tuple[Answer, str]] = {
     "a list": (rewritten(lambda body: b"[" + body + b"]"), f"{_NOT_JSON}: not a JSON object"),
     "null": (rewritten(lambda _: b"null"), f"{_NOT_JSON}: not a JSON object"),
 }
-_HANGING: Mapping[str, Answer] = {
-    "nothing": hang,
-    "half a body": hang_in_the_body,
-}
+_HANGING: Mapping[str, Answer] = {"nothing": hang, "half a body": hang_in_the_body}
 _NO_URI = "has no https jwks_uri"
-_FOREIGN = "is the metadata of .*, not of"
 _BAD_METADATA: Mapping[str, tuple[Answer, str]] = {
-    "another's issuer": (members(issuer="https://elsewhere.example.com/"), _FOREIGN),
-    "no issuer": (members(issuer=OMIT), _FOREIGN),
-    "a list as issuer": (members(issuer=["https://elsewhere.example.com/"]), _FOREIGN),
+    "another's issuer": (
+        members(issuer="https://elsewhere.example.com/"),
+        "metadata of .*, not of",
+    ),
     "no jwks_uri": (members(jwks_uri=OMIT), _NO_URI),
     "null as jwks_uri": (members(jwks_uri=None), _NO_URI),
     "a number as jwks_uri": (members(jwks_uri=1), _NO_URI),
-    "a list as jwks_uri": (members(jwks_uri=["https://elsewhere.example.com/"]), _NO_URI),
     "a path as jwks_uri": (members(jwks_uri=JWKS), _NO_URI),
     "an http jwks_uri": (members(jwks_uri="http://elsewhere.example.com/"), _NO_URI),
     "a file as jwks_uri": (members(jwks_uri="file:///etc/passwd"), _NO_URI),
     "a broken jwks_uri": (members(jwks_uri="https://[/"), _NO_URI),
+    "a jwks_uri that is no URL to aiohttp": (members(jwks_uri="http://\\.localhost"), "InvalidUrl"),
+    "a jwks_uri that is no host to Python": (members(jwks_uri="http://a..localhost"), "idna"),
 }
 _NO_LIST = 'no list of "keys"'
 _BAD_SETS: Mapping[str, tuple[Answer, str]] = {

@@ -194,8 +194,22 @@ async def bad_gateway(_request: web.Request) -> web.Response:
     raise web.HTTPBadGateway(text="secret detail")
 
 
+class NameOnlyError(web.HTTPClientError):
+    status_code = 499
+
+
+async def nameless(_request: web.Request) -> web.Response:
+    raise NameOnlyError(reason="secret detail")
+
+
 async def moved(_request: web.Request) -> web.Response:
     raise web.HTTPFound("/elsewhere")
+
+
+async def test_a_status_without_a_name_is_an_error_all_the_same(api_with_failures: Client) -> None:
+    async with api_with_failures.get("/nameless") as response:
+        assert response.status == 499
+        assert await response.json() == {"message": "Error"}
 
 
 @pytest.mark.parametrize(
@@ -235,7 +249,8 @@ EVERY_ANSWER = [
 async def api_with_failures(aiohttp_client: AiohttpClient, issuer: Issuer) -> Client:
     """The API with an admin permission, and with some routes that fail."""
     app = create_app(config_for(issuer, ADMIN_PERMISSION="read:admin-messages"))
-    for path, handler in {"/boom": boom, "/bad-gateway": bad_gateway, "/moved": moved}.items():
+    failing = {"/boom": boom, "/bad-gateway": bad_gateway, "/moved": moved, "/nameless": nameless}
+    for path, handler in failing.items():
         app.router.add_get(path, auth.public(handler))
     return await aiohttp_client(ApiServer(app))
 

@@ -1,6 +1,7 @@
 """Where are an issuer's keys said to be, and by whom?"""
 
 import json
+import logging
 import math
 import tracemalloc
 import zlib
@@ -255,6 +256,45 @@ async def test_a_bomb_is_left_before_it_is_large(
     finally:
         tracemalloc.stop()
     assert peak < 4 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("by zero"), KeyError("jwks_uri"), OSError("no route")]
+)
+@pytest.mark.parametrize("had_keys", [True, False])
+async def test_an_error_that_nobody_planned_is_a_failed_refresh_with_a_stack_in_the_log(
+    issuer: FailingIssuer,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    *,
+    had_keys: bool,
+) -> None:
+    """Whatever somebody's own `fetch` may raise."""
+    metadata = {"issuer": issuer.url, "jwks_uri": issuer.url}
+    failing = not had_keys
+
+    async def fetch(url: str) -> bytes:
+        if failing:
+            raise error
+        document = {"keys": issuer.published} if url == issuer.url else metadata
+        return json.dumps(document).encode()
+
+    async with validating(issuer, clock, fetch=fetch) as validator:
+        if had_keys:
+            await validator.validate(issuer.mint())
+            failing = True
+            clock.advance(600)
+            await validator.validate(issuer.mint())
+        else:
+            with pytest.raises(KeysUnavailableError):
+                await validator.validate(issuer.mint())
+    stack, warning = caplog.records
+    assert stack.levelno == logging.ERROR
+    assert stack.exc_info is not None
+    assert stack.exc_info[1] is error
+    assert warning.levelno == logging.WARNING
+    assert warning.getMessage().endswith(type(error).__name__)
 
 
 @pytest.mark.parametrize(

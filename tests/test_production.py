@@ -129,6 +129,12 @@ async def test_a_taken_port_is_named_and_nothing_stays_open(*, first_fails: bool
     assert not await is_listening(port)
 
 
+async def test_a_host_that_nobody_knows_is_named() -> None:
+    service = Service(app_with(hello), "no-such-host.invalid", free_port())
+    with pytest.raises(AddressError, match=r"^HOST no-such-host\.invalid cannot be found: "):
+        await serve([service], ready=lambda: pytest.fail("it is not ready"))
+
+
 async def test_a_loop_without_signals_serves_until_it_is_cancelled(
     served: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -221,7 +221,7 @@ def test_a_second_sandbox_is_told_that_there_is_one(
         ({"AUTH0_AUDIENCE": "hello"}, ["CLIENT_ORIGIN_URL", "AUTH0_DOMAIN", "ISSUER_BASE_URL"]),
         ({**ISSUER, "AUTH0_DOMAIN": "t.eu.auth0.com"}, ["AUTH0_DOMAIN", "ISSUER_BASE_URL"]),
         ({**ISSUER, "PORT": "abc", "LOG_LEVEL": "loud"}, ["PORT", "'abc'", "LOG_LEVEL", "'loud'"]),
-        ({**ISSUER, "HOST": "no-such-host.invalid"}, ["PORT", "no-such-host.invalid"]),
+        ({**ISSUER, "HOST": "no-such-host.invalid"}, ["HOST", "no-such-host.invalid"]),
         ({"PORT": "abc", "CLIENT_ORIGIN_URL": "*"}, ["PORT", "CLIENT_ORIGIN_URL"]),
         ({"HOST": "0.0.0.0"}, ["HOST", "sandbox", "AUTH0_DOMAIN"]),
         ({"HOST": "::"}, ["HOST", "sandbox", "AUTH0_DOMAIN"]),

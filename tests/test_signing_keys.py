@@ -360,7 +360,10 @@ async def test_closing_ends_the_fetch_under_way(
     held = issuer.hold(JWKS)
     waiting = in_background(issuer.mint(), validator)
     await held.asked()
+    fetching = validator._keys._pending
     await validator.close()
+    assert fetching is not None
+    assert fetching.done()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await held.abandoned()

@@ -22,9 +22,9 @@ from .jwks import Clock, SigningKeys
 class AccessToken:
     """A verified access token.
 
-    `header` and `claims` are the token's own, read-only; `scopes` and `permissions` are empty where
-    it has none; `expires_at` is seconds since the epoch. Its repr is fit for a log: it leaves out
-    what could be used again or is personal.
+    `header` and `claims` are the token's own, not to be changed; `scopes` and `permissions` are
+    empty where it has none; `expires_at` is seconds since the epoch. Its repr is
+    fit for a log: it leaves out what could be used again or is personal.
     """
 
     token: str = field(repr=False)

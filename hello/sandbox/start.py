@@ -21,16 +21,20 @@ _ISSUER_PORT = 6061
 
 def sandbox_config(environ: Mapping[str, str]) -> Config:
     """Return the configuration that trusts the sandbox's issuer. Raises ConfigError."""
-    set_by_hand = {name: value for name, value in environ.items() if value.strip()}
-    config = Config.from_environ({**_DEFAULTS, **set_by_hand})
+    usual = {**_DEFAULTS, "HOST": "localhost", "TOKEN_SIGNING_ALG": "RS256"}
+    whole = {**usual, **{name: value for name, value in environ.items() if value.strip()}}
     problems = []
-    if not is_loopback(config.host):
+    if not is_loopback(whole["HOST"].strip()):
         problems.append(
-            f"HOST is {config.host!r}, and no issuer is named: that would be the sandbox, which is "
-            "for this machine only. Set AUTH0_DOMAIN and AUTH0_AUDIENCE, or ISSUER_BASE_URL"
+            f"HOST is {whole['HOST']!r}, and no issuer is named: that would be the sandbox, which "
+            "is for this machine only. Set AUTH0_DOMAIN and AUTH0_AUDIENCE, or ISSUER_BASE_URL"
         )
-    if "RS256" not in config.algorithms:
+    if "RS256" not in whole["TOKEN_SIGNING_ALG"]:
         problems.append("TOKEN_SIGNING_ALG leaves out RS256, which the sandbox signs with")
+    try:
+        config = Config.from_environ(whole)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
     if problems:
         raise ConfigError(problems)
     return config
