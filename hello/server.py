@@ -101,10 +101,9 @@ class _RequestHandler(web.RequestHandler):
         if isinstance(resp, web.HTTPException):
             if request.writer.output_size:
                 raise ConnectionError("half an answer is on its way")
+            # One that no middleware has seen: aiohttp itself refuses an Expect that it cannot meet.
             if resp.status >= HTTPStatus.BAD_REQUEST:
-                resp = http_error(
-                    resp
-                )  # raised before any middleware: Expect, which we cannot meet
+                resp = http_error(resp)
         if self._server.draining:
             resp.force_close()
         return await super().finish_response(request, resp, start_time)

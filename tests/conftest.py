@@ -15,6 +15,8 @@ from hello.config import Config
 from hello.sandbox.issuer import Issuer, new_key
 from hello.server import Runner
 
+pytest_plugins = ["logging_in", "protecting"]  # its fixtures
+
 AUDIENCE = "https://hello-world.example.com"
 ORIGIN = "http://localhost:4040"
 

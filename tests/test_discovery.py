@@ -28,7 +28,7 @@ from failing_issuer import (
     validating,
 )
 from hello.app import token_validator
-from hello.auth import KeysUnavailableError, TokenValidator
+from hello.auth import InvalidTokenError, KeysUnavailableError, TokenValidator
 from hello.auth.fetch import fetch
 from hello.auth.issuer import is_loopback, is_secure_url, load_signing_keys
 from hello.auth.jwks import FetchError
@@ -121,6 +121,23 @@ async def test_the_fallbacks_metadata_too_must_be_the_issuers(
     assert issuer.asked == (1, 0)
 
 
+async def test_every_refresh_asks_where_the_keys_are(
+    issuer: FailingIssuer, clock: FakeClock
+) -> None:
+    """Both the scheduled ones and those that an unknown kid forces."""
+    async with validating(issuer, clock) as validator:
+        await validator.validate(issuer.mint())
+        moved = "/moved/jwks.json"
+        issuer.answers |= {JWKS: status(404), moved: usual}
+        issuer.answers[METADATA] = members(jwks_uri=f"http://127.0.0.1:{issuer.port}{moved}")
+        clock.advance(600)
+        await validator.validate(issuer.mint())
+        assert issuer.requests == {METADATA: 2, JWKS: 1, moved: 1}
+        with pytest.raises(InvalidTokenError):
+            await validator.validate(issuer.mint(header={"kid": "unknown"}))
+        assert issuer.requests == {METADATA: 3, JWKS: 1, moved: 2}
+
+
 @pytest.mark.parametrize(
     ("issuer_url", "jwks_uri", "trusted"),
     [
@@ -184,6 +201,9 @@ SECURE: Mapping[str, bool] = {
     "//issuer.example.com/": False,
     "issuer.example.com": False,
     "ftp://localhost/": False,
+    " https://issuer.example.com/": False,
+    "https://issuer\t.example.com/": False,
+    "https://issuer\uff0eexample.com/": False,
     "file:///etc/passwd": False,
     "": False,
     "https://issuer.exämple.com/": False,
@@ -332,6 +352,17 @@ def test_options_that_could_not_work_are_refused_by_name(option: str, value: Any
     TokenValidator(**options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=rf"\b{option}\b"):
         TokenValidator(**{**options, option: value})
+
+
+def test_a_lone_algorithm_is_told_how_to_be_written() -> None:
+    with pytest.raises(ValueError, match=r"write \['RS256'\]"):
+        TokenValidator(issuer="https://tenant.eu.auth0.com/", audience="a", algorithms="RS256")
+
+
+def test_nobody_waits_longer_than_five_seconds_where_nobody_said_otherwise(
+    issuer: FailingIssuer,
+) -> None:
+    assert TokenValidator(issuer=issuer.url, audience=AUDIENCE)._keys._timeout == 5
 
 
 def test_the_validator_keeps_to_the_configured_times(issuer: FailingIssuer) -> None:

@@ -1,109 +1,26 @@
-"""How does the sandbox log people in, and what does it refuse?"""
+"""How does the sandbox log people in, and whom does it refuse?"""
 
-import hashlib
-import re
-from collections.abc import Awaitable, Callable, Mapping
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from aiohttp import ClientResponse, CookieJar
-from aiohttp.test_utils import TestServer
-from joserfc.jwk import Key
 
-from conftest import AUDIENCE, ORIGIN, Client, FakeClock, bearer
-from hello.auth import jws
-from hello.sandbox.issuer import Issuer, base64url
-
-VERIFIER = "v" * 43
-CHALLENGE = base64url(hashlib.sha256(VERIFIER.encode()).digest())
-CALLBACK = f"{ORIGIN}/callback"
-ASKED = {
-    "response_type": "code",
-    "client_id": "demo",
-    "redirect_uri": CALLBACK,
-    "scope": "openid profile email",
-    "audience": AUDIENCE,
-    "state": "s t&te",
-    "nonce": "n",
-    "code_challenge": CHALLENGE,
-    "code_challenge_method": "S256",
-}
-ROBIN, ADA = "sandbox|robin", "sandbox|ada"
-
-
-@pytest.fixture
-def own(keys: list[Key], clock: FakeClock) -> Issuer:
-    """An issuer whose time stands still."""
-    return Issuer(audience=AUDIENCE, key=keys[0], clock=clock.time)
-
-
-@pytest.fixture
-async def browser(own: Issuer, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
-    """A client that keeps cookies and does not follow redirects by itself."""
-    server = TestServer(own.app())
-    client = await aiohttp_client(server, cookie_jar=CookieJar(unsafe=True))
-    own.url = str(server.make_url("/"))
-    return client
-
-
-def asking(**changes: str | None) -> dict[str, str]:
-    """The parameters of an authorization request, with changes; None leaves one out."""
-    return {name: value for name, value in {**ASKED, **changes}.items() if value is not None}
-
-
-async def authorize(browser: Client, **changes: str | None) -> ClientResponse:
-    return await browser.get("/authorize", params=asking(**changes), allow_redirects=False)
-
-
-async def choose(browser: Client, page: ClientResponse, person: str) -> ClientResponse:
-    match = re.search(r'name="transaction" value="([^"]+)"', await page.text())
-    assert match
-    return await browser.post(
-        "/login", data={"transaction": match[1], "person": person}, allow_redirects=False
-    )
-
-
-async def log_in(browser: Client, person: str = ROBIN, **changes: str | None) -> str:
-    """Log in, and return the code."""
-    response = await choose(browser, await authorize(browser, **changes), person)
-    return answer_of(response)["code"]
-
-
-def answer_of(response: ClientResponse) -> dict[str, str]:
-    """What a redirect carries to the client."""
-    assert response.status == 303
-    location = response.headers["Location"]
-    assert location.startswith(CALLBACK)
-    return {name: value for name, [value] in parse_qs(urlsplit(location).query).items()}
-
-
-async def tokens(
-    browser: Client, code: str, /, **changes: str | None
-) -> tuple[int, dict[str, Any]]:
-    form = {
-        "grant_type": "authorization_code",
-        "client_id": "demo",
-        "code": code,
-        "code_verifier": VERIFIER,
-        "redirect_uri": CALLBACK,
-        **changes,
-    }
-    data = {name: value for name, value in form.items() if value is not None}
-    async with browser.post("/oauth/token", data=data) as response:
-        assert response.headers["Cache-Control"] == "no-store"
-        return response.status, await response.json()
-
-
-async def refresh(browser: Client, token: str, **changes: str) -> tuple[int, dict[str, Any]]:
-    form = {"grant_type": "refresh_token", "client_id": "demo", "refresh_token": token, **changes}
-    async with browser.post("/oauth/token", data=form) as response:
-        return response.status, await response.json()
-
-
-def claims_of(token: str) -> Mapping[str, Any]:
-    return jws.parse(token).claims
+from conftest import AUDIENCE, ORIGIN, Client, FakeClock
+from hello.sandbox.issuer import Issuer
+from logging_in import (
+    ADA,
+    ASKED,
+    CALLBACK,
+    CHALLENGE,
+    ROBIN,
+    answer_of,
+    asking,
+    authorize,
+    choose,
+    claims_of,
+    log_in,
+    tokens,
+)
 
 
 @pytest.mark.parametrize(("person", "permissions"), [(ROBIN, []), (ADA, ["read:admin-messages"])])
@@ -323,129 +240,6 @@ async def test_pages_find_their_assets(browser: Client, name: str, content_type:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {"code": None},
-        {"code": "unknown"},
-        {"client_id": "another"},
-        {"client_id": None},
-        {"redirect_uri": f"{ORIGIN}/elsewhere"},
-        {"redirect_uri": None},
-        {"code_verifier": None},
-        {"code_verifier": "w" * 43},
-        {"code_verifier": "v" * 42},
-        {"code_verifier": "é" * 43},
-        {"code_verifier": CHALLENGE},
-    ],
-)
-async def test_a_code_is_good_for_who_asked_for_it_only(
-    browser: Client, changes: dict[str, str | None]
-) -> None:
-    code = await log_in(browser)
-    status, answer = await tokens(browser, code, **changes)
-    assert (status, answer["error"]) == (400, "invalid_grant")
-
-
-async def test_a_code_lives_for_a_minute(browser: Client, clock: FakeClock) -> None:
-    code = await log_in(browser)
-    clock.advance(60)
-    assert (await tokens(browser, code))[1]["error"] == "invalid_grant"
-
-
-async def test_a_code_works_once_and_then_ends_what_came_of_it(browser: Client) -> None:
-    code = await log_in(browser, scope="openid offline_access")
-    _, answer = await tokens(browser, code)
-    status, again = await tokens(browser, code)
-    assert (status, again["error"]) == (400, "invalid_grant")
-    assert (await refresh(browser, answer["refresh_token"]))[1]["error"] == "invalid_grant"
-
-
-async def test_a_client_with_a_secret_must_know_it(browser: Client) -> None:
-    code = await log_in(browser)
-    status, answer = await tokens(browser, code, client_secret="guess")
-    assert (status, answer["error"]) == (401, "invalid_client")
-
-
-async def test_refresh_tokens_rotate_and_a_stolen_one_ends_them_all(browser: Client) -> None:
-    _, first = await tokens(browser, await log_in(browser, scope="openid offline_access"))
-    status, second = await refresh(browser, first["refresh_token"])
-    assert status == 200
-    assert second["refresh_token"] != first["refresh_token"]
-    assert claims_of(second["access_token"])["sub"] == ROBIN
-    _, third = await refresh(browser, second["refresh_token"])
-    assert (await refresh(browser, first["refresh_token"]))[1]["error"] == "invalid_grant"
-    assert (await refresh(browser, third["refresh_token"]))[1]["error"] == "invalid_grant"
-
-
-async def test_a_refresh_can_ask_for_less_and_not_for_more(browser: Client) -> None:
-    code = await log_in(browser, scope="openid profile offline_access")
-    _, first = await tokens(browser, code)
-    status, answer = await refresh(browser, first["refresh_token"], scope="openid email")
-    assert (status, answer["error"]) == (400, "invalid_scope")
-    _, second = await refresh(browser, first["refresh_token"], scope="openid offline_access")
-    assert second["scope"] == "offline_access openid"
-    assert "name" not in claims_of(second["id_token"])
-
-
-@pytest.mark.parametrize("changes", [{"client_id": "another"}, {"refresh_token": "unknown"}])
-async def test_a_refresh_token_is_good_for_its_client_only(
-    browser: Client, changes: dict[str, str]
-) -> None:
-    _, first = await tokens(browser, await log_in(browser, scope="offline_access"))
-    status, answer = await refresh(browser, **{"token": first["refresh_token"], **changes})
-    assert (status, answer["error"]) == (400, "invalid_grant")
-
-
-async def test_only_who_asks_for_openid_gets_an_id_token(browser: Client) -> None:
-    _, answer = await tokens(browser, await log_in(browser, scope="profile", nonce=None))
-    assert "id_token" not in answer
-    _, answer = await tokens(
-        browser, await log_in(browser, scope="openid", nonce=None, prompt="login")
-    )
-    assert "nonce" not in claims_of(answer["id_token"])
-
-
-async def test_only_an_administrator_is_granted_the_apis_scopes(browser: Client) -> None:
-    asked = "openid read:admin-messages unheard:of"
-    _, robin = await tokens(browser, await log_in(browser, ROBIN, scope=asked))
-    _, ada = await tokens(browser, await log_in(browser, ADA, scope=asked, prompt="login"))
-    assert (robin["scope"], ada["scope"]) == ("openid", "openid read:admin-messages")
-
-
-async def test_without_an_audience_the_token_is_opaque_and_good_for_userinfo(
-    browser: Client,
-) -> None:
-    _, answer = await tokens(browser, await log_in(browser, audience=None))
-    assert "." not in answer["access_token"]
-    async with browser.get("/userinfo", headers=bearer(answer["access_token"])) as response:
-        assert await response.json() == {
-            "sub": ROBIN,
-            "name": "Robin Reader",
-            "nickname": "robin",
-            "email": "robin@example.com",
-            "email_verified": True,
-        }
-
-
-@pytest.mark.parametrize("authorization", [None, "Bearer nonsense", "Basic eDp5", "Bearer"])
-async def test_userinfo_wants_a_token(browser: Client, authorization: str | None) -> None:
-    headers = {} if authorization is None else {"Authorization": authorization}
-    async with browser.post("/userinfo", headers=headers) as response:
-        assert response.status == 401
-        assert response.headers["WWW-Authenticate"].startswith("Bearer")
-
-
-async def test_userinfo_knows_the_tokens_that_it_gave(browser: Client, clock: FakeClock) -> None:
-    _, answer = await tokens(browser, await log_in(browser, scope="openid"))
-    headers = bearer(answer["access_token"])
-    async with browser.get("/userinfo", headers=headers) as response:
-        assert await response.json() == {"sub": ROBIN}
-    clock.advance(86400)
-    async with browser.get("/userinfo", headers=headers) as response:
-        assert response.status == 401
-
-
-@pytest.mark.parametrize(
     ("path", "parameters", "location"),
     [
         ("/v2/logout", {"returnTo": ORIGIN, "client_id": "demo"}, ORIGIN),
@@ -508,11 +302,3 @@ async def test_pages_of_the_client_may_ask(browser: Client, origin: str, path: s
         assert response.status >= 400
         allowed = response.headers.get("Access-Control-Allow-Origin")
         assert allowed == (ORIGIN if origin == ORIGIN else None)
-
-
-async def test_what_is_kept_is_bounded(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hello.sandbox.memory._MOST", 1)
-    first = await log_in(browser)
-    second = await log_in(browser, prompt="login")
-    assert (await tokens(browser, first))[0] == 400
-    assert (await tokens(browser, second))[0] == 200

@@ -12,13 +12,9 @@ from joserfc.jwk import Key
 from conftest import ApiServer, Client, FakeClock, bearer, config_for
 from failing_issuer import (
     JWKS,
-    METADATA,
     FailingIssuer,
     at_once,
-    members,
     settled,
-    status,
-    usual,
     validating,
 )
 from hello.app import create_app
@@ -201,20 +197,6 @@ async def test_age_is_not_measured_with_a_clock_that_people_set(
     assert issuer.asked == (1, 1)
 
 
-async def test_every_refresh_asks_where_the_keys_are(
-    issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock, good: str
-) -> None:
-    """Both the scheduled ones and those that an unknown kid forces."""
-    moved = "/moved/jwks.json"
-    issuer.answers |= {JWKS: status(404), moved: usual}
-    issuer.answers[METADATA] = members(jwks_uri=f"http://127.0.0.1:{issuer.port}{moved}")
-    clock.advance(600)
-    await validator.validate(good)
-    assert (issuer.requests[moved], issuer.asked) == (1, (2, 1))
-    assert await reason_for(renamed(good), validator) is Reason.UNKNOWN_KEY
-    assert (issuer.requests[moved], issuer.asked) == (2, (3, 1))
-
-
 async def test_an_unknown_kid_forces_one_fetch_in_a_cooldown(
     issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock, good: str
 ) -> None:
@@ -226,6 +208,21 @@ async def test_an_unknown_kid_forces_one_fetch_in_a_cooldown(
         assert issuer.asked == (fetches, fetches)
     with pytest.raises(InvalidTokenError):
         at_once(validator.validate(renamed(good)))
+
+
+async def test_a_forced_fetch_that_outlasts_the_cooldown_answers_all_the_same(
+    issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock, good: str
+) -> None:
+    """The cooldown begins where the fetch ends, or one token could keep an issuer busy."""
+    held = issuer.hold(JWKS)
+    waiting = asyncio.create_task(reason_for(renamed(good), validator))
+    await held.asked()
+    clock.advance(15)
+    held.release()
+    assert await waiting is Reason.UNKNOWN_KEY
+    clock.advance(9.875)
+    assert await reason_for(renamed(good), validator) is Reason.UNKNOWN_KEY
+    assert issuer.asked == (2, 2)
 
 
 async def test_nobody_else_waits_for_what_an_unknown_kid_forces(
@@ -367,6 +364,18 @@ async def test_closing_ends_the_fetch_under_way(
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await held.abandoned()
+
+
+async def test_what_was_closed_before_its_fetch_began_can_begin_anew(
+    issuer: FailingIssuer, validator: TokenValidator
+) -> None:
+    waiting = in_background(issuer.mint(), validator)
+    await asyncio.sleep(0)
+    await validator.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await validator.validate(issuer.mint())
+    assert issuer.asked == (1, 1)
 
 
 async def test_closing_with_nothing_under_way_waits_for_nothing(
