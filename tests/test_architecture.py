@@ -14,6 +14,7 @@ ORDER = ["run", "server", "app", "messages", "responses", "config", "logs", "aut
 AUTH_ORDER = [
     "__init__",
     "protection",
+    "requirements",
     "validator",
     "fetch",
     "issuer",
@@ -25,7 +26,17 @@ AUTH_ORDER = [
     "strict_json",
     "errors",
 ]
-WITHOUT_AIOHTTP = {"validator", "claims", "jwks", "keys", "jws", "strict_json", "errors", "issuer"}
+WITHOUT_AIOHTTP = {
+    "requirements",
+    "validator",
+    "claims",
+    "jwks",
+    "keys",
+    "jws",
+    "strict_json",
+    "errors",
+    "issuer",
+}
 
 
 def imported(path: Path) -> set[str]:

@@ -85,7 +85,7 @@ NONE: frozenset[str] = frozenset()
         ({"scope": ["a", "b c", ""]}, SUBJECT, {"a", "b c"}, NONE),
         ({"permissions": ["a"]}, SUBJECT, NONE, {"a"}),
         ({"permissions": ["a b", "a b", "c", ""]}, SUBJECT, NONE, {"a b", "c"}),
-        ({"permissions": ["a"], "scope": "b", "scp": "c"}, SUBJECT, {"b"}, {"a"}),
+        ({"permissions": ["a"], "scope": "b", "scp": "c"}, SUBJECT, {"b", "c"}, {"a"}),
         ({"aud": [AUDIENCE]}, SUBJECT, NONE, NONE),
         ({"aud": ["https://issuer.example.com/userinfo", AUDIENCE, ""]}, SUBJECT, NONE, NONE),
         ({"iat": OMIT}, SUBJECT, NONE, NONE),

@@ -10,7 +10,7 @@
     auth.setup(app, auth.TokenValidator(
         issuer="https://tenant.eu.auth0.com/", audience="https://api.example.com"))
 
-A handler without a mark is protected; `@auth.public` opens one.
+A handler without a mark is protected; `@auth.public` opens one, `@auth.optional` serves both.
 """
 
 from .errors import (
@@ -26,6 +26,7 @@ from .protection import (
     ACCESS_TOKEN,
     TOKEN_VALIDATOR,
     json_error,
+    optional,
     protected,
     public,
     setup,
@@ -45,6 +46,7 @@ __all__ = [
     "TokenValidator",
     "UnauthorizedError",
     "json_error",
+    "optional",
     "protected",
     "public",
     "setup",

@@ -123,6 +123,7 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     ("iat", _issued_at),
     ("sub", _string),
     ("scope", _string_or_strings),
+    ("scp", _string_or_strings),
     ("permissions", _strings),
     ("cnf", _unbound),
 )

@@ -32,7 +32,10 @@ class Reason(StrEnum):
     CLAIM_TYPE = "claim_type"
     MISSING_CLAIM = "missing_claim"
     BOUND = "bound"
+    SCOPE = "scope"
     PERMISSIONS = "permissions"
+    CLAIM = "claim"
+    CHECK = "check"
     KEYS_UNAVAILABLE = "keys_unavailable"
 
 

@@ -7,15 +7,17 @@ request is for. No mark means protected: a forgotten decorator is a 401, never a
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from aiohttp import web
 
 from .credentials import bearer_token
-from .errors import AuthError, InsufficientScopeError, Reason
+from .errors import AuthError, UnauthorizedError
+from .requirements import Check, Requirement, refuse_unless_met, requirement
 from .validator import AccessToken, TokenValidator
 
 if TYPE_CHECKING:
@@ -37,19 +39,18 @@ _logger = logging.getLogger("hello.auth")
 _MARK = "__auth_requirement__"
 # Where aiohttp-cors defines its handlers for OPTIONS: a preflight never carries a token.
 _PREFLIGHT_MODULES = frozenset({"aiohttp_cors.preflight_handler", "aiohttp_cors.mixin"})
+_ANY_TOKEN = Requirement()
 _H = TypeVar("_H", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
-class _Requirement:
-    """What a handler asks of a request: a token or, where it is public, none."""
+class _Door(Enum):
+    """How a handler that asks for nothing else treats a token."""
 
-    token: bool = True
-    permissions: frozenset[str] = frozenset()
+    PUBLIC = "nobody looks"
+    OPTIONAL = "who sends one is known by it"
 
 
-_PUBLIC = _Requirement(token=False)
-_PROTECTED = _Requirement()
+_Mark = Requirement | _Door
 
 
 @overload
@@ -57,27 +58,55 @@ def protected(handler: _H, /) -> _H: ...
 
 
 @overload
-def protected(*, permissions: Collection[str] = ()) -> Callable[[_H], _H]: ...
+def protected(
+    *,
+    scopes: Collection[str] = (),
+    any_scope: Collection[str] = (),
+    permissions: Collection[str] = (),
+    claims: Mapping[str, Any] = ...,
+    check: Check | None = None,
+) -> Callable[[_H], _H]: ...
 
 
 def protected(
-    handler: _H | None = None, /, *, permissions: Collection[str] = ()
+    handler: _H | None = None,
+    /,
+    *,
+    scopes: Collection[str] = (),
+    any_scope: Collection[str] = (),
+    permissions: Collection[str] = (),
+    claims: Mapping[str, Any] = MappingProxyType({}),
+    check: Check | None = None,
 ) -> _H | Callable[[_H], _H]:
     """Mark a handler, a View class or one of its methods: it wants a valid access token.
 
-    `permissions`: all of them must be in the token's `permissions` claim, else 403. Raises
-    TypeError at import for a bare string, what is no handler, and what is marked otherwise.
+    And more than that, all of it, else the answer is 403. `scopes`: all of them, from `scope` or
+    `scp`. `any_scope`: one of them at least; a refusal suggests the first. `permissions`: all of
+    them. `claims`: by name, a value that the claim equals, or a collection that it includes.
+    `check`: a function of yours, sync or async, that gets the AccessToken and returns True.
+
+    Raises TypeError at import for a bare string where a collection is meant, for what is no
+    handler, and for what is marked otherwise.
     """
-    if isinstance(permissions, str):
-        raise TypeError(f"permissions is a collection: write permissions={{{permissions!r}}}")
     if isinstance(handler, str):
         raise TypeError(f"write @protected(permissions={{{handler!r}}})")
-    requirement = _Requirement(permissions=frozenset(permissions))
+    asked = requirement(
+        scopes=scopes, any_scope=any_scope, permissions=permissions, claims=claims, check=check
+    )
 
     def mark(handler: _H) -> _H:
-        return _mark(handler, requirement)
+        return _mark(handler, asked)
 
     return mark if handler is None else mark(handler)
+
+
+def optional(handler: _H, /) -> _H:
+    """Mark a handler: anybody may call it, and who sends a valid token is known by it.
+
+    It finds the token with `request.get(ACCESS_TOKEN)`. A token that is not valid is refused: who
+    sends one does not want to be taken for nobody.
+    """
+    return _mark(handler, _Door.OPTIONAL)
 
 
 def public(handler: _H, /) -> _H:
@@ -85,7 +114,7 @@ def public(handler: _H, /) -> _H:
 
     Raises TypeError at import for what is no handler, and what is marked otherwise.
     """
-    return _mark(handler, _PUBLIC)
+    return _mark(handler, _Door.PUBLIC)
 
 
 def setup(app: web.Application, validator: TokenValidator) -> None:
@@ -104,13 +133,9 @@ def setup(app: web.Application, validator: TokenValidator) -> None:
 async def authenticate(request: web.Request, handler: "Handler") -> web.StreamResponse:
     """Let a request through to its handler, or answer with the refusal."""
     try:
-        requirement = _requirement_for(request)
-        if requirement.token:
-            validator = request.app[TOKEN_VALIDATOR]
-            credentials = bearer_token(request.headers.getall("Authorization", ()))
-            token = await validator.validate(credentials)
-            _authorize(token, requirement)
-            request[ACCESS_TOKEN] = token
+        asked = _asked_by(request)
+        if asked is not _Door.PUBLIC:
+            await _admit(request, asked)
         return await handler(request)
     except AuthError as refusal:
         _log(request, refusal)
@@ -124,51 +149,64 @@ def json_error(status: int, message: str, headers: dict[str, str] | None = None)
     return web.json_response({"message": message}, status=status, headers=headers)
 
 
-def _authorize(token: AccessToken, requirement: _Requirement) -> None:
-    if not requirement.permissions <= token.permissions:
-        refusal = InsufficientScopeError(Reason.PERMISSIONS)
-        refusal.subject = token.subject
-        raise refusal
+async def _admit(request: web.Request, asked: _Door | tuple[Requirement, ...]) -> None:
+    """Find, validate and keep the token. Raises AuthError where it is not what is asked."""
+    try:
+        credentials = bearer_token(request.headers.getall("Authorization", ()))
+    except UnauthorizedError:
+        if asked is _Door.OPTIONAL:
+            return
+        raise
+    token = await request.app[TOKEN_VALIDATOR].validate(credentials)
+    if isinstance(asked, tuple):
+        try:
+            for requirement in asked:
+                await refuse_unless_met(requirement, token)
+        except AuthError as refusal:
+            refusal.subject = token.subject
+            raise
+    request[ACCESS_TOKEN] = token
 
 
-def _requirement_for(request: web.Request) -> _Requirement:
+def _asked_by(request: web.Request) -> _Door | tuple[Requirement, ...]:
     if request.match_info.http_exception is not None:
-        return _PUBLIC  # aiohttp's own 404 and 405
+        return _Door.PUBLIC  # aiohttp's own 404 and 405
     handler = request.match_info.handler
     if isinstance(handler, type):
-        return _requirement_of_view(handler, request.method)
+        return _asked_by_view(handler, request.method)
     if getattr(handler, "__module__", None) in _PREFLIGHT_MODULES:
-        return _PUBLIC
-    return _marked(handler) or _PROTECTED
+        return _Door.PUBLIC
+    mark = _marked(handler)
+    return mark if isinstance(mark, _Door) else (mark or _ANY_TOKEN,)
 
 
-def _requirement_of_view(view: type, http_method: str) -> _Requirement:
+def _asked_by_view(view: type, http_method: str) -> _Door | tuple[Requirement, ...]:
     """Return what a View asks: its own mark alone can open it, and all else that is asked adds up.
 
     So neither a subclass nor an overridden method asks less than what it stems from.
     """
     name = http_method.lower()
     if getattr(getattr(view, name, None), "__module__", None) in _PREFLIGHT_MODULES:
-        return _PUBLIC
+        return _Door.PUBLIC
     of_methods = [_marked(vars(base).get(name)) for base in view.__mro__]
     of_classes = [_marked(base) for base in view.__mro__]
-    if of_methods[0] == _PUBLIC:
-        return _PUBLIC
-    asked = [mark for mark in of_methods if mark is not None and mark.token]
-    if not asked and of_classes[0] == _PUBLIC:
-        return _PUBLIC
-    asked += [mark for mark in of_classes if mark is not None and mark.token]
-    return _Requirement(permissions=frozenset().union(*(mark.permissions for mark in asked)))
+    if isinstance(of_methods[0], _Door):
+        return of_methods[0]
+    asked = [mark for mark in of_methods if isinstance(mark, Requirement)]
+    if not asked and isinstance(of_classes[0], _Door):
+        return of_classes[0]
+    asked += [mark for mark in of_classes if isinstance(mark, Requirement)]
+    return tuple(asked) or (_ANY_TOKEN,)
 
 
-def _mark(handler: _H, requirement: _Requirement) -> _H:
+def _mark(handler: _H, mark: _Mark) -> _H:
     function = getattr(handler, "__func__", handler)
     if not callable(function) or not hasattr(function, "__dict__"):
         raise TypeError(f"{handler!r} is no handler")
-    if _marked(function) not in (None, requirement):
+    if _marked(function) not in (None, mark):
         raise TypeError(f"{function.__qualname__} is marked twice, and not alike")
-    setattr(function, _MARK, requirement)
-    return _guarded(handler) if requirement.token else handler
+    setattr(function, _MARK, mark)
+    return handler if isinstance(mark, _Door) else _guarded(handler)
 
 
 def _guarded(handler: _H) -> _H:
@@ -191,10 +229,10 @@ def _guarded(handler: _H) -> _H:
     return cast("_H", guarded)
 
 
-def _marked(handler: Any) -> _Requirement | None:
+def _marked(handler: Any) -> _Mark | None:
     # The object's own, so that what merely resembles a marked handler stays closed.
     mark = getattr(handler, "__dict__", {}).get(_MARK)
-    return mark if isinstance(mark, _Requirement) else None
+    return mark if isinstance(mark, _Mark) else None
 
 
 def _log(request: web.Request, refusal: AuthError) -> None:

@@ -134,7 +134,9 @@ class TokenValidator:
             header=MappingProxyType(parsed.header),
             claims=MappingProxyType(parsed.claims),
             subject=subject,
-            scopes=claims.names(parsed.claims.get("scope", "")),
+            # `scp`: how Okta and Entra ID write it.
+            scopes=claims.names(parsed.claims.get("scope", ""))
+            | claims.names(parsed.claims.get("scp", "")),
             permissions=claims.names(parsed.claims.get("permissions", ())),
             expires_at=parsed.claims["exp"],
         )

@@ -1,0 +1,102 @@
+"""What does a handler ask of a token beyond being valid, and does this one have it?"""
+
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .claims import names
+from .errors import AuthError, InsufficientScopeError, Reason
+from .validator import AccessToken
+
+Check = Callable[[AccessToken], bool | Awaitable[bool]]
+"""A rule of one's own: True, and nothing else, lets the token's bearer through."""
+
+_logger = logging.getLogger("hello.auth")
+_COLLECTIONS = (set, frozenset, list, tuple)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """What is asked. All that is set must be met; nothing set means that any valid token will do.
+
+    `scopes` and `permissions`: all of them. `any_scope`: at least one, the first being the one
+    that a refusal suggests. `claims`: by name, what a claim equals or, for a collection, what it
+    includes. `check`: a rule of one's own.
+    """
+
+    scopes: frozenset[str] = frozenset()
+    any_scope: tuple[str, ...] = ()
+    permissions: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    check: Check | None = None
+
+
+def requirement(
+    *,
+    scopes: Collection[str],
+    any_scope: Collection[str],
+    permissions: Collection[str],
+    claims: Mapping[str, Any],
+    check: Check | None,
+) -> Requirement:
+    """Return a requirement. Raises TypeError, saying what to write, for one that makes no sense."""
+    for option, value in (
+        ("scopes", scopes),
+        ("any_scope", any_scope),
+        ("permissions", permissions),
+    ):
+        if isinstance(value, str):
+            raise TypeError(f"{option} is a collection: write {option}={{{value!r}}}")
+        if not all(isinstance(name, str) and name for name in value):
+            raise TypeError(f"{option} are strings, not {value!r}")
+    if not isinstance(claims, Mapping):
+        raise TypeError(f'claims is a mapping: write claims={{"name": "value"}}, not {claims!r}')
+    if check is not None and not callable(check):
+        raise TypeError(f"check is called with the AccessToken, and {check!r} cannot be called")
+    return Requirement(
+        scopes=frozenset(scopes),
+        any_scope=tuple(any_scope),
+        permissions=frozenset(permissions),
+        claims=dict(claims),
+        check=check,
+    )
+
+
+async def refuse_unless_met(asked: Requirement, token: AccessToken) -> None:
+    """Raise InsufficientScopeError where a token lacks what is asked (RFC 6750 §3.1)."""
+    missing = asked.scopes - token.scopes
+    unmet = asked.any_scope and token.scopes.isdisjoint(asked.any_scope)
+    if missing or unmet:
+        raise InsufficientScopeError(Reason.SCOPE, scope={*asked.scopes, *asked.any_scope[:1]})
+    if not asked.permissions <= token.permissions:
+        raise InsufficientScopeError(Reason.PERMISSIONS)
+    for name, expected in asked.claims.items():
+        if not _agrees(token.claims.get(name), expected):
+            raise InsufficientScopeError(Reason.CLAIM)
+    if asked.check is not None and not await _passes(asked.check, token):
+        raise InsufficientScopeError(Reason.CHECK)
+
+
+def _agrees(claim: Any, expected: Any) -> bool:
+    if not isinstance(expected, _COLLECTIONS):
+        return type(claim) is type(expected) and claim == expected  # True is no 1 here
+    if isinstance(claim, str):
+        return names(claim).issuperset(expected)
+    return isinstance(claim, list) and all(
+        any(_agrees(item, wanted) for item in claim) for wanted in expected
+    )
+
+
+async def _passes(check: Check, token: AccessToken) -> bool:
+    try:
+        result = check(token)
+        if inspect.isawaitable(result):
+            result = await result
+    except AuthError:
+        raise  # a refusal of its own
+    except Exception:
+        _logger.exception("a check raised, so it refuses")
+        return False
+    return result is True
