@@ -11,6 +11,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from hello.app import create_app
+from hello.auth import routes
 from hello.config import Config, ConfigError, names_issuer
 from hello.logs import log_to_stderr
 from hello.server import AddressError, Service, serve
@@ -29,6 +30,9 @@ def main() -> int:
     parser.add_argument(
         "--reload", action="store_true", help="restart on a change of the source or of .env"
     )
+    parser.add_argument(
+        "--routes", action="store_true", help="print every route and what it asks for, and end"
+    )
     arguments = parser.parse_args()
     if arguments.reload:
         return reload([argument for argument in sys.argv[1:] if argument != "--reload"])
@@ -36,7 +40,8 @@ def main() -> int:
     really_set = {name: value for name, value in os.environ.items() if value.strip()}
     from_file = {name: value or "" for name, value in dotenv_values(PROJECT / ".env").items()}
     try:
-        return run({**from_file, **really_set}, client=arguments.client)
+        environ = {**from_file, **really_set}
+        return print_routes(environ) if arguments.routes else run(environ, client=arguments.client)
     except (ConfigError, AddressError) as error:
         print(f"The server cannot start:\n{error}", file=sys.stderr)
         return 2
@@ -65,6 +70,19 @@ def run(environ: Mapping[str, str], *, client: bool | None) -> int:
     log_to_stderr(config.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(services, ready=lambda: print(greeting, flush=True)))
+    return 0
+
+
+def print_routes(environ: Mapping[str, str]) -> int:
+    """Print every route of the API, and what it takes to be answered by it."""
+    if names_issuer(environ):
+        config = Config.from_environ(environ)
+    else:
+        from hello.sandbox import start  # noqa: PLC0415
+
+        config = start.sandbox_config(environ)
+    for method, path, access in routes(create_app(config)):
+        print(f"{method:8}{path:28}{access}")
     return 0
 
 

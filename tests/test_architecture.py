@@ -13,6 +13,7 @@ ORDER = ["run", "server", "app", "messages", "responses", "config", "logs", "aut
 # The same inside of auth.
 AUTH_ORDER = [
     "__init__",
+    "overview",
     "protection",
     "requirements",
     "validator",

@@ -370,3 +370,14 @@ def test_reload_waits_for_a_mistake_to_be_put_right(tmp_path: Path) -> None:
         program.says("CLIENT_ORIGIN_URL is '*'")
         (tmp_path / ".env").write_text("CLIENT_ORIGIN_URL=http://localhost:4040")
         program.listens(port)
+
+
+def test_it_lists_its_routes_and_what_they_ask_for(project: Path, tmp_path: Path) -> None:
+    for environ in ({}, {**ISSUER, "ADMIN_PERMISSION": "do:this"}):
+        with running([str(project / "run.py"), "--routes"], tmp_path, environ) as program:
+            assert program.ends() == 0
+        lines = {tuple(line.split(maxsplit=2)) for line in program.out.splitlines()}
+        assert ("GET", "/api/messages/public", "public") in lines
+        assert ("GET", "/api/messages/protected", "a valid token") in lines
+        admin = "permission do:this" if environ else "a valid token"
+        assert ("GET", "/api/messages/admin", admin) in lines

@@ -22,6 +22,7 @@ from .errors import (
     UnauthorizedError,
 )
 from .jws import ALGORITHMS
+from .overview import RouteAccess, routes
 from .protection import (
     ACCESS_TOKEN,
     TOKEN_VALIDATOR,
@@ -43,11 +44,13 @@ __all__ = [
     "InvalidTokenError",
     "KeysUnavailableError",
     "Reason",
+    "RouteAccess",
     "TokenValidator",
     "UnauthorizedError",
     "json_error",
     "optional",
     "protected",
     "public",
+    "routes",
     "setup",
 ]

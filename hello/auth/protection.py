@@ -43,14 +43,14 @@ _ANY_TOKEN = Requirement()
 _H = TypeVar("_H", bound=Callable[..., Any])
 
 
-class _Door(Enum):
+class Door(Enum):
     """How a handler that asks for nothing else treats a token."""
 
-    PUBLIC = "nobody looks"
-    OPTIONAL = "who sends one is known by it"
+    PUBLIC = "public"  # nobody looks
+    OPTIONAL = "optional"  # who sends one is known by it
 
 
-_Mark = Requirement | _Door
+_Mark = Requirement | Door
 
 
 @overload
@@ -106,7 +106,7 @@ def optional(handler: _H, /) -> _H:
     It finds the token with `request.get(ACCESS_TOKEN)`. A token that is not valid is refused: who
     sends one does not want to be taken for nobody.
     """
-    return _mark(handler, _Door.OPTIONAL)
+    return _mark(handler, Door.OPTIONAL)
 
 
 def public(handler: _H, /) -> _H:
@@ -114,7 +114,7 @@ def public(handler: _H, /) -> _H:
 
     Raises TypeError at import for what is no handler, and what is marked otherwise.
     """
-    return _mark(handler, _Door.PUBLIC)
+    return _mark(handler, Door.PUBLIC)
 
 
 def setup(app: web.Application, validator: TokenValidator) -> None:
@@ -133,9 +133,10 @@ def setup(app: web.Application, validator: TokenValidator) -> None:
 async def authenticate(request: web.Request, handler: "Handler") -> web.StreamResponse:
     """Let a request through to its handler, or answer with the refusal."""
     try:
-        asked = _asked_by(request)
-        if asked is not _Door.PUBLIC:
-            await _admit(request, asked)
+        if request.match_info.http_exception is None:  # not aiohttp's own 404 or 405
+            asked = asked_by(request.match_info.handler, request.method)
+            if asked is not Door.PUBLIC:
+                await _admit(request, asked)
         return await handler(request)
     except AuthError as refusal:
         _log(request, refusal)
@@ -149,12 +150,12 @@ def json_error(status: int, message: str, headers: dict[str, str] | None = None)
     return web.json_response({"message": message}, status=status, headers=headers)
 
 
-async def _admit(request: web.Request, asked: _Door | tuple[Requirement, ...]) -> None:
+async def _admit(request: web.Request, asked: Door | tuple[Requirement, ...]) -> None:
     """Find, validate and keep the token. Raises AuthError where it is not what is asked."""
     try:
         credentials = bearer_token(request.headers.getall("Authorization", ()))
     except UnauthorizedError:
-        if asked is _Door.OPTIONAL:
+        if asked is Door.OPTIONAL:
             return
         raise
     token = await request.app[TOKEN_VALIDATOR].validate(credentials)
@@ -168,32 +169,30 @@ async def _admit(request: web.Request, asked: _Door | tuple[Requirement, ...]) -
     request[ACCESS_TOKEN] = token
 
 
-def _asked_by(request: web.Request) -> _Door | tuple[Requirement, ...]:
-    if request.match_info.http_exception is not None:
-        return _Door.PUBLIC  # aiohttp's own 404 and 405
-    handler = request.match_info.handler
+def asked_by(handler: object, http_method: str) -> Door | tuple[Requirement, ...]:
+    """Return what a handler asks of a request: requirements, which add up, or a door."""
     if isinstance(handler, type):
-        return _asked_by_view(handler, request.method)
+        return _asked_by_view(handler, http_method)
     if getattr(handler, "__module__", None) in _PREFLIGHT_MODULES:
-        return _Door.PUBLIC
+        return Door.PUBLIC
     mark = _marked(handler)
-    return mark if isinstance(mark, _Door) else (mark or _ANY_TOKEN,)
+    return mark if isinstance(mark, Door) else (mark or _ANY_TOKEN,)
 
 
-def _asked_by_view(view: type, http_method: str) -> _Door | tuple[Requirement, ...]:
+def _asked_by_view(view: type, http_method: str) -> Door | tuple[Requirement, ...]:
     """Return what a View asks: its own mark alone can open it, and all else that is asked adds up.
 
     So neither a subclass nor an overridden method asks less than what it stems from.
     """
     name = http_method.lower()
     if getattr(getattr(view, name, None), "__module__", None) in _PREFLIGHT_MODULES:
-        return _Door.PUBLIC
+        return Door.PUBLIC
     of_methods = [_marked(vars(base).get(name)) for base in view.__mro__]
     of_classes = [_marked(base) for base in view.__mro__]
-    if isinstance(of_methods[0], _Door):
+    if isinstance(of_methods[0], Door):
         return of_methods[0]
     asked = [mark for mark in of_methods if isinstance(mark, Requirement)]
-    if not asked and isinstance(of_classes[0], _Door):
+    if not asked and isinstance(of_classes[0], Door):
         return of_classes[0]
     asked += [mark for mark in of_classes if isinstance(mark, Requirement)]
     return tuple(asked) or (_ANY_TOKEN,)
@@ -206,7 +205,7 @@ def _mark(handler: _H, mark: _Mark) -> _H:
     if _marked(function) not in (None, mark):
         raise TypeError(f"{function.__qualname__} is marked twice, and not alike")
     setattr(function, _MARK, mark)
-    return handler if isinstance(mark, _Door) else _guarded(handler)
+    return handler if isinstance(mark, Door) else _guarded(handler)
 
 
 def _guarded(handler: _H) -> _H:

@@ -32,6 +32,16 @@ class Requirement:
     claims: Mapping[str, Any] = field(default_factory=dict)
     check: Check | None = None
 
+    def __str__(self) -> str:
+        parts = [
+            *(f"scope {name}" for name in sorted(self.scopes)),
+            *([f"scope {' or '.join(self.any_scope)}"] if self.any_scope else []),
+            *(f"permission {name}" for name in sorted(self.permissions)),
+            *(f"claim {name}={expected!r}" for name, expected in self.claims.items()),
+            *([f"check {getattr(self.check, '__name__', self.check)}"] if self.check else []),
+        ]
+        return ", ".join(parts) or "a valid token"
+
 
 def requirement(
     *,

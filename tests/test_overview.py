@@ -1,0 +1,101 @@
+"""Does the list of routes say what each of them really does?"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from conftest import config_for
+from hello import auth
+from hello.app import create_app
+from hello.auth.overview import UNGUARDED
+from hello.sandbox.issuer import Issuer
+from protecting import Serve, new_handler, status
+from test_protection import PublicView, ReadersView
+
+
+async def is_owner(_token: auth.AccessToken) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("handler", "access"),
+    [
+        (new_handler(), "a valid token"),
+        (auth.protected(new_handler()), "a valid token"),
+        (auth.public(new_handler()), "public"),
+        (auth.optional(new_handler()), "optional"),
+        (auth.protected(scopes={"b", "a"})(new_handler()), "scope a, scope b"),
+        (auth.protected(any_scope=["b", "a"])(new_handler()), "scope b or a"),
+        (auth.protected(permissions={"p"})(new_handler()), "permission p"),
+        (auth.protected(claims={"org_id": "x"})(new_handler()), "claim org_id='x'"),
+        (auth.protected(check=is_owner)(new_handler()), "check is_owner"),
+        (
+            auth.protected(scopes={"a"}, permissions={"p"}, check=is_owner)(new_handler()),
+            "scope a, permission p, check is_owner",
+        ),
+    ],
+)
+def test_each_route_says_what_it_asks_for(
+    validator: auth.TokenValidator, handler: Any, access: str
+) -> None:
+    app = web.Application()
+    auth.setup(app, validator)
+    app.router.add_post("/reports/{number}", handler)
+    assert auth.routes(app) == [("POST", "/reports/{number}", access)]
+
+
+def test_a_view_says_it_method_by_method(validator: auth.TokenValidator) -> None:
+    app = web.Application()
+    auth.setup(app, validator)
+    app.router.add_view("/open", PublicView)
+    app.router.add_view("/readers", ReadersView)
+    assert auth.routes(app) == [
+        ("GET", "/open", "public"),
+        ("POST", "/open", "permission write:reports"),
+        ("GET", "/readers", "permission read:reports"),
+        ("POST", "/readers", "public"),
+    ]
+
+
+def test_what_nothing_protects_is_called_open(
+    validator: auth.TokenValidator, tmp_path: Path
+) -> None:
+    root, child, grandchild = web.Application(), web.Application(), web.Application()
+    auth.setup(child, validator)
+    for app in (root, child, grandchild):
+        app.router.add_route("*", "/here", new_handler())
+    grandchild.router.add_static("/files", tmp_path)
+    child.add_subapp("/deeper", grandchild)
+    root.add_subapp("/child", child)
+    assert auth.routes(root) == [
+        ("GET", "/child/deeper/files", "a valid token"),
+        ("HEAD", "/child/deeper/files", "a valid token"),
+        ("*", "/child/deeper/here", "a valid token"),
+        ("*", "/child/here", "a valid token"),
+        ("*", "/here", UNGUARDED),
+    ]
+
+
+def test_the_api_is_open_at_one_message_only(issuer: Issuer) -> None:
+    listed = auth.routes(create_app(config_for(issuer, ADMIN_PERMISSION="read:admin-messages")))
+    assert [route for route in listed if route.method == "GET"] == [
+        ("GET", "/api/messages/admin", "permission read:admin-messages"),
+        ("GET", "/api/messages/protected", "a valid token"),
+        ("GET", "/api/messages/public", "public"),
+    ]
+    assert {route.access for route in listed if route.method == "OPTIONS"} == {"public"}
+
+
+async def test_what_the_list_says_is_what_a_client_meets(serve: Serve, issuer: Issuer) -> None:
+    handlers = {
+        "/open": auth.public(new_handler()),
+        "/optional": auth.optional(new_handler()),
+        "/closed": new_handler(),
+    }
+    client = await serve(*(web.get(path, handler) for path, handler in handlers.items()))
+    assert client.app is not None
+    for route in auth.routes(client.app):
+        expected = 200 if route.access in ("public", "optional") else 401
+        assert await status(client, path=route.path, method=route.method) == expected
