@@ -30,6 +30,8 @@ async def is_owner(_token: auth.AccessToken) -> bool:
         (auth.protected(any_scope=["b", "a"])(new_handler()), "scope b or a"),
         (auth.protected(permissions={"p"})(new_handler()), "permission p"),
         (auth.protected(claims={"org_id": "x"})(new_handler()), "claim org_id='x'"),
+        (auth.protected(acr_values=["mfa"])(new_handler()), "login by mfa"),
+        (auth.protected(max_auth_age=60)(new_handler()), "login within 60 s"),
         (auth.protected(check=is_owner)(new_handler()), "check is_owner"),
         (
             auth.protected(scopes={"a"}, permissions={"p"}, check=is_owner)(new_handler()),

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
+from joserfc.jwk import Key
 
-from conftest import bearer
+from conftest import AUDIENCE, ApiServer, Client, FakeClock, bearer
 from hello import auth
 from hello.sandbox.issuer import Issuer
 from protecting import Serve, new_handler, status
@@ -157,7 +159,75 @@ async def test_a_check_can_refuse_in_words_of_its_own(serve: Serve, issuer: Issu
     assert await status(client, issuer.mint()) == 401
 
 
-@pytest.mark.parametrize("option", ["scopes", "any_scope", "permissions"])
+NOW = 1_800_000_000
+
+
+@pytest.mark.parametrize(
+    ("asked", "claims", "parameters"),
+    [
+        ({"acr_values": ["mfa", "phr"]}, {"acr": "phr"}, None),
+        ({"acr_values": ["mfa", "phr"]}, {"acr": "pwd"}, ', acr_values="mfa phr"'),
+        ({"acr_values": ["mfa"]}, {"acr": "mfa phr"}, ', acr_values="mfa"'),
+        ({"acr_values": ["mfa"]}, {"acr": ["mfa"]}, ', acr_values="mfa"'),
+        ({"acr_values": ["mfa"]}, {}, ', acr_values="mfa"'),
+        ({"max_auth_age": 60}, {"auth_time": NOW - 60}, None),
+        ({"max_auth_age": 60}, {"auth_time": NOW - 61}, ', max_age="60"'),
+        ({"max_auth_age": 60}, {"auth_time": str(NOW)}, ', max_age="60"'),
+        ({"max_auth_age": 60}, {"auth_time": True}, ', max_age="60"'),
+        ({"max_auth_age": 60}, {}, ', max_age="60"'),
+        ({"max_auth_age": 0}, {"auth_time": NOW}, None),
+        ({"max_auth_age": 0}, {"auth_time": NOW - 1}, ', max_age="0"'),
+        (
+            {"acr_values": ["mfa"], "max_auth_age": 60},
+            {"acr": "mfa", "auth_time": NOW - 61},
+            ', acr_values="mfa", max_age="60"',
+        ),
+        (
+            {"acr_values": ["mfa"], "max_auth_age": 60},
+            {"acr": "pwd", "auth_time": NOW},
+            ', acr_values="mfa", max_age="60"',
+        ),
+        ({"acr_values": ["mfa"], "max_auth_age": 60}, {"acr": "mfa", "auth_time": NOW}, None),
+    ],
+)
+async def test_a_login_that_is_too_weak_or_too_old_asks_for_another(
+    keys: list[Key],
+    clock: FakeClock,
+    aiohttp_server: Callable[[web.Application], Awaitable[TestServer]],
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    asked: dict[str, Any],
+    claims: dict[str, Any],
+    parameters: str | None,
+) -> None:
+    """RFC 9470 §3."""
+    issuer = Issuer(audience=AUDIENCE, key=keys[0], clock=clock.time)
+    issuer.url = str((await aiohttp_server(issuer.app())).make_url("/"))
+    app = web.Application()
+    auth.setup(app, auth.TokenValidator(issuer=issuer.url, audience=AUDIENCE, clock=clock))
+    app.router.add_get("/", auth.protected(**asked)(new_handler()))
+    client = await aiohttp_client(ApiServer(app))
+    async with client.get("/", headers=bearer(issuer.mint(claims=claims))) as response:
+        if parameters is None:
+            assert response.status == 200
+        else:
+            assert response.status == 401
+            assert await response.json() == {"message": "Requires authentication"}
+            assert response.headers["WWW-Authenticate"] == (
+                'Bearer realm="api", error="insufficient_user_authentication", '
+                f'error_description="A stronger or more recent login is required"{parameters}'
+            )
+
+
+async def test_another_login_is_not_asked_for_where_it_would_not_help(
+    serve: Serve, issuer: Issuer
+) -> None:
+    handler = auth.protected(scopes={"a"}, acr_values=["mfa"])(new_handler())
+    client = await serve(web.get("/", handler))
+    assert await status(client, issuer.mint()) == 403
+    assert await status(client, issuer.mint(claims={"scope": "a"})) == 401
+
+
+@pytest.mark.parametrize("option", ["scopes", "any_scope", "permissions", "acr_values"])
 @pytest.mark.parametrize(
     ("value", "says"), [("a", "write"), ([1], "strings"), ([""], "strings"), ([None], "strings")]
 )
@@ -170,7 +240,16 @@ def test_what_is_no_collection_of_names_is_told_at_import(
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("claims", "org_id"), ("claims", ["org_id"]), ("check", "alice"), ("check", True)],
+    [
+        ("max_auth_age", -1),
+        ("max_auth_age", 1.5),
+        ("max_auth_age", "60"),
+        ("max_auth_age", True),
+        ("claims", "org_id"),
+        ("claims", ["org_id"]),
+        ("check", "alice"),
+        ("check", True),
+    ],
 )
 def test_what_cannot_be_asked_is_told_at_import(option: str, value: Any) -> None:
     with pytest.raises(TypeError, match=rf"^{option} is"):

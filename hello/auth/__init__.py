@@ -15,6 +15,7 @@ A handler without a mark is protected; `@auth.public` opens one, `@auth.optional
 
 from .errors import (
     AuthError,
+    InsufficientAuthenticationError,
     InsufficientScopeError,
     InvalidTokenError,
     KeysUnavailableError,
@@ -40,6 +41,7 @@ __all__ = [
     "TOKEN_VALIDATOR",
     "AccessToken",
     "AuthError",
+    "InsufficientAuthenticationError",
     "InsufficientScopeError",
     "InvalidTokenError",
     "KeysUnavailableError",

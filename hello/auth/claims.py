@@ -51,6 +51,12 @@ def names(value: Any) -> frozenset[str]:
     return frozenset(value.split(" ") if isinstance(value, str) else value) - {""}
 
 
+def is_numeric_date(value: Any) -> bool:
+    """Say whether a claim is a NumericDate (RFC 7519 §2) that can be counted with."""
+    # bool is an int to Python; the bounds refuse NaN, infinities, and integers no double can hold.
+    return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
+
+
 def _issuer(iss: Any, expected: Expected, _now: float) -> Reason | None:
     return None if iss == expected.issuer else Reason.ISSUER
 
@@ -63,7 +69,7 @@ def _audience(aud: Any, expected: Expected, _now: float) -> Reason | None:
 
 
 def _expiry(exp: Any, expected: Expected, now: float) -> Reason | None:
-    if not _is_numeric_date(exp):
+    if not is_numeric_date(exp):
         return Reason.EXPIRY
     return Reason.EXPIRED if now >= exp + expected.leeway else None
 
@@ -71,7 +77,7 @@ def _expiry(exp: Any, expected: Expected, now: float) -> Reason | None:
 def _not_before(nbf: Any, expected: Expected, now: float) -> Reason | None:
     if nbf is _ABSENT:
         return None
-    if not _is_numeric_date(nbf):
+    if not is_numeric_date(nbf):
         return Reason.CLAIM_TYPE
     return Reason.NOT_YET_VALID if nbf > now + expected.leeway else None
 
@@ -79,7 +85,7 @@ def _not_before(nbf: Any, expected: Expected, now: float) -> Reason | None:
 def _issued_at(iat: Any, expected: Expected, now: float) -> Reason | None:
     if iat is _ABSENT:
         return None if expected.max_age is None else Reason.MISSING_CLAIM
-    if not _is_numeric_date(iat):
+    if not is_numeric_date(iat):
         return Reason.CLAIM_TYPE
     if iat > now + expected.leeway:
         return Reason.ISSUED_AT
@@ -103,11 +109,6 @@ def _string_or_strings(value: Any, expected: Expected, now: float) -> Reason | N
 def _unbound(cnf: Any, _expected: Expected, _now: float) -> Reason | None:
     # RFC 9449 §7.1, RFC 8705 §3: a bound token proves nothing by itself.
     return None if cnf is _ABSENT else Reason.BOUND
-
-
-def _is_numeric_date(value: Any) -> bool:
-    # bool is an int to Python; the bounds refuse NaN, infinities, and integers no double can hold.
-    return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def _are_strings(value: Any) -> bool:

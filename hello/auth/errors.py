@@ -36,6 +36,7 @@ class Reason(StrEnum):
     PERMISSIONS = "permissions"
     CLAIM = "claim"
     CHECK = "check"
+    AUTHENTICATION = "authentication"
     KEYS_UNAVAILABLE = "keys_unavailable"
 
 
@@ -120,6 +121,32 @@ class InsufficientScopeError(AuthError):
             error="insufficient_scope",
             error_description="The access token lacks what this resource requires",
             **scope,
+        )
+
+
+class InsufficientAuthenticationError(AuthError):
+    """The person logged in too weakly, or too long ago, for this (RFC 9470 §3).
+
+    `acr_values` and `max_age` (seconds) are what the client has to ask the issuer for.
+    """
+
+    status = 401
+    message = "Requires authentication"
+
+    def __init__(self, *, acr_values: Collection[str] = (), max_age: int | None = None) -> None:
+        super().__init__(Reason.AUTHENTICATION)
+        self.acr_values = tuple(acr_values)
+        self.max_age = max_age
+
+    @property
+    def challenge(self) -> str:  # noqa: D102
+        acr_values = {"acr_values": " ".join(self.acr_values)} if self.acr_values else {}
+        max_age = {} if self.max_age is None else {"max_age": str(self.max_age)}
+        return _challenge(
+            error="insufficient_user_authentication",
+            error_description="A stronger or more recent login is required",
+            **acr_values,
+            **max_age,
         )
 
 

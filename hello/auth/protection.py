@@ -65,6 +65,8 @@ def protected(
     permissions: Collection[str] = (),
     claims: Mapping[str, Any] = ...,
     check: Check | None = None,
+    acr_values: Collection[str] = (),
+    max_auth_age: int | None = None,
 ) -> Callable[[_H], _H]: ...
 
 
@@ -77,6 +79,8 @@ def protected(
     permissions: Collection[str] = (),
     claims: Mapping[str, Any] = MappingProxyType({}),
     check: Check | None = None,
+    acr_values: Collection[str] = (),
+    max_auth_age: int | None = None,
 ) -> _H | Callable[[_H], _H]:
     """Mark a handler, a View class or one of its methods: it wants a valid access token.
 
@@ -84,6 +88,8 @@ def protected(
     `scp`. `any_scope`: one of them at least; a refusal suggests the first. `permissions`: all of
     them. `claims`: by name, a value that the claim equals, or a collection that it includes.
     `check`: a function of yours, sync or async, that gets the AccessToken and returns True.
+    `acr_values`: the token's `acr` is one of these, and `max_auth_age`: its `auth_time` is at most
+    so many seconds ago; else the answer is a 401 that asks for another login (RFC 9470).
 
     Raises TypeError at import for a bare string where a collection is meant, for what is no
     handler, and for what is marked otherwise.
@@ -91,7 +97,13 @@ def protected(
     if isinstance(handler, str):
         raise TypeError(f"write @protected(permissions={{{handler!r}}})")
     asked = requirement(
-        scopes=scopes, any_scope=any_scope, permissions=permissions, claims=claims, check=check
+        scopes=scopes,
+        any_scope=any_scope,
+        permissions=permissions,
+        claims=claims,
+        check=check,
+        acr_values=acr_values,
+        max_auth_age=max_auth_age,
     )
 
     def mark(handler: _H) -> _H:
@@ -158,11 +170,12 @@ async def _admit(request: web.Request, asked: Door | tuple[Requirement, ...]) ->
         if asked is Door.OPTIONAL:
             return
         raise
-    token = await request.app[TOKEN_VALIDATOR].validate(credentials)
+    validator = request.app[TOKEN_VALIDATOR]
+    token = await validator.validate(credentials)
     if isinstance(asked, tuple):
         try:
             for requirement in asked:
-                await refuse_unless_met(requirement, token)
+                await refuse_unless_met(requirement, token, validator.clock.time())
         except AuthError as refusal:
             refusal.subject = token.subject
             raise

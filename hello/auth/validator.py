@@ -93,7 +93,7 @@ class TokenValidator:
         self._expected = claims.Expected(
             issuer=issuer, audience=audience, leeway=leeway, max_age=max_age, strict=strict
         )
-        self._clock = clock
+        self.clock = clock
         self._keys = SigningKeys(
             partial(load_signing_keys, issuer, fetch),
             max_age=jwks_max_age,
@@ -146,7 +146,7 @@ class TokenValidator:
         await self._keys.close()
 
     def _check(self, token_claims: Mapping[str, Any]) -> None:
-        claims.check(token_claims, self._expected, self._clock.time())
+        claims.check(token_claims, self._expected, self.clock.time())
 
 
 def _check_seconds(name: str, seconds: float) -> None:
