@@ -208,6 +208,7 @@ SECURE: Mapping[str, bool] = {
     "": False,
     "https://issuer.exämple.com/": False,
     "https://issuer .example.com/": False,
+    "http://example.com\\.localhost/": False,
     "https://issuer.example.com/\t": False,
     "https://issuer.example.com/\n": False,
 }
@@ -352,6 +353,14 @@ def test_options_that_could_not_work_are_refused_by_name(option: str, value: Any
     TokenValidator(**options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=rf"\b{option}\b"):
         TokenValidator(**{**options, option: value})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"leeway": 0}, {"max_age": 0.5}, {"jwks_max_age": 3600}, {"algorithms": {"ES256", "RS256"}}],
+)
+def test_options_at_their_limits_are_accepted(options: dict[str, Any]) -> None:
+    TokenValidator(issuer="https://tenant.eu.auth0.com/", audience=AUDIENCE, **options)
 
 
 def test_a_lone_algorithm_is_told_how_to_be_written() -> None:

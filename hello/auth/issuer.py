@@ -3,6 +3,7 @@
 Discovery: OpenID Connect Discovery 1.0 §4, or RFC 8414 §3 where the issuer is plain OAuth 2.0.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Any
@@ -12,13 +13,16 @@ from .jwks import FetchError
 from .keys import KeySet, load_key_set
 from .strict_json import load_object
 
+# Visible ASCII. Without the backslash, which browsers and some parsers take for a slash.
+_URL = re.compile(r"[!-\[\]-~]+")
+
 Fetch = Callable[[str], Awaitable[bytes]]
 """A coroutine function that GETs a URL and returns a body, or raises FetchError."""
 
 
 def is_secure_url(url: str) -> bool:
     """Say whether a URL is absolute and https; http will do on this machine's own loopback."""
-    if not url.isascii() or not url.isprintable() or " " in url:
+    if not _URL.fullmatch(url):
         return False
     try:
         parts = urlsplit(url)
@@ -59,9 +63,12 @@ async def _discover(issuer: str, fetch: Fetch) -> dict[str, Any]:
     failures = []
     for url in _metadata_urls(issuer):
         try:
-            metadata = load_object(await fetch(url))
+            document = await fetch(url)
         except FetchError as error:
             failures.append(str(error))
+            continue
+        try:
+            metadata = load_object(document)
         except ValueError as error:
             failures.append(f"{url} is no metadata: {error}")
         else:

@@ -17,6 +17,9 @@ _logger = logging.getLogger("hello.auth")
 
 _REFRESH_AT = 0.8  # of max_age: early enough that nobody waits for the next keys
 _BACKOFF_SECONDS = (1, 2, 4, 8, 10)
+# After a failure nobody waits for the next attempt, until so much later that the issuer may well be
+# up again, and may have taken back a key that is past its max_age here.
+_OUTAGE_KNOWN_SECONDS = 60
 
 
 class FetchError(Exception):
@@ -58,7 +61,7 @@ class SigningKeys:
         self._clock = clock
         self._keys = KeySet(())
         self._fetched_at = -math.inf  # the last success
-        self._checked_at = -math.inf  # the last attempt, well or badly ended
+        self._failed_at = -math.inf  # the last attempt in vain
         self._due_at = -math.inf  # the next scheduled attempt
         self._forced_at = -math.inf  # the end of the last attempt that an unknown kid forced
         self._failures = 0  # in a row
@@ -71,8 +74,10 @@ class SigningKeys:
 
     @property
     def fresh(self) -> bool:
-        """The issuer was asked recently, so that the keys at hand need no waiting."""
-        return self.usable and self._clock.monotonic() - self._checked_at < self._max_age
+        """The keys at hand need no waiting: they are young, or the issuer is known to be down."""
+        now = self._clock.monotonic()
+        known_outage = self.failing and now - self._failed_at < _OUTAGE_KNOWN_SECONDS
+        return self.usable and (now - self._fetched_at < self._max_age or known_outage)
 
     @property
     def due(self) -> bool:
@@ -95,7 +100,7 @@ class SigningKeys:
         Raises KeysUnavailableError where the issuer's word is needed and cannot be had, and
         InvalidTokenError where the issuer has no such key.
         """
-        if not self.usable and not self.due and self._pending is None:
+        if not self.usable and not self.due:
             raise self._unavailable()
         if not self.fresh:
             await self._refresh()
@@ -151,10 +156,11 @@ class SigningKeys:
         else:
             now = self._clock.monotonic()
             self._keys, self._failures = keys, 0
-            self._fetched_at = self._checked_at = now
+            self._fetched_at = now
             self._due_at = now + self._max_age * _REFRESH_AT
         finally:
-            self._pending = None
+            if self._pending is asyncio.current_task():
+                self._pending = None
             if forced:
                 # From the end: a fetch may take longer than the cooldown.
                 self._forced_at = self._clock.monotonic()
@@ -162,8 +168,8 @@ class SigningKeys:
     def _failed(self, why: str) -> None:
         delay = _BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS) - 1)]
         self._failures += 1
-        self._checked_at = self._clock.monotonic()
-        self._due_at = self._checked_at + delay
+        self._failed_at = self._clock.monotonic()
+        self._due_at = self._failed_at + delay
         keeping = "the last good keys stay in use" if self.usable else "there are none to use"
         _logger.warning(
             "the issuer's keys cannot be had, %s, next attempt in %d s: %s", keeping, delay, why

@@ -74,7 +74,7 @@ class KeySet:
 
     def knows(self, kid: str | None) -> bool:
         """Say whether a key of this name is here; any key will do where there is no name."""
-        return kid in self._kids or (kid is None and bool(self._keys))
+        return kid is None or kid in self._kids
 
     def find(self, kid: str | None, algorithm: str) -> SigningKey | None:
         """Return the key of that name that fits; without a name, the only one that fits."""
@@ -125,7 +125,7 @@ def _import(jwk: Mapping[str, Any]) -> Key:
     try:
         return JWKRegistry.import_key(public)
     except Exception as error:
-        # joserfc, struct, binascii and OpenSSL raise a type each for their part of a broken key.
+        # What is raised for a broken key is up to joserfc, binascii and OpenSSL.
         raise ValueError(f"it cannot be read ({type(error).__name__})") from error
 
 
