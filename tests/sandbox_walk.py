@@ -86,7 +86,8 @@ class Walk:
         return str(await self.page.evaluate("document.activeElement.innerText"))
 
     async def violations(self) -> list[str]:
-        """What axe has to say against the page at hand."""
+        """What axe has to say against the page at hand, once it is there."""
+        await self.page.get_by_role("heading", level=1).wait_for()
         await self.page.evaluate(AXE.read_text("utf-8"))
         results = await self.page.evaluate("axe.run()")
         return [
