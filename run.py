@@ -49,17 +49,14 @@ def main() -> int:
 
 def run(environ: Mapping[str, str], *, client: bool | None) -> int:
     """Serve until a signal says stop: the API, and where no issuer is named the sandbox too."""
-    # The sandbox is imported where it is asked for: a server with an issuer has nothing of it.
-    if names_issuer(environ):
-        config = Config.from_environ(environ)
-        services = []
-        greeting = f"The API is at {config.base_url} for tokens of {config.issuer}"
-    else:
+    config, in_sandbox = configure(environ)
+    services = []
+    greeting = f"The API is at {config.base_url} for tokens of {config.issuer}"
+    if in_sandbox:
         from hello.sandbox import start  # noqa: PLC0415
 
         client = client is not False
-        config = start.sandbox_config(environ)
-        services = [start.issuer_service(config)]
+        services.append(start.issuer_service(config))
         greeting = start.greeting(config, client=client)
     if client:
         from hello.sandbox import start  # noqa: PLC0415
@@ -75,15 +72,20 @@ def run(environ: Mapping[str, str], *, client: bool | None) -> int:
 
 def print_routes(environ: Mapping[str, str]) -> int:
     """Print every route of the API, and what it takes to be answered by it."""
-    if names_issuer(environ):
-        config = Config.from_environ(environ)
-    else:
-        from hello.sandbox import start  # noqa: PLC0415
-
-        config = start.sandbox_config(environ)
+    config, _ = configure(environ)
     for method, path, access in routes(create_app(config)):
         print(f"{method:8}{path:28}{access}")
     return 0
+
+
+def configure(environ: Mapping[str, str]) -> tuple[Config, bool]:
+    """Return the configuration, and whether it is the sandbox's. Raises ConfigError."""
+    if names_issuer(environ):
+        return Config.from_environ(environ), False
+    # Imported where it is asked for: a server with an issuer has nothing of the sandbox in it.
+    from hello.sandbox import start  # noqa: PLC0415
+
+    return start.sandbox_config(environ), True
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -1,7 +1,7 @@
 """Who may call a handler, and what hears a client that may not?
 
-`@protected` and `@public` only mark a handler; `authenticate` reads the mark of the one that a
-request is for. No mark means protected: a forgotten decorator is a 401, never an open door.
+`@protected`, `@optional` and `@public` mark a handler; `authenticate` reads the mark of the one
+that a request is for. No mark means protected: a forgotten decorator is a 401, never an open door.
 """
 
 import functools
@@ -116,7 +116,7 @@ def optional(handler: _H, /) -> _H:
     """Mark a handler: anybody may call it, and who sends a valid token is known by it.
 
     It finds the token with `request.get(ACCESS_TOKEN)`. A token that is not valid is refused: who
-    sends one does not want to be taken for nobody.
+    sends one does not want to be taken for nobody. Raises TypeError as `public` does.
     """
     return _mark(handler, Door.OPTIONAL)
 

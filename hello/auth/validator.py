@@ -23,8 +23,8 @@ class AccessToken:
     """A verified access token.
 
     `header` and `claims` are the token's own, not to be changed; `scopes` and `permissions` are
-    empty where it has none; `expires_at` is seconds since the epoch. Its repr is
-    fit for a log: it leaves out what could be used again or is personal.
+    empty where it has none; `expires_at` is seconds since the epoch. Its repr is fit for
+    a log: it leaves out what could be used again or is personal.
     """
 
     token: str = field(repr=False)
@@ -91,7 +91,7 @@ class TokenValidator:
         self._algorithms = frozenset(algorithms)
         self._strict = strict
         self._expected = claims.Expected(
-            issuer=issuer, audience=audience, leeway=leeway, max_age=max_age, strict=strict
+            audience=audience, leeway=leeway, max_age=max_age, strict=strict
         )
         self.clock = clock
         self._keys = SigningKeys(

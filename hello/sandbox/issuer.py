@@ -16,7 +16,7 @@ from joserfc.jwk import Key
 
 from .login import Login
 from .oauth import CLIENT_ID, CLIENT_SECRET, errors_as_oauth
-from .people import PEOPLE, Person
+from .people import Person
 from .signing import OMIT, base64url, changed, new_key, sign
 from .tokens import Tokens
 
@@ -26,16 +26,12 @@ if TYPE_CHECKING:
 __all__ = [
     "CLIENT_ID",
     "CLIENT_SECRET",
-    "LIFETIME_SECONDS",
     "OMIT",
-    "PEOPLE",
     "Issuer",
     "base64url",
     "new_key",
     "sign",
 ]
-
-LIFETIME_SECONDS = 86400
 
 _MOST_BYTES = 16 * 1024  # of a request: what it holds may be remembered
 _MOST_PATHS = 1000  # that requests are counted by
@@ -58,7 +54,7 @@ class Issuer:
         url: str = "http://localhost:6061/",
         client_origin: str = "http://localhost:4040",
         permissions: frozenset[str] = frozenset({"read:admin-messages"}),
-        lifetime: int = LIFETIME_SECONDS,
+        lifetime: int = 86400,
         key: Key | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
