@@ -2,20 +2,26 @@
 
 import argparse
 import asyncio
+import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from getpass import getpass
 from pathlib import Path
 
+from aiohttp import web
 from dotenv import dotenv_values
 
 from hello.app import create_app
-from hello.auth import routes
+from hello.auth import TOKEN_VALIDATOR, Explanation, explain, routes
 from hello.config import Config, ConfigError, names_issuer
 from hello.logs import log_to_stderr
 from hello.server import AddressError, Service, serve
 
+MOST_READ = 1 << 20
 PROJECT = Path(__file__).resolve().parent
 
 
@@ -33,6 +39,11 @@ def main() -> int:
     parser.add_argument(
         "--routes", action="store_true", help="print every route and what it asks for, and end"
     )
+    parser.add_argument(
+        "--check-token",
+        action="store_true",
+        help="read an access token from standard input, say what is wrong with it, and end",
+    )
     arguments = parser.parse_args()
     if arguments.reload:
         return reload([argument for argument in sys.argv[1:] if argument != "--reload"])
@@ -41,7 +52,11 @@ def main() -> int:
     from_file = {name: value or "" for name, value in dotenv_values(PROJECT / ".env").items()}
     try:
         environ = {**from_file, **really_set}
-        return print_routes(environ) if arguments.routes else run(environ, client=arguments.client)
+        if arguments.routes:
+            return print_routes(environ)
+        if arguments.check_token:
+            return check_token(environ)
+        return run(environ, client=arguments.client)
     except (ConfigError, AddressError) as error:
         print(f"The server cannot start:\n{error}", file=sys.stderr)
         return 2
@@ -76,6 +91,36 @@ def print_routes(environ: Mapping[str, str]) -> int:
     for method, path, access in routes(create_app(config)):
         print(f"{method:8}{path:28}{access}")
     return 0
+
+
+def check_token(environ: Mapping[str, str]) -> int:
+    """Read a token and print what the API thinks of it. Return 0 if it is valid, else 1."""
+    config, _ = configure(environ)
+    log_to_stderr("warning")
+    explanation = asyncio.run(check(create_app(config), read_token()))
+    print(explanation)
+    return 0 if explanation.refusal is None else 1
+
+
+async def check(app: web.Application, token: str) -> Explanation:
+    """Explain a token as an application sees it."""
+    try:
+        return await explain(app, token)
+    finally:
+        await app[TOKEN_VALIDATOR].close()
+
+
+def read_token() -> str:
+    """Read a token from standard input: as it is, behind `Bearer`, or in an issuer's answer."""
+    if sys.stdin.isatty():
+        text = getpass("The access token, which is not shown: ")
+    else:
+        text = sys.stdin.read(MOST_READ)
+    text = text.strip()
+    if text.startswith("{"):
+        with suppress(ValueError):
+            return str(json.loads(text).get("access_token", ""))
+    return re.sub(r"^bearer\s+", "", text, flags=re.IGNORECASE)
 
 
 def configure(environ: Mapping[str, str]) -> tuple[Config, bool]:

@@ -11,7 +11,7 @@ from .responses import allow_client, errors_as_json
 def create_app(config: Config) -> web.Application:
     """Wire the API: errors in JSON, tokens before messages, one client that may read it."""
     app = web.Application(middlewares=[errors_as_json])
-    auth.setup(app, token_validator(config))
+    auth.setup(app, token_validator(config), resource=config.resource_url)
     app.add_routes(message_routes(admin_permission=config.admin_permission))
     allow_client(app, config.client_origin)
     return app

@@ -53,6 +53,7 @@ class Config:
     algorithms: tuple[str, ...]
     admin_permission: str | None
     client_id: str | None
+    resource_url: str | None
     log_level: str
     jwks_max_age: float
     jwks_max_stale: float
@@ -72,6 +73,7 @@ class Config:
             algorithms=read("TOKEN_SIGNING_ALG", _algorithms, "RS256"),
             admin_permission=read("ADMIN_PERMISSION", _permission),
             client_id=read("AUTH0_CLIENT_ID", _optional),
+            resource_url=read("RESOURCE_URL", _resource),
             log_level=read("LOG_LEVEL", _log_level, "info"),
             jwks_max_age=read("JWKS_MAX_AGE", _seconds, "600"),
             jwks_max_stale=read("JWKS_MAX_STALE", _seconds, "3600"),
@@ -160,6 +162,16 @@ def _audience(value: str) -> str:
 
 def _optional(value: str) -> str | None:
     return _required(value, "an identifier, as registered with the issuer") if value else None
+
+
+def _resource(value: str) -> str | None:
+    what = "the URL that clients call this API by, like https://api.example.com"
+    if not value:
+        return None
+    _required(value, what)
+    if not is_secure_url(value) or set(value) & {'"', "?", "#"}:
+        raise ValueError(f"is {value!r}: {what} (http is for a loopback host only)")
+    return value
 
 
 def _origin(value: str) -> str:

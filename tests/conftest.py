@@ -9,13 +9,15 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from joserfc.jwk import Key
 
+from forger import Forger
 from hello.app import create_app
 from hello.auth import TokenValidator
+from hello.auth.jwks import SigningKeys
 from hello.config import Config
 from hello.sandbox.issuer import Issuer, new_key
 from hello.server import Runner
 
-pytest_plugins = ["logging_in", "protecting"]  # its fixtures
+pytest_plugins = ["hello.sandbox.fixtures", "logging_in", "protecting"]
 
 AUDIENCE = "https://hello-world.example.com"
 ORIGIN = "http://localhost:4040"
@@ -71,6 +73,13 @@ async def issuer(
 
 
 @pytest.fixture
+def forger(issuer: Issuer, keys: list[Key]) -> Forger:
+    """A forger, and an issuer that publishes two keys."""
+    issuer.publish(keys[1])
+    return Forger(issuer=issuer, other=keys[1], attacker=keys[2])
+
+
+@pytest.fixture
 def validator(issuer: Issuer) -> TokenValidator:
     return TokenValidator(issuer=issuer.url, audience=AUDIENCE)
 
@@ -84,6 +93,13 @@ def config(issuer: Issuer) -> Config:
 async def api(config: Config, aiohttp_client: Callable[[TestServer], Awaitable[Client]]) -> Client:
     """A client of the API, whose issuer is up."""
     return await aiohttp_client(ApiServer(create_app(config)))
+
+
+def signing_keys(validator: TokenValidator) -> SigningKeys:
+    """The fetched keys of a validator's only issuer."""
+    [known] = validator.issuers._static.values()
+    assert isinstance(known.keys, SigningKeys)
+    return known.keys
 
 
 def config_for(issuer: Issuer, **environ: str) -> Config:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc.jwk import Key
 
-from conftest import AUDIENCE, FakeClock
+from conftest import AUDIENCE, FakeClock, signing_keys
 from hello.auth import TokenValidator
 from hello.sandbox.issuer import OMIT, Issuer
 from hello.sandbox.signing import changed
@@ -178,8 +178,9 @@ def at_once(coroutine: Coroutine[Any, Any, _T]) -> _T:
 
 async def settled(validator: TokenValidator) -> None:
     """Wait for the end of the fetch under way, if there is one."""
-    if validator._keys._pending is not None:
-        await asyncio.wait([validator._keys._pending])
+    pending = signing_keys(validator)._pending
+    if pending is not None:
+        await asyncio.wait([pending])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import Key
 
-from conftest import AUDIENCE, FakeClock, config_for
+from conftest import AUDIENCE, FakeClock, config_for, signing_keys
 from failing_issuer import (
     JWKS,
     LIMIT,
@@ -29,8 +29,9 @@ from failing_issuer import (
 )
 from hello.app import token_validator
 from hello.auth import InvalidTokenError, KeysUnavailableError, TokenValidator
+from hello.auth.discovery import load_signing_keys
 from hello.auth.fetch import fetch
-from hello.auth.issuer import is_loopback, is_secure_url, load_signing_keys
+from hello.auth.issuer import is_loopback, is_secure_url
 from hello.auth.jwks import FetchError
 from hello.sandbox.issuer import OMIT
 
@@ -165,10 +166,10 @@ async def test_keys_are_fetched_as_securely_as_their_issuer_is_asked(
         return json.dumps(documents.pop(url)).encode()
 
     if trusted:
-        assert len(await load_signing_keys(issuer_url, from_memory)) == 1
+        assert len(await load_signing_keys(issuer_url, None, from_memory)) == 1
     else:
         with pytest.raises(FetchError, match="has no https jwks_uri"):
-            await load_signing_keys(issuer_url, from_memory)
+            await load_signing_keys(issuer_url, None, from_memory)
     assert (jwks_uri not in documents) is trusted
 
 
@@ -326,7 +327,9 @@ async def test_an_error_that_nobody_planned_is_a_failed_refresh_with_a_stack_in_
         ("issuer", "http://tenant.eu.auth0.com/"),
         ("issuer", "ftp://tenant.eu.auth0.com/"),
         ("audience", ""),
-        ("audience", [AUDIENCE]),
+        ("audience", []),
+        ("audience", [""]),
+        ("audience", [7]),
         ("leeway", -1),
         ("leeway", math.nan),
         ("leeway", math.inf),
@@ -371,7 +374,7 @@ def test_a_lone_algorithm_is_told_how_to_be_written() -> None:
 def test_nobody_waits_longer_than_five_seconds_where_nobody_said_otherwise(
     issuer: FailingIssuer,
 ) -> None:
-    assert TokenValidator(issuer=issuer.url, audience=AUDIENCE)._keys._timeout == 5
+    assert signing_keys(TokenValidator(issuer=issuer.url, audience=AUDIENCE))._timeout == 5
 
 
 def test_the_validator_keeps_to_the_configured_times(issuer: FailingIssuer) -> None:
@@ -382,5 +385,5 @@ def test_the_validator_keeps_to_the_configured_times(issuer: FailingIssuer) -> N
         JWKS_COOLDOWN="30",
         JWKS_TIMEOUT="40",
     )
-    keys = token_validator(config)._keys
+    keys = signing_keys(token_validator(config))
     assert (keys._max_age, keys._max_stale, keys._cooldown, keys._timeout) == (10, 20, 30, 40)

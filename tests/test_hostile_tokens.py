@@ -42,13 +42,6 @@ def named(tokens: list[Hostile]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("hostile", tokens, ids=ids)
 
 
-@pytest.fixture
-def forger(issuer: Issuer, keys: list[Key]) -> Forger:
-    """A forger, and an issuer that publishes two keys."""
-    issuer.publish(keys[1])
-    return Forger(issuer=issuer, other=keys[1], attacker=keys[2])
-
-
 async def reason_for(validator: TokenValidator, token: str) -> Reason | None:
     try:
         await validator.validate(token)

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from joserfc.jwk import Key
 
-from conftest import ORIGIN, ApiServer, Client, FakeClock, bearer, config_for
+from conftest import ORIGIN, ApiServer, Client, FakeClock, bearer, config_for, signing_keys
 from failing_issuer import (
     FAILURES,
     JWKS,
@@ -151,7 +151,7 @@ async def test_who_hears_late_of_a_failure_is_told_to_come_back_in_a_second(
     await issuer.stop()
     waiting = asyncio.create_task(retry_after(issuer.mint(), validator))
     await asyncio.sleep(0)
-    attempt = validator._keys._pending
+    attempt = signing_keys(validator)._pending
     assert attempt is not None
     attempt.add_done_callback(lambda _: clock.advance(60))
     assert await waiting == 1

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from joserfc.jwk import Key
 
-from conftest import ApiServer, Client, FakeClock, bearer, config_for
+from conftest import ApiServer, Client, FakeClock, bearer, config_for, signing_keys
 from failing_issuer import (
     JWKS,
     FailingIssuer,
@@ -357,7 +357,7 @@ async def test_closing_ends_the_fetch_under_way(
     held = issuer.hold(JWKS)
     waiting = in_background(issuer.mint(), validator)
     await held.asked()
-    fetching = validator._keys._pending
+    fetching = signing_keys(validator)._pending
     await validator.close()
     assert fetching is not None
     assert fetching.done()

@@ -191,7 +191,7 @@ def test_what_a_token_says_cannot_be_changed(token: AccessToken, name: str) -> N
 def test_a_token_is_made_in_full_or_not_at_all(token: AccessToken) -> None:
     """By name only: nobody mistakes scopes for permissions."""
     with pytest.raises(TypeError):
-        AccessToken("x", {}, {}, "x", NONE, NONE, 1)  # type: ignore[call-arg]
+        AccessToken("x", {}, {}, "x", "x", NONE, NONE, 1)  # type: ignore[call-arg]
 
 
 def test_a_token_in_a_log_is_of_no_use_to_its_reader(token: AccessToken) -> None:

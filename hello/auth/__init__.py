@@ -21,7 +21,11 @@ from .errors import (
     KeysUnavailableError,
     Reason,
     UnauthorizedError,
+    UnavailableError,
 )
+from .explain import Explanation, Finding, explain
+from .issuer import TrustedIssuer
+from .issuers import Resolver
 from .jws import ALGORITHMS
 from .overview import RouteAccess, routes
 from .protection import (
@@ -33,7 +37,8 @@ from .protection import (
     public,
     setup,
 )
-from .validator import AccessToken, TokenValidator
+from .requirements import Check
+from .validator import AccessToken, Revoked, TokenValidator
 
 __all__ = [
     "ACCESS_TOKEN",
@@ -41,14 +46,22 @@ __all__ = [
     "TOKEN_VALIDATOR",
     "AccessToken",
     "AuthError",
+    "Check",
+    "Explanation",
+    "Finding",
     "InsufficientAuthenticationError",
     "InsufficientScopeError",
     "InvalidTokenError",
     "KeysUnavailableError",
     "Reason",
+    "Resolver",
+    "Revoked",
     "RouteAccess",
     "TokenValidator",
+    "TrustedIssuer",
     "UnauthorizedError",
+    "UnavailableError",
+    "explain",
     "json_error",
     "optional",
     "protected",

@@ -5,24 +5,25 @@ is not among them: the validator compares it before it looks for a key.
 """
 
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 
 from .errors import InvalidTokenError, Reason
 
-_ABSENT: Any = object()
-_RFC_9068_REQUIRED = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
+ABSENT: Any = object()
+"""What a rule gets for a claim that is not there: not null, which may be there."""
+
+_RFC_9068_REQUIRED = frozenset({"iss", "exp", "aud", "sub", "client_id", "iat", "jti"})
+_RFC_9068_STRINGS = ("client_id", "jti")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """What the rules compare with. `leeway` and `max_age` are seconds."""
+class Expected(NamedTuple):
+    """What the rules compare with. `audience`: one of these. `leeway`, `max_age`: seconds."""
 
-    audience: str
+    audience: frozenset[str]
     leeway: float
     max_age: float | None
-    strict: bool
+    rules: "tuple[Rule, ...]"
 
 
 def check(claims: Mapping[str, Any], expected: Expected, now: float) -> None:
@@ -30,20 +31,23 @@ def check(claims: Mapping[str, Any], expected: Expected, now: float) -> None:
 
     Raises InvalidTokenError with the reason of the first rule that is broken.
     """
-    for name, rule in _RULES:
-        reason = rule(claims.get(name, _ABSENT), expected, now)
+    for name, broken, _ in expected.rules:
+        reason = broken(claims.get(name, ABSENT), expected, now)
         if reason is not None:
             raise InvalidTokenError(reason)
-    if expected.strict:
-        _check_rfc_9068(claims)
 
 
-def _check_rfc_9068(claims: Mapping[str, Any]) -> None:
-    """RFC 9068 §2.2: more claims are required, and those that no rule above reads are strings."""
-    if not all(name in claims for name in _RFC_9068_REQUIRED):
-        raise InvalidTokenError(Reason.MISSING_CLAIM)
-    if not all(isinstance(claims[name], str) for name in ("client_id", "jti")):
-        raise InvalidTokenError(Reason.CLAIM_TYPE)
+def rules(*, required: Collection[str], strict: bool) -> "tuple[Rule, ...]":
+    """Return the rules for every token, with those for `required` claims.
+
+    `strict`: RFC 9068 §2.2 requires more, and says what those are that no other rule reads.
+    """
+    present = {*required, *(_RFC_9068_REQUIRED if strict else ())}
+    return (
+        *_RULES,
+        *(Rule(name, _string, "a string") for name in (_RFC_9068_STRINGS if strict else ())),
+        *(Rule(name, _present, "there, and not null") for name in sorted(present)),
+    )
 
 
 def names(value: Any) -> frozenset[str]:
@@ -57,11 +61,17 @@ def is_numeric_date(value: Any) -> bool:
     return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
+def _present(value: Any, _expected: Expected, _now: float) -> Reason | None:
+    return Reason.MISSING_CLAIM if value is ABSENT or value is None else None
+
+
 def _audience(aud: Any, expected: Expected, _now: float) -> Reason | None:
     # Equality, never `in` on the claim itself: that would take a substring for the audience.
     if isinstance(aud, list):
-        return None if _are_strings(aud) and expected.audience in aud else Reason.AUDIENCE
-    return None if aud == expected.audience else Reason.AUDIENCE
+        meant = _are_strings(aud) and not expected.audience.isdisjoint(aud)
+    else:
+        meant = isinstance(aud, str) and aud in expected.audience
+    return None if meant else Reason.AUDIENCE
 
 
 def _expiry(exp: Any, expected: Expected, now: float) -> Reason | None:
@@ -71,7 +81,7 @@ def _expiry(exp: Any, expected: Expected, now: float) -> Reason | None:
 
 
 def _not_before(nbf: Any, expected: Expected, now: float) -> Reason | None:
-    if nbf is _ABSENT:
+    if nbf is ABSENT:
         return None
     if not is_numeric_date(nbf):
         return Reason.CLAIM_TYPE
@@ -79,7 +89,7 @@ def _not_before(nbf: Any, expected: Expected, now: float) -> Reason | None:
 
 
 def _issued_at(iat: Any, expected: Expected, now: float) -> Reason | None:
-    if iat is _ABSENT:
+    if iat is ABSENT:
         return None if expected.max_age is None else Reason.MISSING_CLAIM
     if not is_numeric_date(iat):
         return Reason.CLAIM_TYPE
@@ -91,11 +101,11 @@ def _issued_at(iat: Any, expected: Expected, now: float) -> Reason | None:
 
 
 def _string(value: Any, _expected: Expected, _now: float) -> Reason | None:
-    return None if value is _ABSENT or isinstance(value, str) else Reason.CLAIM_TYPE
+    return None if value is ABSENT or isinstance(value, str) else Reason.CLAIM_TYPE
 
 
 def _strings(value: Any, _expected: Expected, _now: float) -> Reason | None:
-    return None if value is _ABSENT or _are_strings(value) else Reason.CLAIM_TYPE
+    return None if value is ABSENT or _are_strings(value) else Reason.CLAIM_TYPE
 
 
 def _string_or_strings(value: Any, expected: Expected, now: float) -> Reason | None:
@@ -104,22 +114,29 @@ def _string_or_strings(value: Any, expected: Expected, now: float) -> Reason | N
 
 def _unbound(cnf: Any, _expected: Expected, _now: float) -> Reason | None:
     # RFC 9449 §7.1, RFC 8705 §3: a bound token proves nothing by itself.
-    return None if cnf is _ABSENT else Reason.BOUND
+    return None if cnf is ABSENT else Reason.BOUND
 
 
 def _are_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-_Rule = Callable[[Any, Expected, float], Reason | None]
-_RULES: tuple[tuple[str, _Rule], ...] = (
-    ("aud", _audience),
-    ("exp", _expiry),
-    ("nbf", _not_before),
-    ("iat", _issued_at),
-    ("sub", _string),
-    ("scope", _string_or_strings),
-    ("scp", _string_or_strings),
-    ("permissions", _strings),
-    ("cnf", _unbound),
+class Rule(NamedTuple):
+    """A claim, what finds out why it is not as expected now, if it is not, and that in words."""
+
+    name: str
+    broken: Callable[[Any, Expected, float], Reason | None]
+    wants: str
+
+
+_RULES = (
+    Rule("aud", _audience, "the audience, or a list of strings with it"),
+    Rule("exp", _expiry, "a time that is not past"),
+    Rule("nbf", _not_before, "absent, or a time that is not in the future"),
+    Rule("iat", _issued_at, "absent, or a time that is not in the future"),
+    Rule("sub", _string, "absent, or a string"),
+    Rule("scope", _string_or_strings, "absent, a string, or a list of strings"),
+    Rule("scp", _string_or_strings, "absent, a string, or a list of strings"),
+    Rule("permissions", _strings, "absent, or a list of strings"),
+    Rule("cnf", _unbound, "absent: a bound token proves nothing by itself"),
 )

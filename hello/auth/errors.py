@@ -12,32 +12,35 @@ from typing import ClassVar
 class Reason(StrEnum):
     """Why a request was refused: for the log and never for the client. The list is closed."""
 
-    NO_CREDENTIALS = "no_credentials"
-    SEVERAL_CREDENTIALS = "several_credentials"
-    MALFORMED = "malformed"
-    HEADER = "header"
-    ALGORITHM = "algorithm"
-    TYPE = "type"
-    CRITICAL = "critical"
-    ISSUER = "issuer"
-    UNKNOWN_KEY = "unknown_key"
-    UNFIT_KEY = "unfit_key"
-    SIGNATURE = "signature"
-    AUDIENCE = "audience"
-    EXPIRED = "expired"
-    EXPIRY = "expiry"
-    NOT_YET_VALID = "not_yet_valid"
-    ISSUED_AT = "issued_at"
-    TOO_OLD = "too_old"
-    CLAIM_TYPE = "claim_type"
-    MISSING_CLAIM = "missing_claim"
-    BOUND = "bound"
-    SCOPE = "scope"
-    PERMISSIONS = "permissions"
-    CLAIM = "claim"
-    CHECK = "check"
-    AUTHENTICATION = "authentication"
-    KEYS_UNAVAILABLE = "keys_unavailable"
+    NO_CREDENTIALS = "no_credentials"  # no bearer token was sent
+    SEVERAL_CREDENTIALS = "several_credentials"  # more than one Authorization header
+    MALFORMED = "malformed"  # not three parts of base64url with JSON objects: opaque, JWE, cut off
+    HEADER = "header"  # kid is not a string
+    ALGORITHM = "algorithm"  # alg is not among those accepted
+    TYPE = "type"  # typ says that it is no access token
+    CRITICAL = "critical"  # crit or b64: an extension that nobody here understands
+    ISSUER = "issuer"  # iss is not trusted
+    UNKNOWN_KEY = "unknown_key"  # the issuer has no key of this kid
+    UNFIT_KEY = "unfit_key"  # no key, or more than one, fits kid and alg
+    SIGNATURE = "signature"  # changed or forged
+    AUDIENCE = "audience"  # aud is another API, or none
+    EXPIRED = "expired"  # exp is past
+    EXPIRY = "expiry"  # exp is missing, or no number
+    NOT_YET_VALID = "not_yet_valid"  # nbf is in the future
+    ISSUED_AT = "issued_at"  # iat is in the future
+    TOO_OLD = "too_old"  # iat is longer ago than max_age
+    CLAIM_TYPE = "claim_type"  # a claim is of the wrong type
+    MISSING_CLAIM = "missing_claim"  # a required claim is not there
+    BOUND = "bound"  # cnf: the token is bound to a key, and nobody has proved to have it
+    REVOKED = "revoked"  # the application's own hook says so
+    SCOPE = "scope"  # valid, and lacks a scope
+    PERMISSIONS = "permissions"  # valid, and lacks a permission
+    CLAIM = "claim"  # valid, and a claim is not what the route asks for
+    CHECK = "check"  # valid, and the application's own check says no, or raised
+    AUTHENTICATION = "authentication"  # valid, and the login was too weak or too long ago
+    KEYS_UNAVAILABLE = "keys_unavailable"  # the issuer's keys cannot be had
+    ISSUER_UNAVAILABLE = "issuer_unavailable"  # the application's resolver raised
+    REVOCATION_UNAVAILABLE = "revocation_unavailable"  # the application's revocation hook raised
 
 
 # The only phrases that a challenge ever carries: none is made from a token or an exception.
@@ -50,7 +53,11 @@ _INVALID = "The access token is invalid"
 
 
 class AuthError(Exception):
-    """A refusal. `subject` is the token's `sub` once the signature was verified, else None."""
+    """A refusal.
+
+    `subject` is the token's `sub` once the signature was verified, else None; `resource_metadata`
+    the URL of RFC 9728 §5.1 where the application has one.
+    """
 
     status: ClassVar[int]
     message: ClassVar[str]
@@ -59,17 +66,21 @@ class AuthError(Exception):
         super().__init__(reason.value)
         self.reason = reason
         self.subject: str | None = None
+        self.resource_metadata: str | None = None
 
     @property
-    def challenge(self) -> str | None:
-        """The value of `WWW-Authenticate` (RFC 6750 §3), or None where none belongs."""
-        return None
+    def parameters(self) -> dict[str, str]:
+        """What the challenge says beyond its realm (RFC 6750 §3)."""
+        return {}
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers of the answer that are this refusal's own."""
-        challenge = self.challenge
-        return {} if challenge is None else {"WWW-Authenticate": challenge}
+        parameters = {"realm": "api", **self.parameters}
+        if self.resource_metadata is not None:
+            parameters["resource_metadata"] = self.resource_metadata
+        quoted = ", ".join(f'{name}="{value}"' for name, value in parameters.items())
+        return {"WWW-Authenticate": f"Bearer {quoted}"}
 
 
 class UnauthorizedError(AuthError):
@@ -84,10 +95,6 @@ class UnauthorizedError(AuthError):
     def __init__(self) -> None:
         super().__init__(Reason.NO_CREDENTIALS)
 
-    @property
-    def challenge(self) -> str:  # noqa: D102
-        return _challenge()
-
 
 class InvalidTokenError(AuthError):
     """The token is "expired, revoked, malformed, or invalid for other reasons" (RFC 6750 §3.1)."""
@@ -96,9 +103,9 @@ class InvalidTokenError(AuthError):
     message = "Bad credentials"
 
     @property
-    def challenge(self) -> str:  # noqa: D102
+    def parameters(self) -> dict[str, str]:  # noqa: D102
         description = _DESCRIPTIONS.get(self.reason, _INVALID)
-        return _challenge(error="invalid_token", error_description=description)
+        return {"error": "invalid_token", "error_description": description}
 
 
 class InsufficientScopeError(AuthError):
@@ -115,13 +122,12 @@ class InsufficientScopeError(AuthError):
         self.scope = frozenset(scope)
 
     @property
-    def challenge(self) -> str:  # noqa: D102
-        scope = {"scope": " ".join(sorted(self.scope))} if self.scope else {}
-        return _challenge(
-            error="insufficient_scope",
-            error_description="The access token lacks what this resource requires",
-            **scope,
-        )
+    def parameters(self) -> dict[str, str]:  # noqa: D102
+        return {
+            "error": "insufficient_scope",
+            "error_description": "The access token lacks what this resource requires",
+            **({"scope": " ".join(sorted(self.scope))} if self.scope else {}),
+        }
 
 
 class InsufficientAuthenticationError(AuthError):
@@ -139,19 +145,17 @@ class InsufficientAuthenticationError(AuthError):
         self.max_age = max_age
 
     @property
-    def challenge(self) -> str:  # noqa: D102
-        acr_values = {"acr_values": " ".join(self.acr_values)} if self.acr_values else {}
-        max_age = {} if self.max_age is None else {"max_age": str(self.max_age)}
-        return _challenge(
-            error="insufficient_user_authentication",
-            error_description="A stronger or more recent login is required",
-            **acr_values,
-            **max_age,
-        )
+    def parameters(self) -> dict[str, str]:  # noqa: D102
+        return {
+            "error": "insufficient_user_authentication",
+            "error_description": "A stronger or more recent login is required",
+            **({"acr_values": " ".join(self.acr_values)} if self.acr_values else {}),
+            **({} if self.max_age is None else {"max_age": str(self.max_age)}),
+        }
 
 
-class KeysUnavailableError(AuthError):
-    """The issuer's keys cannot be had: nobody's fault who sent a token, so no challenge.
+class UnavailableError(AuthError):
+    """Nobody can say now whether the token is good: not its sender's fault, so no challenge.
 
     `retry_after`: whole seconds until the next attempt (RFC 9110 §10.2.3).
     """
@@ -159,8 +163,8 @@ class KeysUnavailableError(AuthError):
     status = 503
     message = "Unable to verify credentials"
 
-    def __init__(self, *, retry_after: int) -> None:
-        super().__init__(Reason.KEYS_UNAVAILABLE)
+    def __init__(self, reason: Reason, *, retry_after: int = 1) -> None:
+        super().__init__(reason)
         self.retry_after = retry_after
 
     @property
@@ -168,7 +172,8 @@ class KeysUnavailableError(AuthError):
         return {"Retry-After": str(self.retry_after)}
 
 
-def _challenge(**parameters: str) -> str:
-    return ", ".join(
-        ['Bearer realm="api"', *(f'{name}="{value}"' for name, value in parameters.items())]
-    )
+class KeysUnavailableError(UnavailableError):
+    """The issuer's keys are needed, and cannot be had."""
+
+    def __init__(self, *, retry_after: int) -> None:
+        super().__init__(Reason.KEYS_UNAVAILABLE, retry_after=retry_after)

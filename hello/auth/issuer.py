@@ -1,23 +1,119 @@
-"""Where does a trusted issuer publish its keys?
+"""Whose tokens are good, and which of them?
 
-Discovery: OpenID Connect Discovery 1.0 §4, or RFC 8414 §3 where the issuer is plain OAuth 2.0.
+What an application says about an issuer that it trusts, checked when it says so.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from .jwks import FetchError
-from .keys import KeySet, load_key_set
-from .strict_json import load_object
+from .jws import ALGORITHMS, HASH_BYTES
+from .keys import KeySet, SecretKey, load_keys
 
 # Visible ASCII. Without the backslash, which browsers and some parsers take for a slash.
 _URL = re.compile(r"[!-\[\]-~]+")
 
-Fetch = Callable[[str], Awaitable[bytes]]
-"""A coroutine function that GETs a URL and returns a body, or raises FetchError."""
+Keys = str | bytes | Mapping[str, Any]
+"""A public key or a certificate in PEM; a JWK or a JWK Set, in JSON or parsed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrustedIssuer:
+    """An issuer, and what its tokens must be like.
+
+    `issuer` is compared exactly with `iss`: Auth0's ends with a slash. `audience` is the API's
+    identifier, or several of which one is enough. `algorithms` are names of RFC 7518 §3.1, RFC 8812
+    or RFC 9864: RS256 alone, or HS256 with a secret, where nothing else is said.
+
+    The keys are fetched from where the issuer's metadata says, or from `jwks_uri`. Or they are
+    given directly and nothing is ever fetched: `keys`, or `secret` for HS256, HS384 and HS512, at
+    least as long as its hash (RFC 7518 §3.2).
+
+    Raises ValueError for options that could not work, or not together.
+    """
+
+    issuer: str
+    audience: str | Collection[str]
+    algorithms: Collection[str] | None = None
+    jwks_uri: str | None = None
+    keys: Keys | list[Keys] | None = field(default=None, repr=False)
+    secret: str | bytes | None = field(default=None, repr=False)
+    given_keys: KeySet | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("keys", "secret", "jwks_uri") if getattr(self, name) is not None]
+        if not isinstance(self.issuer, str) or not self.issuer:
+            raise ValueError(f"issuer is what its tokens have as iss, not {self.issuer!r}")
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} say where keys come from: give one of them")
+        if given in ([], ["jwks_uri"]) and not is_secure_url(self.issuer):
+            raise ValueError(f"issuer is an https URL (http on loopback only), not {self.issuer!r}")
+        if self.jwks_uri is not None and not is_secure_url(self.jwks_uri):
+            raise ValueError(
+                f"jwks_uri is an https URL (http on loopback only), not {self.jwks_uri!r}"
+            )
+        self._set("audience", _names("audience", self.audience))
+        algorithms = self._checked_algorithms()
+        self._set("algorithms", algorithms)
+        if self.secret is not None:
+            secret = SecretKey(self._checked_secret(algorithms), algorithms)
+            self._set("given_keys", KeySet([secret]))
+        elif self.keys is not None:
+            self._set("given_keys", _checked_keys(self.keys, algorithms))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # frozen, once it is made
+
+    def _checked_algorithms(self) -> frozenset[str]:
+        if self.algorithms is None:
+            return frozenset({"RS256"} if self.secret is None else {"HS256"})
+        if isinstance(self.algorithms, str):
+            raise ValueError(f"algorithms is a collection of names: write [{self.algorithms!r}]")  # noqa: TRY004
+        algorithms = frozenset(self.algorithms)
+        if self.secret is None and not algorithms.isdisjoint(HASH_BYTES):
+            raise ValueError(
+                f"algorithms are {sorted(algorithms)}: HS256, HS384 and HS512 want a secret=, and "
+                "no other algorithm beside them"
+            )
+        known = ALGORITHMS if self.secret is None else frozenset(HASH_BYTES)
+        if not algorithms or not algorithms <= known:
+            raise ValueError(f"algorithms are some of {sorted(known)}, not {sorted(algorithms)}")
+        return algorithms
+
+    def _checked_secret(self, algorithms: frozenset[str]) -> bytes:
+        secret = self.secret.encode() if isinstance(self.secret, str) else self.secret
+        needed = max(HASH_BYTES[name] for name in algorithms)
+        if not isinstance(secret, bytes) or len(secret) < needed:
+            raise ValueError(
+                f"secret has fewer than the {needed} bytes that {sorted(algorithms)} ask for"
+            )
+        return secret
+
+
+def _checked_keys(given: Keys | list[Keys], algorithms: frozenset[str]) -> KeySet:
+    several = given if isinstance(given, list) else [given]
+    keys = [key for one in several for key in load_keys(one)]
+    for algorithm in sorted(algorithms):
+        fitting = [key for key in keys if algorithm in key.algorithms]
+        if not fitting:
+            raise ValueError(f"no key in keys fits {algorithm}, which algorithms has")
+        if len([key for key in fitting if key.kid is None]) > 1:
+            raise ValueError(
+                f"several keys without a kid fit {algorithm}: give them as JWKs with a kid each"
+            )
+    return KeySet(keys)
+
+
+def _names(option: str, value: str | Collection[str]) -> frozenset[str]:
+    names = frozenset([value] if isinstance(value, str) else value or ())
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError(
+            f"{option} is the API's identifier, a string, or a collection of them, not {value!r}"
+        )
+    return names
 
 
 def is_secure_url(url: str) -> bool:
@@ -40,52 +136,3 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-async def load_signing_keys(issuer: str, fetch: Fetch) -> KeySet:
-    """Ask an issuer where its keys are, and fetch them. Raises FetchError."""
-    metadata = await _discover(issuer, fetch)
-    jwks_uri = metadata.get("jwks_uri")
-    if not isinstance(jwks_uri, str) or not _as_secure(jwks_uri, issuer):
-        raise FetchError(f"the metadata of {issuer} has no https jwks_uri")
-    document = await fetch(jwks_uri)
-    try:
-        return load_key_set(document)
-    except ValueError as error:
-        raise FetchError(f"{jwks_uri} is no usable JWK Set: {error}") from error
-
-
-def _as_secure(url: str, issuer: str) -> bool:
-    return is_secure_url(url) and urlsplit(url).scheme in ("https", urlsplit(issuer).scheme)
-
-
-async def _discover(issuer: str, fetch: Fetch) -> dict[str, Any]:
-    failures = []
-    for url in _metadata_urls(issuer):
-        try:
-            document = await fetch(url)
-        except FetchError as error:
-            failures.append(str(error))
-            continue
-        try:
-            metadata = load_object(document)
-        except ValueError as error:
-            failures.append(f"{url} is no metadata: {error}")
-        else:
-            # RFC 8414 §3.3: identical, or not to be used. Who else's keys would these be?
-            if metadata.get("issuer") != issuer:
-                raise FetchError(
-                    f"{url} is the metadata of {metadata.get('issuer')!r}, not of {issuer!r}"
-                )
-            return metadata
-    raise FetchError("; ".join(failures))
-
-
-def _metadata_urls(issuer: str) -> tuple[str, str]:
-    parts = urlsplit(issuer)
-    path = parts.path.rstrip("/")
-    # OpenID Connect appends to the issuer's path, RFC 8414 §3.1 puts itself before it.
-    return (
-        urlunsplit(parts._replace(path=f"{path}/.well-known/openid-configuration")),
-        urlunsplit(parts._replace(path=f"/.well-known/oauth-authorization-server{path}")),
-    )

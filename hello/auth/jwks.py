@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from .errors import InvalidTokenError, KeysUnavailableError, Reason
-from .keys import KeySet, SigningKey
+from .keys import KeySet, VerifyingKey
 
 _logger = logging.getLogger("hello.auth")
 
@@ -94,7 +94,12 @@ class SigningKeys:
         """An unknown kid has forced an attempt not long ago. Scheduled attempts do not count."""
         return self._clock.monotonic() - self._forced_at < self._cooldown
 
-    async def find(self, kid: str | None, algorithm: str) -> SigningKey:
+    @property
+    def kids(self) -> frozenset[str | None]:
+        """The names of the keys at hand."""
+        return self._keys.kids
+
+    async def find(self, kid: str | None, algorithm: str) -> VerifyingKey:
         """Return the key for a token's `kid` and `alg`.
 
         Raises KeysUnavailableError where the issuer's word is needed and cannot be had, and

@@ -1,15 +1,26 @@
-"""Which of an issuer's published keys may verify a signature, and with which algorithms?
+"""Which of an issuer's keys may verify a signature, and with which algorithms?
 
 RFC 7517 §4 and §5. Keys are taken in one by one, so that a broken one costs only itself.
 """
 
 import base64
+import hmac
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
+from cryptography.x509 import load_pem_x509_certificate
 from joserfc.errors import JoseError
-from joserfc.jwk import JWKRegistry, Key
+from joserfc.jwk import ECKey, JWKRegistry, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
 from .jws import ALGORITHMS
@@ -23,8 +34,9 @@ _PUBLIC_MEMBERS = {
     "EC": ("crv", "x", "y"),
     "OKP": ("crv", "x"),
 }
-_CURVES = frozenset({"P-256", "P-384", "P-521", "Ed25519"})
+_CURVES = frozenset({"P-256", "P-384", "P-521", "secp256k1", "Ed25519"})
 _RSA_MINIMUM_BITS = 2048  # RFC 7518 §3.3
+_TOO_SHORT = f"it has fewer than {_RSA_MINIMUM_BITS} bits"
 
 
 class SigningKey:
@@ -62,21 +74,41 @@ class SigningKey:
             return False
 
 
-class KeySet:
-    """The usable keys of one JWK Set."""
+class SecretKey:
+    """A secret that the issuer shares with this API (RFC 7518 §3.2). No set publishes one."""
 
-    def __init__(self, keys: Iterable[SigningKey]) -> None:
+    kid = None
+
+    def __init__(self, secret: bytes, algorithms: Collection[str]) -> None:
+        self._secret = secret
+        self.algorithms = frozenset(algorithms)
+
+    def verifies(self, signature: bytes, signing_input: bytes, algorithm: str) -> bool:
+        """Say whether the code over the input was made with this secret."""
+        if algorithm not in self.algorithms:
+            return False
+        expected = hmac.digest(self._secret, signing_input, f"sha{algorithm[2:]}")
+        return hmac.compare_digest(expected, signature)
+
+
+VerifyingKey = SigningKey | SecretKey
+
+
+class KeySet:
+    """The usable keys of one issuer."""
+
+    def __init__(self, keys: Iterable[VerifyingKey]) -> None:
         self._keys = tuple(keys)
-        self._kids = frozenset(key.kid for key in self._keys)
+        self.kids = frozenset(key.kid for key in self._keys)
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def knows(self, kid: str | None) -> bool:
         """Say whether a key of this name is here; any key will do where there is no name."""
-        return kid is None or kid in self._kids
+        return kid is None or kid in self.kids
 
-    def find(self, kid: str | None, algorithm: str) -> SigningKey | None:
+    def find(self, kid: str | None, algorithm: str) -> VerifyingKey | None:
         """Return the key of that name that fits; without a name, the only one that fits."""
         fitting = [
             key
@@ -85,13 +117,40 @@ class KeySet:
         ]
         return fitting[0] if len(fitting) == 1 or (fitting and kid is not None) else None
 
+    def without_kid(self) -> "KeySet":
+        """Return those that have no name."""
+        return KeySet(key for key in self._keys if key.kid is None)
+
 
 def load_key_set(document: bytes) -> KeySet:
     """Read a JWK Set (RFC 7517 §5): the good keys are kept, the bad ones skipped and logged.
 
     Raises ValueError where the document is no JWK Set, or none of its keys can be used.
     """
-    entries = load_object(document).get("keys")
+    return KeySet(_import_set(load_object(document)))
+
+
+def load_keys(given: str | bytes | Mapping[str, Any]) -> list[SigningKey]:
+    """Read a public key or certificate in PEM, a JWK or a JWK Set, the latter in JSON or parsed.
+
+    Raises ValueError where that is not what it is, or it cannot be used.
+    """
+    try:
+        if isinstance(given, Mapping):
+            return _import_set(given) if "keys" in given else [SigningKey(given)]
+        text = given.encode() if isinstance(given, str) else given
+        if b"-----BEGIN" in text:
+            return [SigningKey(_read_pem(text))]
+        given = load_object(text)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError(
+            f"keys are public keys (PEM, a certificate in PEM, a JWK, a JWK Set): {error}"
+        ) from error
+    return load_keys(given)
+
+
+def _import_set(jwk_set: Mapping[str, Any]) -> list[SigningKey]:
+    entries = jwk_set.get("keys")
     if not isinstance(entries, list):
         raise ValueError('it has no list of "keys"')  # noqa: TRY004 - one error for all bad input
     keys = []
@@ -104,7 +163,30 @@ def load_key_set(document: bytes) -> KeySet:
             _logger.warning("skipped key %d of the issuer's set: %s", position, error)
     if not keys:
         raise ValueError("it has no usable key")
-    return KeySet(keys)
+    return keys
+
+
+def _read_pem(pem: bytes) -> Mapping[str, Any]:
+    """Return the JWK of a public key. Raises ValueError for anything else, a private key too."""
+    if b"PRIVATE KEY" in pem:
+        raise ValueError("it is a private key, which nobody but the issuer should have")
+    if b"-----BEGIN CERTIFICATE" in pem:
+        key: object = load_pem_x509_certificate(pem).public_key()
+    else:
+        key = load_pem_public_key(pem)
+    if not isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey):
+        raise ValueError("it is neither an RSA, an EC nor an Ed25519 key")  # noqa: TRY004
+    if isinstance(key, RSAPublicKey) and key.key_size < _RSA_MINIMUM_BITS:
+        raise ValueError(_TOO_SHORT)
+    key_class = (
+        RSAKey
+        if isinstance(key, RSAPublicKey)
+        else OKPKey
+        if isinstance(key, Ed25519PublicKey)
+        else ECKey
+    )
+    spki = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return key_class.import_key(spki).as_dict(private=False)
 
 
 def _import(jwk: Mapping[str, Any]) -> Key:
@@ -121,7 +203,7 @@ def _import(jwk: Mapping[str, Any]) -> Key:
     if kty != "RSA" and jwk["crv"] not in _CURVES:
         raise ValueError("its curve is not one for signatures")
     if kty == "RSA" and _bits(jwk["n"]) < _RSA_MINIMUM_BITS:
-        raise ValueError(f"it has fewer than {_RSA_MINIMUM_BITS} bits")
+        raise ValueError(_TOO_SHORT)
     try:
         return JWKRegistry.import_key(public)
     except Exception as error:

@@ -1,15 +1,15 @@
 """Who may call a handler, and what hears a client that may not?
 
-`@protected`, `@optional` and `@public` mark a handler; `authenticate` reads the mark of the one
-that a request is for. No mark means protected: a forgotten decorator is a 401, never an open door.
+`@protected`, `@optional` and `@public` mark; `setup` installs the one middleware that reads the
+marks. No mark means protected: a forgotten decorator is a 401, never an open door.
 """
 
+import difflib
 import functools
 import inspect
 import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
@@ -17,7 +17,9 @@ from aiohttp import web
 
 from .credentials import bearer_token
 from .errors import AuthError, UnauthorizedError
-from .requirements import Check, Requirement, refuse_unless_met, requirement
+from .marks import Asked, Door, application_mark, asked_for, set_mark
+from .metadata import METADATA_URL, serve_metadata
+from .requirements import Check, refuse_unless_met, requirement
 from .validator import AccessToken, TokenValidator
 
 if TYPE_CHECKING:
@@ -36,21 +38,12 @@ that `setup` was never called for.
 """
 
 _logger = logging.getLogger("hello.auth")
-_MARK = "__auth_requirement__"
-# Where aiohttp-cors defines its handlers for OPTIONS: a preflight never carries a token.
-_PREFLIGHT_MODULES = frozenset({"aiohttp_cors.preflight_handler", "aiohttp_cors.mixin"})
-_ANY_TOKEN = Requirement()
-_H = TypeVar("_H", bound=Callable[..., Any])
-
-
-class Door(Enum):
-    """How a handler that asks for nothing else treats a token."""
-
-    PUBLIC = "public"  # nobody looks
-    OPTIONAL = "optional"  # who sends one is known by it
-
-
-_Mark = Requirement | Door
+_OPENED_AS_A_WHOLE = (
+    "an application with auth.setup is not opened as a whole: mark its handlers, a RouteTableDef, "
+    "or a sub-application"
+)
+_Markable = Callable[..., Any] | web.RouteTableDef | web.Application
+_H = TypeVar("_H", bound=_Markable)
 
 
 @overload
@@ -81,21 +74,31 @@ def protected(
     check: Check | None = None,
     acr_values: Collection[str] = (),
     max_auth_age: int | None = None,
+    **unknown: Any,
 ) -> _H | Callable[[_H], _H]:
-    """Mark a handler, a View class or one of its methods: it wants a valid access token.
+    """Mark what wants a valid access token: a handler, or a group of them.
 
-    And more than that, all of it, else the answer is 403. `scopes`: all of them, from `scope` or
+    A handler is a function, a View class or one of its methods; a group is a RouteTableDef, a
+    sub-application or an Application. What is asked for on the way to a handler adds up.
+
+    And more than a token, all of it, else the answer is 403. `scopes`: all of them, from `scope` or
     `scp`. `any_scope`: one of them at least; a refusal suggests the first. `permissions`: all of
     them. `claims`: by name, a value that the claim equals, or a collection that it includes.
     `check`: a function of yours, sync or async, that gets the AccessToken and returns True.
     `acr_values`: the token's `acr` is one of these, and `max_auth_age`: its `auth_time` is at most
     so many seconds ago; else the answer is a 401 that asks for another login (RFC 9470).
 
-    Raises TypeError at import for a bare string where a collection is meant, for what is no
-    handler, and for what is marked otherwise.
+    Raises TypeError at import, saying what to write, for a bare string where a collection is meant,
+    an unknown keyword, what cannot be marked, and for what is marked otherwise.
     """
-    if isinstance(handler, str):
-        raise TypeError(f"write @protected(permissions={{{handler!r}}})")
+    given: object = handler
+    if isinstance(given, str | set | frozenset | list | tuple | dict):
+        names = {given} if isinstance(given, str) else given
+        raise TypeError(f"write @protected(permissions={names!r}), or scopes={names!r}")
+    for name in unknown:
+        _, *known, _ = inspect.signature(protected).parameters
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or known
+        raise TypeError(f"@protected knows no {name}: write {' or '.join(close)}")
     asked = requirement(
         scopes=scopes,
         any_scope=any_scope,
@@ -107,38 +110,48 @@ def protected(
     )
 
     def mark(handler: _H) -> _H:
-        return _mark(handler, asked)
+        set_mark(handler, asked)
+        return _guarded(handler)
 
     return mark if handler is None else mark(handler)
 
 
 def optional(handler: _H, /) -> _H:
-    """Mark a handler: anybody may call it, and who sends a valid token is known by it.
+    """Mark a handler or a group: anybody may call it, and who sends a valid token is known by it.
 
     It finds the token with `request.get(ACCESS_TOKEN)`. A token that is not valid is refused: who
     sends one does not want to be taken for nobody. Raises TypeError as `public` does.
     """
-    return _mark(handler, Door.OPTIONAL)
+    return _open(handler, Door.OPTIONAL)
 
 
 def public(handler: _H, /) -> _H:
-    """Mark a handler, a View class or one of its methods: anybody may call it.
+    """Mark a handler or a group: anybody may call it, and no token is looked at.
 
-    Raises TypeError at import for what is no handler, and what is marked otherwise.
+    What is marked otherwise inside of the group is not opened. Raises TypeError at import for what
+    cannot be marked, what is marked otherwise, and for an application with `setup`.
     """
-    return _mark(handler, Door.PUBLIC)
+    return _open(handler, Door.PUBLIC)
 
 
-def setup(app: web.Application, validator: TokenValidator) -> None:
+def setup(app: web.Application, validator: TokenValidator, *, resource: str | None = None) -> None:
     """Protect an application, its sub-applications included, with a validator.
 
-    This is the one way to install it. Raises RuntimeError where it was installed before.
+    `resource` is the URL that clients know this application by. If given, its metadata is served
+    under `/.well-known/oauth-protected-resource`, and every challenge names it (RFC 9728).
+
+    This is the one way to install it. Raises RuntimeError where it was installed before, TypeError
+    for an application that is marked as open, and ValueError for what is no resource's URL.
     """
     if TOKEN_VALIDATOR in app:
         raise RuntimeError("this application is protected already: call auth.setup once")
+    if isinstance(application_mark(app), Door):
+        raise TypeError(_OPENED_AS_A_WHOLE)
     app[TOKEN_VALIDATOR] = validator
     app.middlewares.append(authenticate)
     app.cleanup_ctx.append(_close_validator)
+    if resource is not None:
+        app.router.add_routes(serve_metadata(app, validator, resource))
 
 
 @web.middleware
@@ -146,11 +159,12 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
     """Let a request through to its handler, or answer with the refusal."""
     try:
         if request.match_info.http_exception is None:  # not aiohttp's own 404 or 405
-            asked = asked_by(request.match_info.handler, request.method)
+            asked = _asked(request)
             if asked is not Door.PUBLIC:
                 await _admit(request, asked)
         return await handler(request)
     except AuthError as refusal:
+        refusal.resource_metadata = request.app.get(METADATA_URL)
         _log(request, refusal)
         if request.writer.output_size:
             raise  # half an answer is on its way, and a second one would be read as its rest
@@ -162,7 +176,12 @@ def json_error(status: int, message: str, headers: dict[str, str] | None = None)
     return web.json_response({"message": message}, status=status, headers=headers)
 
 
-async def _admit(request: web.Request, asked: Door | tuple[Requirement, ...]) -> None:
+def _asked(request: web.Request) -> Asked:
+    match_info = request.match_info
+    return asked_for(match_info.route, request.method, match_info.apps)
+
+
+async def _admit(request: web.Request, asked: Asked) -> None:
     """Find, validate and keep the token. Raises AuthError where it is not what is asked."""
     try:
         credentials = bearer_token(request.headers.getall("Authorization", ()))
@@ -171,7 +190,7 @@ async def _admit(request: web.Request, asked: Door | tuple[Requirement, ...]) ->
             return
         raise
     validator = request.app[TOKEN_VALIDATOR]
-    token = await validator.validate(credentials)
+    token = await validator.validate(credentials, host=request.host)
     if isinstance(asked, tuple):
         try:
             for requirement in asked:
@@ -182,50 +201,18 @@ async def _admit(request: web.Request, asked: Door | tuple[Requirement, ...]) ->
     request[ACCESS_TOKEN] = token
 
 
-def asked_by(handler: object, http_method: str) -> Door | tuple[Requirement, ...]:
-    """Return what a handler asks of a request: requirements, which add up, or a door."""
-    if isinstance(handler, type):
-        return _asked_by_view(handler, http_method)
-    if getattr(handler, "__module__", None) in _PREFLIGHT_MODULES:
-        return Door.PUBLIC
-    mark = _marked(handler)
-    return mark if isinstance(mark, Door) else (mark or _ANY_TOKEN,)
-
-
-def _asked_by_view(view: type, http_method: str) -> Door | tuple[Requirement, ...]:
-    """Return what a View asks: its own mark alone can open it, and all else that is asked adds up.
-
-    So neither a subclass nor an overridden method asks less than what it stems from.
-    """
-    name = http_method.lower()
-    if getattr(getattr(view, name, None), "__module__", None) in _PREFLIGHT_MODULES:
-        return Door.PUBLIC
-    of_methods = [_marked(vars(base).get(name)) for base in view.__mro__]
-    of_classes = [_marked(base) for base in view.__mro__]
-    if isinstance(of_methods[0], Door):
-        return of_methods[0]
-    asked = [mark for mark in of_methods if isinstance(mark, Requirement)]
-    if not asked and isinstance(of_classes[0], Door):
-        return of_classes[0]
-    asked += [mark for mark in of_classes if isinstance(mark, Requirement)]
-    return tuple(asked) or (_ANY_TOKEN,)
-
-
-def _mark(handler: _H, mark: _Mark) -> _H:
-    function = getattr(handler, "__func__", handler)
-    if not callable(function) or not hasattr(function, "__dict__"):
-        raise TypeError(f"{handler!r} is no handler")
-    if _marked(function) not in (None, mark):
-        raise TypeError(f"{function.__qualname__} is marked twice, and not alike")
-    setattr(function, _MARK, mark)
-    return handler if isinstance(mark, Door) else _guarded(handler)
+def _open(handler: _H, door: Door) -> _H:
+    if isinstance(handler, web.Application) and TOKEN_VALIDATOR in handler:
+        raise TypeError(_OPENED_AS_A_WHOLE)
+    set_mark(handler, door)
+    return handler
 
 
 def _guarded(handler: _H) -> _H:
     """Return a handler that fails where nobody has looked at the token: `setup` was forgotten.
 
-    A View class and a function that was routed before it was marked stay as they are; their marks
-    count all the same.
+    A group, a View class and a function that was routed before it was marked stay as they are;
+    their marks count all the same.
     """
     if not inspect.iscoroutinefunction(handler):
         return handler
@@ -239,12 +226,6 @@ def _guarded(handler: _H) -> _H:
         return await handler(*arguments)
 
     return cast("_H", guarded)
-
-
-def _marked(handler: Any) -> _Mark | None:
-    # The object's own, so that what merely resembles a marked handler stays closed.
-    mark = getattr(handler, "__dict__", {}).get(_MARK)
-    return mark if isinstance(mark, _Mark) else None
 
 
 def _log(request: web.Request, refusal: AuthError) -> None:

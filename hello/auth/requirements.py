@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ Check = Callable[[AccessToken], bool | Awaitable[bool]]
 """A rule of one's own: True, and nothing else, lets the token's bearer through."""
 
 _logger = logging.getLogger("hello.auth")
+# A scope-token of RFC 6749 §3.3: what a challenge can hold, too.
+_NAME = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _COLLECTIONS = (set, frozenset, list, tuple)
 
 
@@ -69,6 +72,9 @@ def requirement(
             raise TypeError(f"{option} is a collection: write {option}={{{value!r}}}")
         if not all(isinstance(name, str) and name for name in value):
             raise TypeError(f"{option} are strings, not {value!r}")
+        for name in () if option == "permissions" else value:
+            if not _NAME.fullmatch(name):
+                raise TypeError(f"{option} has {name!r}: write each name as a string of its own")
     if not isinstance(claims, Mapping):
         raise TypeError(f'claims is a mapping: write claims={{"name": "value"}}, not {claims!r}')
     if check is not None and not callable(check):

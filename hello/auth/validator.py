@@ -1,50 +1,68 @@
 """Is this access token good, and what does it grant?
 
 The path of a token: taken apart, its header checked, its issuer known, a key found, its signature
-verified, its claims checked. Whatever fails is a refusal; nothing falls through.
+verified, its claims checked, and whether it was revoked. Whatever fails is a refusal; nothing falls
+through.
 """
 
+import inspect
+import logging
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from . import claims, jws
-from .errors import InvalidTokenError, KeysUnavailableError, Reason
-from .issuer import Fetch, is_secure_url, load_signing_keys
+from . import claims, header, jws
+from .discovery import Fetch, load_signing_keys
+from .errors import InvalidTokenError, KeysUnavailableError, Reason, UnavailableError
+from .issuer import TrustedIssuer, is_secure_url
+from .issuers import Issuers, KnownIssuer, Resolver
 from .jwks import Clock, SigningKeys
+
+_logger = logging.getLogger("hello.auth")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
     """A verified access token.
 
-    `header` and `claims` are the token's own, not to be changed; `scopes` and `permissions` are
-    empty where it has none; `expires_at` is seconds since the epoch. Its repr is fit for
-    a log: it leaves out what could be used again or is personal.
+    `header` and `claims` are the token's own, not to be changed; `issuer` is its `iss`, and the one
+    within which `subject` is unique; `scopes` and `permissions` are empty where it has none;
+    `expires_at` is seconds since the epoch. Its repr is fit for a log: it leaves out what could be
+    used again or is personal.
     """
 
     token: str = field(repr=False)
     header: Mapping[str, Any] = field(repr=False)
     claims: Mapping[str, Any] = field(repr=False)
+    issuer: str
     subject: str | None
     scopes: frozenset[str]
     permissions: frozenset[str]
     expires_at: float
 
 
-class TokenValidator:
-    """Validates the access tokens (JWTs) that one issuer signs for one audience.
+Revoked = Callable[[AccessToken], bool | Awaitable[bool]]
+"""A rule of one's own, sync or async: True for a valid token that is not to be good any more."""
 
-    `issuer` is compared exactly with `iss` and with the issuer's own metadata: Auth0's ends with a
-    slash. `algorithms` are names of RFC 7518 §3.1 and RFC 9864. Times are in seconds: `leeway` for
-    clocks that differ, `max_age` since a token's `iat`, `jwks_max_age` for keys in use,
-    `jwks_max_stale` for keys during an outage, `jwks_cooldown` between fetches that unknown keys
-    force, `jwks_timeout` for one fetch. `strict` asks for RFC 9068's `typ` and claims. `fetch` and
-    `clock` are for tests and other frameworks.
+
+class TokenValidator:
+    """Validates access tokens (JWTs), of one issuer for one audience or of several.
+
+    Either `issuer`, `audience` and `algorithms`, as TrustedIssuer has them; or `issuers`: several
+    TrustedIssuers, or a coroutine function that is called with a token's unverified `iss` and the
+    host that the request names, and returns the TrustedIssuer or None. What it says is remembered
+    for a minute, for at most `most_issuers`; where it raises, the answer is a 503.
+
+    Times are in seconds: `leeway` for clocks that differ, `max_age` since a token's `iat`,
+    `jwks_max_age` for keys in use, `jwks_max_stale` for keys during an outage, `jwks_cooldown`
+    between fetches that unknown keys force, `jwks_timeout` for one fetch or one answer of a
+    resolver. `required_claims` must be there and not null. `strict` asks for RFC 9068's `typ` and
+    claims. `revoked` is asked about each token on every request; where it raises, the answer is a
+    503. `fetch` and `clock` are for tests and other frameworks.
 
     To be used in one event loop at a time. Raises ValueError for options that could not work.
     """
@@ -52,27 +70,23 @@ class TokenValidator:
     def __init__(
         self,
         *,
-        issuer: str,
-        audience: str,
-        algorithms: Collection[str] = ("RS256",),
+        issuer: str | None = None,
+        audience: str | Collection[str] | None = None,
+        algorithms: Collection[str] | None = None,
+        issuers: Iterable[TrustedIssuer] | Resolver | None = None,
         leeway: float = 5,
         max_age: float | None = None,
+        required_claims: Collection[str] = (),
         strict: bool = False,
+        revoked: Revoked | None = None,
         jwks_max_age: float = 600,
         jwks_max_stale: float = 3600,
         jwks_cooldown: float = 10,
         jwks_timeout: float = 5,
+        most_issuers: int = 1000,
         fetch: Fetch | None = None,
         clock: Clock = time,
     ) -> None:
-        if not is_secure_url(issuer):
-            raise ValueError(f"issuer is an https URL (http on loopback only), not {issuer!r}")
-        if not isinstance(audience, str) or not audience:
-            raise ValueError(f"audience is the API's identifier, a string, not {audience!r}")
-        if isinstance(algorithms, str):
-            raise ValueError(f"algorithms is a collection of names: write [{algorithms!r}]")  # noqa: TRY004
-        if not algorithms or not jws.ALGORITHMS.issuperset(algorithms):
-            raise ValueError(f"algorithms are some of {sorted(jws.ALGORITHMS)}, not {algorithms!r}")
         if leeway != 0:
             _check_seconds("leeway", leeway)
         if max_age is not None:
@@ -83,70 +97,146 @@ class TokenValidator:
         _check_seconds("jwks_timeout", jwks_timeout)
         if jwks_max_stale < jwks_max_age:
             raise ValueError("jwks_max_stale is at least jwks_max_age: both count from one fetch")
-        if fetch is None:
-            from . import fetch as with_aiohttp  # noqa: PLC0415 - for who brings no other
-
-            fetch = with_aiohttp.fetch
-        self.issuer = issuer
-        self._algorithms = frozenset(algorithms)
-        self._strict = strict
-        self._expected = claims.Expected(
-            audience=audience, leeway=leeway, max_age=max_age, strict=strict
-        )
+        if isinstance(required_claims, str):
+            raise ValueError(f"required_claims is a collection: write [{required_claims!r}]")  # noqa: TRY004
+        if type(most_issuers) is not int or most_issuers < 1:
+            raise ValueError(f"most_issuers is a whole number above zero, not {most_issuers!r}")
+        if revoked is not None and not callable(revoked):
+            raise ValueError(f"revoked is called with the AccessToken, and {revoked!r} cannot be")
         self.clock = clock
-        self._keys = SigningKeys(
-            partial(load_signing_keys, issuer, fetch),
-            max_age=jwks_max_age,
-            max_stale=jwks_max_stale,
-            cooldown=jwks_cooldown,
+        self.strict = strict
+        self._revoked = revoked
+        self.leeway, self._max_age = leeway, max_age
+        self._rules = claims.rules(required=required_claims, strict=strict)
+        self.issuers = Issuers(
+            _either(issuer, audience, algorithms, issuers),
+            new_keys=partial(
+                _signing_keys,
+                fetch=fetch or _fetch_with_aiohttp(),
+                max_age=jwks_max_age,
+                max_stale=jwks_max_stale,
+                cooldown=jwks_cooldown,
+                timeout=jwks_timeout,
+                clock=clock,
+            ),
+            most=most_issuers,
             timeout=jwks_timeout,
             clock=clock,
         )
 
-    async def validate(self, token: str) -> AccessToken:
-        """Return what a valid token grants.
+    async def validate(self, token: str, *, host: str = "") -> AccessToken:
+        """Return what a valid token grants. `host` is what the request names, for a resolver.
 
-        Raises InvalidTokenError for any other, and KeysUnavailableError where the issuer's keys
-        are needed and cannot be had.
+        Raises InvalidTokenError for any other, and UnavailableError where nobody can say now:
+        the issuer's keys are needed and cannot be had, or a hook of the application's own raised.
         """
         parsed = jws.parse(token)
-        jws.check_header(parsed.header, self._algorithms, strict=self._strict)
-        if parsed.claims.get("iss") != self.issuer:
-            raise InvalidTokenError(Reason.ISSUER)  # before any request goes out (RFC 9068 §4)
-
-        algorithm = parsed.header["alg"]
+        header.check(parsed.header, strict=self.strict)
+        # Before any request goes out (RFC 9068 §4).
+        known = await self.issuers.find(parsed.claims.get("iss"), host)
+        algorithm = accepted_algorithm(parsed.header, known)
+        expected = self.expected(known)
         try:
-            key = await self._keys.find(parsed.header.get("kid"), algorithm)
+            key = await known.keys.find(parsed.header.get("kid"), algorithm)
         except KeysUnavailableError:
-            self._check(parsed.claims)  # what is bad without a key is bad, whoever is down
+            # What is bad without a key is bad, whoever is down.
+            claims.check(parsed.claims, expected, self.clock.time())
             raise
         if not key.verifies(parsed.signature, parsed.signing_input, algorithm):
             raise InvalidTokenError(Reason.SIGNATURE)
-
-        subject = parsed.claims.get("sub")
         try:
-            self._check(parsed.claims)
-        except InvalidTokenError as refusal:
+            claims.check(parsed.claims, expected, self.clock.time())
+            access_token = granted(token, parsed)
+            await self.refuse_revoked(access_token)
+        except (InvalidTokenError, UnavailableError) as refusal:
+            subject = parsed.claims.get("sub")
             refusal.subject = subject if isinstance(subject, str) else None
             raise
-        return AccessToken(
-            token=token,
-            header=MappingProxyType(parsed.header),
-            claims=MappingProxyType(parsed.claims),
-            subject=subject,
-            # `scp`: how Okta and Entra ID write it.
-            scopes=claims.names(parsed.claims.get("scope", ""))
-            | claims.names(parsed.claims.get("scp", "")),
-            permissions=claims.names(parsed.claims.get("permissions", ())),
-            expires_at=parsed.claims["exp"],
-        )
+        return access_token
+
+    @property
+    def authorization_servers(self) -> list[str]:
+        """Who a client can ask for a token: the issuers known from the start that are URLs."""
+        names = (known.trusted.issuer for known in self.issuers.static)
+        return [name for name in names if is_secure_url(name)]
 
     async def close(self) -> None:
-        """End a fetch that is under way."""
-        await self._keys.close()
+        """End the fetches that are under way."""
+        await self.issuers.close()
 
-    def _check(self, token_claims: Mapping[str, Any]) -> None:
-        claims.check(token_claims, self._expected, self.clock.time())
+    def expected(self, known: KnownIssuer) -> claims.Expected:
+        """Return what an issuer's tokens are compared with."""
+        return claims.Expected(known.audience, self.leeway, self._max_age, self._rules)
+
+    async def refuse_revoked(self, token: AccessToken) -> None:
+        """Ask the hook. Raises InvalidTokenError, or UnavailableError where it raised."""
+        if self._revoked is None:
+            return
+        try:
+            revoked = self._revoked(token)
+            if inspect.isawaitable(revoked):
+                revoked = await revoked
+            if not isinstance(revoked, bool):
+                raise TypeError(f"revoked returns True or False, not {revoked!r}")  # noqa: TRY301
+        except Exception as error:
+            _logger.exception("the revocation hook raised, so it lets nobody in")
+            raise UnavailableError(Reason.REVOCATION_UNAVAILABLE) from error
+        if revoked:
+            raise InvalidTokenError(Reason.REVOKED)
+
+
+def accepted_algorithm(token_header: Mapping[str, Any], known: KnownIssuer) -> str:
+    """Return a token's `alg`, if the issuer's may have it (RFC 8725 §3.1).
+
+    Raises InvalidTokenError.
+    """
+    algorithm = token_header.get("alg")
+    if not isinstance(algorithm, str) or algorithm not in known.algorithms:
+        raise InvalidTokenError(Reason.ALGORITHM)
+    return algorithm
+
+
+def granted(token: str, parsed: jws.Token) -> AccessToken:
+    """Return what a token grants, once everything about it was checked."""
+    return AccessToken(
+        token=token,
+        header=MappingProxyType(parsed.header),
+        claims=MappingProxyType(parsed.claims),
+        issuer=parsed.claims["iss"],
+        subject=parsed.claims.get("sub"),
+        # `scp`: how Okta and Entra ID write it.
+        scopes=claims.names(parsed.claims.get("scope", ""))
+        | claims.names(parsed.claims.get("scp", "")),
+        permissions=claims.names(parsed.claims.get("permissions", ())),
+        expires_at=parsed.claims["exp"],
+    )
+
+
+def _either(
+    issuer: str | None,
+    audience: str | Collection[str] | None,
+    algorithms: Collection[str] | None,
+    issuers: Iterable[TrustedIssuer] | Resolver | None,
+) -> Iterable[TrustedIssuer] | Resolver:
+    if issuers is None:
+        if issuer is None or audience is None:
+            raise ValueError("give issuer and audience, or issuers")
+        return [TrustedIssuer(issuer=issuer, audience=audience, algorithms=algorithms)]
+    if issuer is not None or audience is not None or algorithms is not None:
+        raise ValueError("issuers have an audience and algorithms each: give no others beside them")
+    return issuers
+
+
+def _signing_keys(trusted: TrustedIssuer, *, fetch: Fetch, **policy: Any) -> SigningKeys:
+    return SigningKeys(
+        partial(load_signing_keys, trusted.issuer, trusted.jwks_uri, fetch), **policy
+    )
+
+
+def _fetch_with_aiohttp() -> Fetch:
+    from .fetch import fetch  # noqa: PLC0415 - for who brings no other
+
+    return fetch
 
 
 def _check_seconds(name: str, seconds: float) -> None:

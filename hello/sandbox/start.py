@@ -1,6 +1,7 @@
 """What does the sandbox consist of, and what does it tell its visitor?"""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from hello.auth.issuer import is_loopback
@@ -37,7 +38,8 @@ def sandbox_config(environ: Mapping[str, str]) -> Config:
         raise ConfigError([*problems, *error.problems]) from None
     if problems:
         raise ConfigError(problems)
-    return config
+    # Only here does nobody stand between: what a client types is where the server listens.
+    return replace(config, resource_url=config.resource_url or config.base_url)
 
 
 def issuer_service(config: Config) -> Service:

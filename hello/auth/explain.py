@@ -1,0 +1,239 @@
+"""Why is a token refused? Every rule that it meets or breaks, and what to do, for its operator.
+
+The verdict is the validator's own, and each rule is the one that the validator asks; what is here
+are the words. Nothing of this is for a client: it hears no more than the contract says.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from aiohttp import hdrs, web
+
+from . import header, jws
+from .advice import Case, advice, missing
+from .claims import ABSENT, Expected, is_numeric_date
+from .credentials import bearer_token
+from .errors import AuthError, InvalidTokenError, Reason
+from .issuers import KnownIssuer
+from .marks import ANY_TOKEN, Door, ways
+from .protection import TOKEN_VALIDATOR
+from .requirements import refuse_unless_met
+from .validator import AccessToken, TokenValidator, accepted_algorithm
+
+_MOST_SHOWN = 160  # characters of a value
+_NOT_CHECKED = "not checked"
+
+
+class Finding(NamedTuple):
+    """A rule, what it wants, what the token has, and "ok", "FAILED" or "not checked"."""
+
+    rule: str
+    wants: str
+    has: str
+    status: str
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What a token meets and breaks. As text, it is what an operator reads.
+
+    `refusal` is what the validator raises, or None; `advice` what to do about it, in words;
+    `routes` what the token is told where more than its being valid is asked for: method, path, and
+    what is missing, if anything.
+    """
+
+    findings: tuple[Finding, ...]
+    refusal: AuthError | None
+    advice: str
+    routes: tuple[tuple[str, str, str], ...] = ()
+
+    def __str__(self) -> str:
+        lines = []
+        for finding in self.findings:
+            lines.append(f"{finding.status:12}{finding.rule:12}wants  {finding.wants}")
+            lines.append(f"{'':24}has    {finding.has}")
+        lines.append("")
+        if self.refusal is None:
+            lines.append("The token is valid.")
+        else:
+            status, message = self.refusal.status, self.refusal.message
+            lines.append(f'Refused: {status} "{message}", reason {self.refusal.reason}.')
+        lines += [self.advice] if self.advice else []
+        for method, path, lacking in self.routes:
+            lines.append(f"{method} {path}: {lacking or 'it has what is asked for'}")
+        return "\n".join(lines)
+
+
+async def explain(app: web.Application, token: str, *, host: str = "") -> Explanation:
+    """Walk every rule with the keys and the settings of an application with `setup`.
+
+    `host` is what a request would name, for a resolver of issuers. The token itself is in nothing
+    that is returned.
+    """
+    validator = app[TOKEN_VALIDATOR]
+    refusal, access_token = None, None
+    try:
+        access_token = await validator.validate(bearer_token([f"Bearer {token}"]), host=host)
+    except AuthError as error:
+        refusal = error
+    walk = _Walk(validator, token, host)
+    await walk.through()
+    findings = walk.findings
+    if refusal is not None and refusal.reason in (Reason.REVOKED, Reason.REVOCATION_UNAVAILABLE):
+        findings.append(Finding("revoked", "no", "yes", "FAILED", refusal.reason))
+    return Explanation(
+        findings=tuple(findings),
+        refusal=refusal,
+        advice="" if refusal is None else advice(refusal.reason, walk.case),
+        routes=await _routes(app, access_token) if access_token is not None else (),
+    )
+
+
+class _Walk:
+    """Goes on where the validator would stop, as far as that makes sense."""
+
+    def __init__(self, validator: TokenValidator, token: str, host: str) -> None:
+        self._validator = validator
+        self._token = token
+        self._host = host
+        self._now = validator.clock.time()
+        self.findings: list[Finding] = []
+        self.case = Case(
+            parts=token.count(".") + 1 if token else 0,
+            now=self._now,
+            strict=validator.strict,
+            leeway=validator.leeway,
+            trusted=tuple(known.trusted.issuer for known in validator.issuers.static),
+        )
+        static = validator.issuers.static
+        # Whoever a token comes from, what else is wrong with it is worth knowing.
+        self._presumed = static[0] if len(static) == 1 else None
+        self._compare_with(self._presumed)
+
+    async def through(self) -> None:
+        try:
+            parsed = jws.parse(bearer_token([f"Bearer {self._token}"]))
+        except AuthError as refusal:
+            self._note("form", _FORM, f"{self.case.parts} part(s)", refusal.reason)
+            return
+        self._note("form", _FORM, "3 parts, as they must be", None)
+        self.case = self.case._replace(header=parsed.header, claims=parsed.claims)
+        for name, broken, wants in header.STRICT_RULES if self._validator.strict else header.RULES:
+            value = parsed.header.get(name, ABSENT)
+            self._note(name, wants, _shown(value), broken(value))
+        known = await self._issuer(parsed.claims.get("iss", ABSENT))
+        await self._signature(parsed, known)
+        known = known or self._presumed
+        if known is not None:
+            self._claims(parsed.claims, self._validator.expected(known))
+
+    def _compare_with(self, known: KnownIssuer | None) -> None:
+        if known is not None:
+            self.case = self.case._replace(
+                audience=tuple(sorted(known.audience)), algorithms=tuple(sorted(known.algorithms))
+            )
+
+    async def _issuer(self, iss: Any) -> KnownIssuer | None:
+        wants = " or ".join(self.case.trusted) or "an issuer that the resolver knows"
+        try:
+            known = await self._validator.issuers.find(iss, self._host)
+        except AuthError as refusal:
+            self._note("iss", wants, _shown(iss), refusal.reason)
+            return None
+        self._note("iss", wants, _shown(iss), None)
+        self._compare_with(known)
+        return known
+
+    async def _signature(self, parsed: jws.Token, known: KnownIssuer | None) -> None:
+        kid = _shown(parsed.header.get("kid", ABSENT))
+        alg = _shown(parsed.header.get("alg", ABSENT))
+        if known is None:
+            self._skip("alg", alg, "the issuer is not trusted")
+            self._skip("key", kid, "the issuer is not trusted")
+            self._skip("signature", "", "there is no key")
+            return
+        wants = " or ".join(sorted(known.algorithms))
+        try:
+            algorithm = accepted_algorithm(parsed.header, known)
+        except InvalidTokenError as refusal:
+            self._note("alg", wants, alg, refusal.reason)
+            self._skip("key", kid, "the algorithm is not accepted")
+            self._skip("signature", "", "there is no key")
+            return
+        self._note("alg", wants, alg, None)
+        wants = f"a key of the issuer's that this kid names and that fits {algorithm}"
+        try:
+            name = parsed.header.get("kid")
+            key = await known.keys.find(name if isinstance(name, str) else None, algorithm)
+        except AuthError as refusal:
+            kids = ", ".join(sorted(_shown(name or ABSENT) for name in known.keys.kids))
+            self.case = self.case._replace(kids=kids)
+            self._note("key", wants, f"{kid}; the issuer has {kids or 'none'}", refusal.reason)
+            self._skip("signature", "", "there is no key")
+            return
+        self._note("key", wants, kid, None)
+        good = key.verifies(parsed.signature, parsed.signing_input, algorithm)
+        has = "one of that key" if good else "one of another key, or of another text"
+        self._note("signature", "that key's", has, None if good else Reason.SIGNATURE)
+
+    def _claims(self, claims: Mapping[str, Any], expected: Expected) -> None:
+        for name, broken, wants in expected.rules:
+            value = claims.get(name, ABSENT)
+            in_words = " or ".join(sorted(expected.audience)) if name == "aud" else wants
+            times = name in ("exp", "nbf", "iat")
+            has = self._when(value) if times else _shown(value)
+            self._note(name, in_words, has, broken(value, expected, self._now))
+
+    def _when(self, value: Any) -> str:
+        if value is ABSENT or not is_numeric_date(value):
+            return _shown(value)
+        seconds = value - self._now
+        ago = f"{-seconds:.0f} s ago" if seconds <= 0 else f"in {seconds:.0f} s"
+        try:
+            return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC, {ago}"
+        except (ValueError, OverflowError, OSError):
+            return f"{value}, {ago}"
+
+    def _note(self, rule: str, wants: str, has: str, reason: Reason | None) -> None:
+        status = "ok" if reason is None else "FAILED"
+        self.findings.append(Finding(rule, wants, has, status, reason))
+
+    def _skip(self, rule: str, has: str, why: str) -> None:
+        self.findings.append(Finding(rule, f"({why})", has, _NOT_CHECKED))
+
+
+_FORM = "a signed JWT: three parts of base64url, the first two of them JSON objects"
+
+
+def _shown(value: Any) -> str:
+    """Return a value on one line, as JSON in ASCII: a terminal gets no control character."""
+    if value is ABSENT:
+        return "(absent)"
+    text = json.dumps(value).replace("\x7f", "\\u007f")
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+async def _routes(app: web.Application, token: AccessToken) -> tuple[tuple[str, str, str], ...]:
+    """Return what the routes that ask for more than a valid token would tell this one."""
+    told = []
+    now = app[TOKEN_VALIDATOR].clock.time()
+    for way in ways(app):
+        asked = way.asked
+        if isinstance(asked, Door) or way.method == hdrs.METH_HEAD:
+            continue
+        lacking = []
+        for requirement in asked:
+            try:
+                await refuse_unless_met(requirement, token, now)
+            except AuthError as refusal:
+                lacking.append(
+                    f'{refusal.status} "{refusal.message}", reason {refusal.reason}. '
+                    + missing(refusal.reason, requirement, token.claims)
+                )
+        if asked != ANY_TOKEN:
+            told.append((way.method, way.path, " ".join(lacking)))
+    return tuple(told)

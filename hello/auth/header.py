@@ -1,0 +1,65 @@
+"""Does a token's header say what it may (RFC 7515 §4.1, RFC 8725 §3)?
+
+One table, one loop, as in `claims`. `alg` is not among the rules: which ones are accepted is up to
+the issuer, so the validator looks at it once it knows which. `jwk`, `jku`, `x5u` and `x5c` are not
+looked at, here or anywhere.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from .claims import ABSENT
+from .errors import InvalidTokenError, Reason
+
+_TYPES = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+_ACCESS_TOKEN_TYPES = _TYPES - {"jwt"}
+
+
+def check(header: Mapping[str, Any], *, strict: bool) -> None:
+    """Refuse what no key could make good. `strict` asks for the `typ` of RFC 9068 §2.1.
+
+    Raises InvalidTokenError with the reason of the first rule that is broken.
+    """
+    for name, broken, _ in STRICT_RULES if strict else RULES:
+        reason = broken(header.get(name, ABSENT))
+        if reason is not None:
+            raise InvalidTokenError(reason)
+
+
+def _unused(value: Any) -> Reason | None:
+    # RFC 7515 §4.1.11: we understand no extension, so whatever is critical is refused; `b64`
+    # (RFC 7797) changes what is signed, so it is refused even where nobody said it is critical.
+    return None if value is ABSENT else Reason.CRITICAL
+
+
+def _name(kid: Any) -> Reason | None:
+    return None if kid is ABSENT or isinstance(kid, str) else Reason.HEADER
+
+
+def _type(typ: Any) -> Reason | None:
+    return None if typ is ABSENT or _is_one_of(typ, _TYPES) else Reason.TYPE
+
+
+def _access_token_type(typ: Any) -> Reason | None:
+    return None if _is_one_of(typ, _ACCESS_TOKEN_TYPES) else Reason.TYPE
+
+
+def _is_one_of(typ: Any, types: frozenset[str]) -> bool:
+    return isinstance(typ, str) and typ.lower() in types
+
+
+class Rule(NamedTuple):
+    """A header parameter, what finds out why its value will not do, and what would, in words."""
+
+    name: str
+    broken: Callable[[Any], Reason | None]
+    wants: str
+
+
+_COMMON = (
+    Rule("crit", _unused, "absent"),
+    Rule("b64", _unused, "absent"),
+    Rule("kid", _name, "absent, or a string"),
+)
+RULES = (*_COMMON, Rule("typ", _type, "absent, JWT or at+jwt"))
+STRICT_RULES = (*_COMMON, Rule("typ", _access_token_type, "at+jwt"))

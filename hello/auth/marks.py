@@ -1,0 +1,195 @@
+"""What is marked, with what, and what do the marks on a request's way add up to?
+
+From the handler outwards: its function, or its View's method and class; the table that its route
+stands in; the application, and those around it. The nearest mark decides whether a token is asked
+for. Where one is, everything that is asked for on the way adds up: no mark takes a requirement of
+an outer one away, so who guards a group can rely on it.
+"""
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import Any, NamedTuple, overload
+from weakref import WeakKeyDictionary
+
+from aiohttp import hdrs, web
+
+from .requirements import Requirement
+
+
+class Door(Enum):
+    """How a handler that asks for nothing else treats a token."""
+
+    PUBLIC = "public"  # nobody looks
+    OPTIONAL = "optional"  # who sends one is known by it
+
+
+Mark = Requirement | Door
+Asked = Door | tuple[Requirement, ...]
+"""What a request is asked for: requirements, which add up, or how a door stands open."""
+
+_MARK = "__auth_requirement__"
+_OF_APPLICATION = web.AppKey[Mark]("AUTH_REQUIREMENT")
+_of_route: WeakKeyDictionary[web.AbstractRoute, Mark] = WeakKeyDictionary()
+# Where aiohttp-cors defines its handlers for OPTIONS: a preflight never carries a token.
+_PREFLIGHT_MODULES = frozenset({"aiohttp_cors.preflight_handler", "aiohttp_cors.mixin"})
+ANY_TOKEN = (Requirement(),)
+
+
+def set_mark(target: Any, mark: Mark) -> None:
+    """Mark a handler, a View class, a RouteTableDef that is empty yet, or an Application.
+
+    Raises TypeError for anything else, and for what is marked otherwise.
+    """
+    if isinstance(target, web.RouteTableDef):
+        _mark_table(target, mark)
+    elif isinstance(target, web.Application):
+        _refuse_another(target.get(_OF_APPLICATION), mark, "this application")
+        target[_OF_APPLICATION] = mark
+    else:
+        function = getattr(target, "__func__", target)
+        if not callable(function) or not hasattr(function, "__dict__"):
+            raise TypeError(
+                f"{target!r} is no handler: mark a function, a View class, an Application or a "
+                "RouteTableDef"
+            )
+        _refuse_another(_marked(function), mark, function.__qualname__)
+        setattr(function, _MARK, mark)
+
+
+def application_mark(app: web.Application) -> Mark | None:
+    """Return what a whole application is marked with."""
+    return app.get(_OF_APPLICATION)
+
+
+class Way(NamedTuple):
+    """A route of an application, for one method, and the applications on the way to it."""
+
+    method: str
+    path: str
+    route: web.AbstractRoute
+    apps: tuple[web.Application, ...]
+
+    @property
+    def asked(self) -> "Asked":
+        """What a request that goes this way is asked for."""
+        return asked_for(self.route, self.method, self.apps)
+
+
+def ways(app: web.Application, around: tuple[web.Application, ...] = ()) -> Iterator[Way]:
+    """Yield every way into an application and its sub-applications."""
+    apps = (*around, app)
+    for resource in app.router.resources():
+        child = resource.get_info().get("app")
+        if child is not None:
+            yield from ways(child, apps)
+            continue
+        for route in resource:
+            for method in _methods(route):
+                yield Way(method, resource.canonical, route, apps)
+
+
+def asked_for(route: web.AbstractRoute, method: str, apps: Sequence[web.Application]) -> Asked:
+    """Return what a request is asked for; `apps` are the route's, from the outermost inwards."""
+    asked = _asked_by_handler(route.handler, method)
+    if isinstance(asked, Door):
+        return asked
+    groups = [_of_route.get(route), *(application_mark(app) for app in reversed(apps))]
+    nearest = next((mark for mark in groups if mark is not None), None)
+    if not asked and isinstance(nearest, Door):
+        return nearest
+    return (*asked, *(mark for mark in groups if isinstance(mark, Requirement))) or ANY_TOKEN
+
+
+def _methods(route: web.AbstractRoute) -> list[str]:
+    if route.method == hdrs.METH_ANY and isinstance(route.handler, type):
+        return [name for name in hdrs.METH_ALL if hasattr(route.handler, name.lower())]
+    return [route.method]
+
+
+def _asked_by_handler(handler: object, method: str) -> Asked:
+    """Return what a handler asks for by itself; an empty tuple where it says nothing."""
+    if isinstance(handler, type):
+        return _asked_by_view(handler, method)
+    if getattr(handler, "__module__", None) in _PREFLIGHT_MODULES:
+        return Door.PUBLIC
+    mark = _marked(handler)
+    return (mark,) if isinstance(mark, Requirement) else mark or ()
+
+
+def _asked_by_view(view: type, method: str) -> Asked:
+    """Return what a View asks for: its own mark alone can open it, and all else adds up.
+
+    So neither a subclass nor an overridden method asks less than what it stems from.
+    """
+    name = method.lower()
+    if getattr(getattr(view, name, None), "__module__", None) in _PREFLIGHT_MODULES:
+        return Door.PUBLIC
+    of_methods = [_marked(vars(base).get(name)) for base in view.__mro__]
+    of_classes = [_marked(base) for base in view.__mro__]
+    if isinstance(of_methods[0], Door):
+        return of_methods[0]
+    asked = [mark for mark in of_methods if isinstance(mark, Requirement)]
+    if not asked and isinstance(of_classes[0], Door):
+        return of_classes[0]
+    return (*asked, *(mark for mark in of_classes if isinstance(mark, Requirement)))
+
+
+def _marked(handler: Any) -> Mark | None:
+    # The object's own, so that what merely resembles a marked handler stays closed.
+    mark = getattr(handler, "__dict__", {}).get(_MARK)
+    return mark if isinstance(mark, Requirement | Door) else None
+
+
+def _refuse_another(there: Mark | None, mark: Mark, name: str) -> None:
+    if there not in (None, mark):
+        raise TypeError(
+            f"{name} is marked twice, and not alike: write one @protected(...) with all that is "
+            "asked for, or @public, or @optional"
+        )
+
+
+class _MarkedTable(web.RouteTableDef):
+    """A table that hands its mark to each route that is made of it."""
+
+    mark: Mark
+
+    def __iter__(self) -> Iterator[web.AbstractRouteDef]:
+        return (_MarkedRouteDef(item, self.mark) for item in super().__iter__())
+
+    @overload
+    def __getitem__(self, index: int) -> web.AbstractRouteDef: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[web.AbstractRouteDef]: ...
+
+    def __getitem__(self, index: int | slice) -> web.AbstractRouteDef | list[web.AbstractRouteDef]:
+        return list(self)[index]
+
+
+class _MarkedRouteDef(web.AbstractRouteDef):
+    def __init__(self, item: web.AbstractRouteDef, mark: Mark) -> None:
+        self._item = item
+        self._mark = mark
+
+    def register(self, router: web.UrlDispatcher) -> list[web.AbstractRoute]:
+        routes = self._item.register(router)
+        for route in routes:
+            # The HEAD that comes with a GET is not among those that aiohttp returns.
+            for sibling in route.resource or ():
+                if sibling.handler == route.handler:
+                    _of_route[sibling] = self._mark
+        return routes
+
+
+def _mark_table(table: web.RouteTableDef, mark: Mark) -> None:
+    if isinstance(table, _MarkedTable):
+        _refuse_another(table.mark, mark, "this table of routes")
+        return
+    if type(table) is not web.RouteTableDef:
+        raise TypeError(f"mark a plain web.RouteTableDef, not {type(table).__qualname__}")
+    if len(table):
+        # It may have been added to an application already, and then a mark would come too late.
+        raise TypeError("mark the table where it is made: @protected(...)(web.RouteTableDef())")
+    # In place, so that it does not matter whether anybody keeps what the decorator returns.
+    table.__class__ = _MarkedTable
+    table.mark = mark  # type: ignore[attr-defined]

@@ -1,0 +1,114 @@
+"""Does `python run.py --check-token` tell an operator what is wrong with a token?"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import run
+from conftest import AUDIENCE, ORIGIN
+from hello.sandbox.issuer import Issuer
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+class Ended(NamedTuple):
+    status: int | None
+    out: str
+    err: str
+
+
+async def check_token(text: str, folder: Path, **environ: str) -> Ended:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(PROJECT / "run.py"), "--check-token"),
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **environ},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate(text.encode())
+    for part in text.split("."):
+        assert len(part) < 20 or part not in (out + err).decode(), "the token is never printed"
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+def environ_for(issuer: Issuer, **more: str) -> dict[str, str]:
+    named = {"ISSUER_BASE_URL": issuer.url, "AUTH0_AUDIENCE": AUDIENCE, "CLIENT_ORIGIN_URL": ORIGIN}
+    return {**named, **more}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda token: token,
+        lambda token: f"  {token}\n\n",
+        lambda token: f"Bearer {token}\n",
+        lambda token: json.dumps({"access_token": token, "token_type": "Bearer"}),
+    ],
+)
+async def test_a_good_token_is_valid_however_it_is_given(
+    issuer: Issuer, tmp_path: Path, form: Callable[[str], str]
+) -> None:
+    ended = await check_token(form(issuer.mint()), tmp_path, **environ_for(issuer))
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.endswith("The token is valid.\n")
+
+
+async def test_a_missing_permission_is_told(issuer: Issuer, tmp_path: Path) -> None:
+    environ = environ_for(issuer, ADMIN_PERMISSION="read:admin-messages")
+    ended = await check_token(issuer.mint(), tmp_path, **environ)
+    assert ended.status == 0
+    assert "GET /api/messages/admin: 403" in ended.out
+    assert "The permission read:admin-messages is missing" in ended.out
+
+
+async def test_a_refusal_is_told_with_what_to_do(issuer: Issuer, tmp_path: Path) -> None:
+    token = issuer.mint(claims={"aud": "https://other.example.com"})
+    ended = await check_token(token, tmp_path, **environ_for(issuer))
+    assert (ended.status, ended.err) == (1, "")
+    assert 'Refused: 401 "Bad credentials", reason audience.\nIt is for another API' in ended.out
+
+
+@pytest.mark.parametrize("text", ["", "\n", "{}", "Bearer ", "opaque", "{nonsense", "\x00\x1b[31m"])
+async def test_what_is_no_token_is_told(issuer: Issuer, tmp_path: Path, text: str) -> None:
+    ended = await check_token(text, tmp_path, **environ_for(issuer))
+    assert (ended.status, ended.err) == (1, "")
+    assert "\x1b" not in ended.out
+
+
+async def test_why_an_issuer_cannot_be_asked_is_told(issuer: Issuer, tmp_path: Path) -> None:
+    """In the sandbox, which is not running here."""
+    issuer.url = "http://localhost:9/"
+    ended = await check_token(issuer.mint(), tmp_path, **environ_for(issuer))
+    assert ended.status == 1
+    assert "the issuer's keys cannot be had" in ended.err
+    assert "can this machine reach it?" in ended.out
+
+
+async def test_without_a_configuration_that_works_nothing_is_read(tmp_path: Path) -> None:
+    ended = await check_token("x", tmp_path, AUTH0_DOMAIN="tenant.eu.auth0.com")
+    assert ended.status == 2
+    assert "AUTH0_AUDIENCE is missing" in ended.err
+
+
+def test_at_a_terminal_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    asked = []
+
+    def getpass(prompt: str) -> str:
+        asked.append(prompt)
+        return " bearer  abc "
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr(run, "getpass", getpass)
+    assert run.read_token() == "abc"
+    assert asked == ["The access token, which is not shown: "]

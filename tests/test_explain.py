@@ -1,0 +1,303 @@
+"""Does the explanation of a refusal say what the validator thinks, and what to do about it?"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from joserfc.jwk import Key
+
+from conftest import AUDIENCE, FakeClock
+from forger import Forger, Hostile
+from hello import auth
+from hello.auth import AuthError, Explanation, Reason, TokenValidator, TrustedIssuer
+from hello.auth.advice import _ADVICE
+from hello.sandbox.issuer import OMIT, Issuer
+from protecting import new_handler
+from test_hostile_tokens import EVERY_TOKEN, named
+
+PROVOKED_BY_REQUESTS = {
+    Reason.SEVERAL_CREDENTIALS,
+    Reason.SCOPE,
+    Reason.PERMISSIONS,
+    Reason.CLAIM,
+    Reason.CHECK,
+    Reason.AUTHENTICATION,
+}
+
+
+def app_with(validator: TokenValidator) -> web.Application:
+    app = web.Application()
+    auth.setup(app, validator)
+    return app
+
+
+@pytest.fixture
+def validator(issuer: Issuer, clock: FakeClock) -> TokenValidator:
+    issuer.clock = clock.time
+    return TokenValidator(issuer=issuer.url, audience=AUDIENCE, clock=clock)
+
+
+async def explained(validator: TokenValidator, token: str) -> Explanation:
+    explanation = await auth.explain(app_with(validator), token)
+    check_that_nothing_leaks(explanation, token)
+    return explanation
+
+
+def check_that_nothing_leaks(explanation: Explanation, token: str) -> None:
+    text = str(explanation)
+    assert text.isascii()
+    assert all(character.isprintable() or character == "\n" for character in text)
+    for part in token.split("."):
+        assert len(part) < 20 or part not in text
+
+
+def first_failed(explanation: Explanation) -> auth.Finding:
+    return next(finding for finding in explanation.findings if finding.reason is not None)
+
+
+def test_every_reason_that_a_token_can_be_refused_for_has_its_advice() -> None:
+    assert set(_ADVICE) == set(Reason) - PROVOKED_BY_REQUESTS
+
+
+async def test_a_good_token_meets_every_rule(issuer: Issuer, validator: TokenValidator) -> None:
+    explanation = await explained(validator, issuer.mint())
+    assert {finding.status for finding in explanation.findings} == {"ok"}
+    assert [finding.rule for finding in explanation.findings] == [
+        *("form", "crit", "b64", "kid", "typ", "iss", "alg", "key", "signature"),
+        *("aud", "exp", "nbf", "iat", "sub", "scope", "scp", "permissions", "cnf"),
+    ]
+    assert explanation.refusal is None
+    assert str(explanation).endswith("The token is valid.")
+
+
+@named([row for row in EVERY_TOKEN if row.name != "around the token: nothing"])
+async def test_the_first_rule_that_fails_is_the_validators(
+    issuer: Issuer, forger: Forger, hostile: Hostile
+) -> None:
+    """Each hostile token there is: the walk fails where the validator stops, for its reason."""
+    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE)
+    token = hostile.build(forger)
+    explanation = await explained(validator, token)
+    with pytest.raises(AuthError) as refusal:
+        await validator.validate(token)
+    assert explanation.refusal is not None
+    assert explanation.refusal.reason is refusal.value.reason is hostile.reason
+    assert first_failed(explanation).reason is hostile.reason
+    assert explanation.advice
+
+
+def the_text(explanation: Explanation) -> str:
+    """What an operator reads, with its lines in one."""
+    return " ".join(str(explanation).split())
+
+
+# claims, header; what is wanted and found, and what to do about it
+MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
+    (
+        {"aud": "https://b.example.com"},
+        {},
+        f'FAILED aud wants {AUDIENCE} has "https://b',
+        "for another API: ask",
+    ),
+    ({"aud": OMIT}, {}, f"FAILED aud wants {AUDIENCE} has (absent)", "for no API in particular"),
+    ({"aud": "client", "nonce": "n"}, {}, 'has "client"', "This is an ID token"),
+    ({"aud": "client", "sid": "s"}, {}, 'has "client"', "This is an ID token"),
+    ({"aud": "b", "sid": "s", "scope": "a"}, {}, 'has "b"', "for another API"),
+    ({"iss": "https://b.example.com/"}, {}, 'has "https://b.example.com/"', "another tenant"),
+    ({"iss": OMIT}, {}, "FAILED iss", "does not say who issued it"),
+    (
+        {"exp": 1_799_996_400},
+        {},
+        "has 2027-01-15 07:00:00 UTC, 3600 s ago",
+        "60 minutes ago",
+    ),
+    ({"exp": 1_799_999_990}, {}, "10 s ago", "It expired 10 s ago"),
+    ({"exp": 1}, {}, "1970-01-01 00:00:01 UTC", "It expired 20833 days ago"),
+    ({"exp": -1e300}, {}, "has -1e+300, ", "It expired"),
+    ({"exp": OMIT}, {}, "FAILED exp wants a time that is not past has (absent)", "It never ends"),
+    ({"nbf": 1_800_000_300}, {}, "in 300 s", "It is from the future, by 5 minutes, and 5 s are"),
+    ({"iat": 1_800_000_060}, {}, "in 60 s", "by 60 s"),
+    ({"sub": 7}, {}, "FAILED sub wants absent, or a string has 7", "A claim is of the wrong type"),
+    ({"cnf": {"jkt": "x"}}, {}, "FAILED cnf", "bound to a key"),
+    ({"permissions": "a"}, {}, "FAILED permissions", "A claim is of the wrong type"),
+    ({}, {"alg": "HSx"}, 'FAILED alg wants RS256 has "HSx"', "signs with a shared secret"),
+    ({}, {"alg": "none"}, "not checked signature", "never accepted"),
+    (
+        {},
+        {"typ": "dpop+jwt"},
+        'FAILED typ wants absent, JWT or at+jwt has "dpop+jwt"',
+        "no access token",
+    ),
+    ({}, {"kid": "x"}, 'has "x"; the issuer has "', "does not publish this key"),
+    ({}, {"kid": 7}, "FAILED kid wants absent, or a string has 7", "not as RFC 7515 has it"),
+    ({}, {"crit": ["exp"]}, 'FAILED crit wants absent has ["exp"]', "an extension"),
+    ({"sub": "\x7f\x1b[31m"}, {"crit": []}, 'has "\\u007f\\u001b[31m"', "an extension"),
+    ({"sub": "x" * 500}, {"crit": []}, f'has "{"x" * 159}...', "an extension"),
+]
+
+
+@pytest.mark.parametrize(("claims", "header", "found", "advised"), MISTAKES)
+async def test_a_mistake_is_explained_in_plain_words(
+    issuer: Issuer,
+    validator: TokenValidator,
+    claims: dict[str, Any],
+    header: dict[str, Any],
+    found: str,
+    advised: str,
+) -> None:
+    explanation = await explained(validator, issuer.mint(claims=claims, header=header))
+    assert found in the_text(explanation)
+    assert advised in explanation.advice
+
+
+@pytest.mark.parametrize(
+    ("token", "advised"),
+    [
+        ("", "There is no token"),
+        ("kX7dq9Z0pQ", "This is an opaque token, which only the issuer can read"),
+        ("a.b.c.d.e", "This is an encrypted token (JWE)"),
+        ("eyJh.eyJ", "changed or cut off"),
+        ("a b c", "opaque"),
+        ("\x00.\x00.\x00", "changed or cut off"),
+    ],
+)
+async def test_what_is_no_jwt_is_explained(
+    validator: TokenValidator, token: str, advised: str
+) -> None:
+    explanation = await explained(validator, token)
+    assert [finding.rule for finding in explanation.findings] == ["form"]
+    assert advised in explanation.advice
+    if "only the issuer" in advised:
+        assert f"with audience={AUDIENCE}" in explanation.advice
+
+
+@pytest.mark.parametrize("change", [str.upper, lambda url: url.rstrip("/")])
+async def test_an_issuer_that_is_nearly_right_is_told(
+    issuer: Issuer, validator: TokenValidator, change: Callable[[str], str]
+) -> None:
+    explanation = await explained(validator, issuer.mint(claims={"iss": change(issuer.url)}))
+    assert "Only a slash at the end, or the size of letters" in explanation.advice
+
+
+async def test_the_other_rules_are_walked_whoever_issued_it(
+    issuer: Issuer, validator: TokenValidator
+) -> None:
+    token = issuer.mint(claims={"iss": "https://b.example.com/", "aud": "b"})
+    statuses = {f.rule: f.status for f in (await explained(validator, token)).findings}
+    assert statuses["key"] == statuses["signature"] == "not checked"
+    assert (statuses["iss"], statuses["aud"], statuses["exp"]) == ("FAILED", "FAILED", "ok")
+
+
+async def test_with_several_issuers_nobody_guesses_which_one_was_meant(issuer: Issuer) -> None:
+    several = [
+        TrustedIssuer(issuer=issuer.url, audience=AUDIENCE),
+        TrustedIssuer(issuer="https://b.example.com", audience="b"),
+    ]
+    explanation = await explained(
+        TokenValidator(issuers=several), issuer.mint(claims={"iss": "https://c.example.com"})
+    )
+    assert [f.rule for f in explanation.findings][-4:] == ["iss", "alg", "key", "signature"]
+    assert f"get a token from {issuer.url} or https://b.example.com" in explanation.advice
+
+
+async def test_a_resolver_is_asked_as_for_a_request(issuer: Issuer) -> None:
+    async def resolver(iss: str, host: str) -> TrustedIssuer | None:
+        return TrustedIssuer(issuer=iss, audience=AUDIENCE) if host == "a.example.com" else None
+
+    app = app_with(TokenValidator(issuers=resolver))
+    assert (await auth.explain(app, issuer.mint(), host="a.example.com")).refusal is None
+    explanation = await auth.explain(app, issuer.mint())
+    assert "one that the resolver knows" in explanation.advice
+    assert "wants an issuer that the resolver knows" in the_text(explanation)
+
+
+async def test_strict_mode_is_explained(issuer: Issuer) -> None:
+    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, strict=True)
+    explanation = await explained(validator, issuer.mint())
+    assert 'FAILED typ wants at+jwt has "JWT"' in the_text(explanation)
+    assert "Access Token Profile" in explanation.advice
+    explanation = await explained(validator, issuer.mint(header={"typ": "at+jwt"}))
+    assert "FAILED client_id wants there, and not null" in the_text(explanation)
+    assert "A required claim is not there" in explanation.advice
+
+
+async def test_an_unnamed_key_among_several_is_explained(
+    issuer: Issuer, validator: TokenValidator, keys: list[Key]
+) -> None:
+    issuer.publish(keys[1])
+    explanation = await explained(validator, issuer.mint(header={"kid": OMIT}))
+    assert "does not name its key" in explanation.advice
+    issuer.published = [{**keys[2].as_dict(private=False), "alg": "PS256"}]
+
+
+async def test_a_key_for_another_algorithm_is_explained(issuer: Issuer, keys: list[Key]) -> None:
+    issuer.published.append({**keys[1].as_dict(private=False), "alg": "PS256"})
+    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE)
+    explanation = await explained(validator, issuer.mint(key=keys[1]))
+    assert "publishes this key for another algorithm" in explanation.advice
+
+
+async def test_a_key_that_was_not_given_is_explained(issuer: Issuer, keys: list[Key]) -> None:
+    given = TrustedIssuer(issuer=issuer.url, audience=AUDIENCE, keys=keys[0].as_dict(private=False))
+    explanation = await explained(TokenValidator(issuers=[given]), issuer.mint(key=keys[1]))
+    assert f'the issuer has "{keys[0].kid}"' in the_text(explanation)
+
+
+async def test_an_issuer_that_is_down_is_explained(issuer: Issuer, clock: FakeClock) -> None:
+    issuer.clock = clock.time
+    issuer.url = "http://localhost:9/"
+    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, clock=clock)
+    explanation = await explained(validator, issuer.mint())
+    assert "the issuer has none" in the_text(explanation)
+    assert explanation.refusal is not None
+    assert explanation.refusal.status == 503
+    assert "can this machine reach it?" in explanation.advice
+
+
+@pytest.mark.parametrize(
+    ("revoked", "advised"), [(lambda _: True, "it was revoked"), (lambda _: None, "hook raised")]
+)
+async def test_revocation_is_explained(issuer: Issuer, revoked: auth.Revoked, advised: str) -> None:
+    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, revoked=revoked)
+    explanation = await explained(validator, issuer.mint())
+    assert explanation.findings[-1][:4] == ("revoked", "no", "yes", "FAILED")
+    assert advised in explanation.advice
+
+
+def says_no(_token: auth.AccessToken) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("asked", "claims", "told"),
+    [
+        ({"permissions": {"p"}}, {"permissions": ["p"]}, "GET /r: it has what is asked for"),
+        (
+            {"permissions": {"p"}},
+            {},
+            'GET /r: 403 "Permission denied", reason permissions. The permission p is missing',
+        ),
+        ({"permissions": {"p"}}, {"permissions": OMIT}, "no permissions claim. With Auth0"),
+        ({"scopes": {"b", "a"}}, {}, "Ask for scope a and b when you get the token"),
+        ({"any_scope": ["b", "a"]}, {}, "Ask for scope b when"),
+        ({"claims": {"org": "x"}}, {}, "It asks for claim org='x': look at"),
+        ({"acr_values": ["mfa"]}, {}, "Log in again as the challenge says"),
+        ({"check": says_no}, {}, "It asks for check says_no"),
+    ],
+)
+async def test_what_a_route_asks_for_is_explained_too(
+    issuer: Issuer,
+    validator: TokenValidator,
+    asked: dict[str, Any],
+    claims: dict[str, Any],
+    told: str,
+) -> None:
+    app = app_with(validator)
+    app.router.add_get("/r", auth.protected(**asked)(new_handler()))
+    app.router.add_get("/any", new_handler())
+    app.router.add_get("/open", auth.public(new_handler()))
+    explanation = await auth.explain(app, issuer.mint(claims=claims))
+    assert explanation.refusal is None
+    assert told in str(explanation)
+    assert [path for _, path, _ in explanation.routes] == ["/r"]

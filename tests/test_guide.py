@@ -1,0 +1,168 @@
+"""Does each example of hello/auth/README.md do what the page says?"""
+
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from joserfc.jwk import Key, OctKey, RSAKey
+
+from conftest import ApiServer, Client, bearer
+from hello import auth
+from hello.sandbox.issuer import Issuer
+
+PAGE = (Path(__file__).resolve().parents[1] / "hello/auth/README.md").read_text("utf-8")
+AUDIENCE = "https://api.example.com"
+START = Callable[[web.Application], Awaitable[Client]]
+
+
+def examples(issuer_url: str = "https://dev-abc123.eu.auth0.com/") -> list[dict[str, Any]]:
+    """The names that each Python example defines, run in the page's order with those before it."""
+    names: dict[str, Any] = {}
+    seen = []
+    for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+        code = block.replace("https://dev-abc123.eu.auth0.com/", issuer_url)
+        exec(compile(code, "hello/auth/README.md", "exec"), names)
+        seen.append(dict(names))
+    return seen
+
+
+@pytest.fixture
+def names(sandbox_issuer: Issuer) -> dict[str, Any]:
+    """All that the page defines, for an issuer that is up."""
+    return examples(sandbox_issuer.url)[-1]
+
+
+async def answered(
+    client: Client, path: str, claims: dict[str, Any] | None, issuer: Issuer, method: str = "GET"
+) -> tuple[int, Any]:
+    headers = {} if claims is None else bearer(issuer.mint(claims=claims))
+    async with client.request(method, path, headers=headers) as response:
+        return response.status, await response.json()
+
+
+ADMIN = {"permissions": ["admin"], "org_id": "org_1"}
+VERIFIED = {"scope": "write:all", "email_verified": True}
+ROWS: list[tuple[str, str, str, dict[str, Any] | None, int]] = [
+    ("create_app", "GET", "/health", None, 200),
+    ("create_app", "GET", "/reports", None, 401),
+    ("create_app", "GET", "/reports", {}, 403),
+    ("create_app", "GET", "/reports", {"permissions": ["read:reports"]}, 200),
+    ("create_app", "POST", "/reports", VERIFIED, 201),
+    ("create_app", "POST", "/reports", {**VERIFIED, "email_verified": "yes"}, 403),
+    ("create_app", "POST", "/reports", {**VERIFIED, "scope": "read:all"}, 403),
+    ("create_app", "GET", "/greeting", None, 200),
+    ("create_app", "GET", "/greeting", {"exp": 1}, 401),
+    ("create_app", "POST", "/transfers", {"acr": "phr", "auth_time": 4_000_000_000}, 201),
+    ("create_app", "POST", "/transfers", {"acr": "pwd", "auth_time": 4_000_000_000}, 401),
+    ("create_app", "POST", "/transfers", {"acr": "phr", "auth_time": 1}, 401),
+    ("create_back_office", "GET", "/back-office/users", ADMIN, 200),
+    ("create_back_office", "GET", "/back-office/users", {"permissions": ["admin"]}, 403),
+    ("create_back_office", "GET", "/back-office/users", {"org_id": "org_1"}, 403),
+    ("create_back_office", "DELETE", "/back-office/users/bob", ADMIN, 403),
+    (
+        "create_back_office",
+        "DELETE",
+        "/back-office/users/bob",
+        {**ADMIN, "permissions": ["admin", "delete:users"]},
+        200,
+    ),
+    ("create_discoverable_app", "GET", "/.well-known/oauth-protected-resource", None, 200),
+]
+
+
+@pytest.mark.parametrize(("create", "method", "path", "claims", "status"), ROWS)
+async def test_the_examples_routes_answer_as_the_page_says(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    create: str,
+    method: str,
+    path: str,
+    claims: dict[str, Any] | None,
+    status: int,
+) -> None:
+    client = await aiohttp_client(ApiServer(names[create]()))
+    assert (await answered(client, path, claims, sandbox_issuer, method))[0] == status
+
+
+async def test_a_greeting_knows_who_is_known(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+) -> None:
+    client = await aiohttp_client(ApiServer(names["create_app"]()))
+    for claims, who in ((None, "stranger"), ({"sub": "alice"}, "alice")):
+        answer = await answered(client, "/greeting", claims, sandbox_issuer)
+        assert answer == (200, {"hello": who})
+
+
+def test_the_example_of_a_test_passes() -> None:
+    before_the_greeting = examples()[3]
+    before_the_greeting["test_only_health_is_open"] = examples()[4]["test_only_health_is_open"]
+    before_the_greeting["test_only_health_is_open"]()
+
+
+async def test_the_examples_of_issuers(sandbox_issuer: Issuer) -> None:
+    """Of the validators on the page: several issuers, a resolver, keys and a secret, a profile."""
+    several, resolved, profile = (
+        seen["validator"]
+        for seen in (examples(sandbox_issuer.url)[position] for position in (5, 6, 8))
+    )
+    assert (await several.validate(sandbox_issuer.mint())).issuer == sandbox_issuer.url
+    with pytest.raises(auth.InvalidTokenError) as refusal:
+        await resolved.validate(sandbox_issuer.mint())
+    assert refusal.value.reason is auth.Reason.ISSUER
+    claims = {"client_id": "c", "jti": "1", "org_id": "o"}
+    header = {"typ": "at+jwt"}
+    assert await profile.validate(sandbox_issuer.mint(claims=claims, header=header))
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"jti": "a1b2c3"}, "revoked"),
+        ({"org_id": None}, "missing_claim"),
+        ({"iat": 1}, "too_old"),
+    ]
+    for change, reason in changes:
+        with pytest.raises(auth.InvalidTokenError) as refusal:
+            await profile.validate(sandbox_issuer.mint(claims={**claims, **change}, header=header))
+        assert refusal.value.reason == reason
+
+
+async def test_the_example_of_keys_given_directly(
+    names: dict[str, Any], sandbox_issuer: Issuer
+) -> None:
+    secret, key = b"0123456789abcdef" * 2, RSAKey.generate_key(2048)
+    validator = names["our_own"](secret, key.as_pem(private=False).decode())
+    signers: list[tuple[str, str, Key]] = [
+        ("batch-jobs", "HS256", OctKey.import_key(secret)),
+        ("partner", "RS256", key),
+    ]
+    for iss, alg, signer in signers:
+        token = sandbox_issuer.mint(
+            claims={"iss": iss, "aud": "api"}, header={"alg": alg, "kid": "any"}, key=signer
+        )
+        assert (await validator.validate(token)).issuer == iss
+
+
+async def test_the_example_of_an_offline_test(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[web.Application], Awaitable[Client]],
+) -> None:
+    assert names["pytest_plugins"] == ["hello.sandbox.fixtures"]
+    await names["test_who_may_read_reports_does"](aiohttp_client, sandbox_issuer)
+
+
+def test_every_reason_is_listed_and_no_other() -> None:
+    table = PAGE.split("| reason | what it says |")[1].split("\n\n")[0]
+    listed = [
+        name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    ]
+    assert sorted(listed) == sorted(auth.Reason)
+
+
+def test_every_option_of_protected_is_in_the_table() -> None:
+    table = PAGE.split("| `@auth.protected(...)` |")[1].split("\n\n")[0]
+    known: dict[str, Any] = auth.protected.__kwdefaults__ or {}
+    assert set(re.findall(r"(\w+)=", table)) == set(known)

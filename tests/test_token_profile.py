@@ -1,0 +1,149 @@
+"""What can an application ask of every token, beyond the contract's rules?"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from conftest import AUDIENCE, ApiServer, Client, bearer
+from hello import auth
+from hello.auth import AccessToken, InvalidTokenError, Reason, TokenValidator, UnavailableError
+from hello.sandbox.issuer import OMIT, Issuer
+from protecting import new_handler
+
+Start = Callable[[ApiServer], Awaitable[Client]]
+
+
+@pytest.mark.parametrize(
+    ("required", "claims", "reason"),
+    [
+        (["jti"], {"jti": "1"}, None),
+        (["jti"], {"jti": False}, None),
+        (["jti"], {"jti": None}, Reason.MISSING_CLAIM),
+        (["jti"], {}, Reason.MISSING_CLAIM),
+        ({"org_id", "jti"}, {"org_id": "o", "jti": "1"}, None),
+        ({"org_id", "jti"}, {"org_id": "o"}, Reason.MISSING_CLAIM),
+        ({"org_id", "jti"}, {"jti": "1"}, Reason.MISSING_CLAIM),
+        (["sub"], {"sub": OMIT}, Reason.MISSING_CLAIM),
+        ((), {"sub": OMIT}, None),
+    ],
+)
+async def test_required_claims_are_there(
+    issuer: Issuer, required: Any, claims: dict[str, Any], reason: Reason | None
+) -> None:
+    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, required_claims=required)
+    token = issuer.mint(claims=claims)
+    if reason is None:
+        assert (await validator.validate(token)).token == token
+    else:
+        with pytest.raises(InvalidTokenError) as refusal:
+            await validator.validate(token)
+        assert refusal.value.reason is reason
+
+
+class Blocklist:
+    """What an application knows of tokens that are not to be good any more."""
+
+    def __init__(self) -> None:
+        self.jtis: set[str] = set()
+        self.asked: list[str | None] = []
+
+    def __call__(self, token: AccessToken) -> bool:
+        self.asked.append(token.subject)
+        return token.claims.get("jti") in self.jtis
+
+    async def later(self, token: AccessToken) -> bool:
+        return self(token)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_revoked_token_is_refused_from_then_on(
+    issuer: Issuer,
+    aiohttp_client: Start,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    asynchronous: bool,
+) -> None:
+    """Asked on every request: the second one of a token, too."""
+    blocklist = Blocklist()
+    hook: auth.Revoked = blocklist.later if asynchronous else blocklist
+    app = web.Application()
+    auth.setup(app, TokenValidator(issuer=issuer.url, audience=AUDIENCE, revoked=hook))
+    app.router.add_get("/", new_handler())
+    client = await aiohttp_client(ApiServer(app))
+    headers = bearer(issuer.mint(claims={"jti": "7", "sub": "alice"}))
+    for expected in (200, 200, 401, 401):
+        if expected == 401:
+            blocklist.jtis.add("7")
+        async with client.get("/", headers=headers) as response:
+            assert response.status == expected
+            if expected == 401:
+                assert await response.json() == {"message": "Bad credentials"}
+                assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+    assert blocklist.asked == ["alice"] * 4
+    assert "refused 401 revoked: GET / sub='alice'" in caplog.text
+    async with client.get("/", headers=bearer(issuer.mint(claims={"jti": "8"}))) as response:
+        assert response.status == 200
+
+
+async def test_the_hook_is_asked_about_valid_tokens_only(issuer: Issuer) -> None:
+    blocklist = Blocklist()
+    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, revoked=blocklist)
+    for claims in ({"exp": 1}, {"aud": "x"}):
+        with pytest.raises(InvalidTokenError):
+            await validator.validate(issuer.mint(claims=claims))
+    assert not blocklist.asked
+
+
+def raises(_token: AccessToken) -> bool:
+    raise ZeroDivisionError("secret detail")
+
+
+async def raises_later(_token: AccessToken) -> bool:
+    raise ZeroDivisionError("secret detail")
+
+
+async def says_nothing(_token: AccessToken) -> Any:
+    return None
+
+
+@pytest.mark.parametrize("hook", [raises, raises_later, says_nothing, lambda _: 0, lambda _: "no"])
+async def test_a_hook_that_fails_lets_nobody_in_and_says_nothing(
+    issuer: Issuer, aiohttp_client: Start, caplog: pytest.LogCaptureFixture, hook: auth.Revoked
+) -> None:
+    """As a 503, since it is not the token's fault."""
+    app = web.Application()
+    auth.setup(app, TokenValidator(issuer=issuer.url, audience=AUDIENCE, revoked=hook))
+    app.router.add_get("/", new_handler())
+    client = await aiohttp_client(ApiServer(app))
+    async with client.get("/", headers=bearer(issuer.mint())) as response:
+        assert response.status == 503
+        assert await response.json() == {"message": "Unable to verify credentials"}
+        assert response.headers["Retry-After"] == "1"
+        assert "secret" not in str(response.headers)
+    [error] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert error.message == "the revocation hook raised, so it lets nobody in"
+    assert "refused 503 revocation_unavailable: GET / sub='sandbox@clients'" in caplog.text
+
+
+async def test_a_refusal_of_the_hooks_own_is_an_outage_too(issuer: Issuer) -> None:
+    def hook(_token: AccessToken) -> bool:
+        raise InvalidTokenError(Reason.TOO_OLD)
+
+    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, revoked=hook)
+    with pytest.raises(UnavailableError):
+        await validator.validate(issuer.mint())
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"required_claims": "jti"}, r"write \['jti'\]"),
+        ({"revoked": True}, "revoked is called with the AccessToken"),
+    ],
+)
+def test_what_could_not_work_is_told_at_once(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        TokenValidator(issuer="https://tenant.eu.auth0.com/", audience=AUDIENCE, **options)
