@@ -1,14 +1,16 @@
 """How is one number of the benchmark measured, and how is it printed?"""
 
 import json
-import statistics
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
+from math import nan
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import uvloop
@@ -20,10 +22,13 @@ from token_sets import AUDIENCE, RS256, Algorithm, TokenSets, other_keys
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How much is measured. `seconds` of one round, `rounds` of one cell, `tokens` seen once."""
+    """How much is measured. `seconds` of one round, `rounds` of one cell, `tokens` seen once.
 
-    seconds: float = 1.0
-    rounds: int = 5
+    Many short rounds: what else runs on a machine comes and goes within seconds.
+    """
+
+    seconds: float = 0.3
+    rounds: int = 15
     tokens: int = 20_000
     starts: int = 5
     token_counts: Sequence[int] = (1, 100, 1_000, 5_000, 20_000)
@@ -58,6 +63,17 @@ class Cell(NamedTuple):
     port: int
     requests: Requests
     status: int
+    process: subprocess.Popen[bytes] | None = None
+
+
+class Rounds(NamedTuple):
+    """What a cell's rounds had: answers per second of each, and processor time per answer, in µs.
+
+    The latter hardly changes when other programs want the same core. NaN: the system does not tell.
+    """
+
+    rates: list[float]
+    microseconds: float
 
 
 @dataclass(slots=True)
@@ -101,12 +117,12 @@ class Benchmark:
         self.warm(port, algorithm)
         return port, process
 
-    def serve_bare(self, stack: ExitStack) -> int:
-        """Start the bare server. Return its port."""
+    def serve_bare(self, stack: ExitStack) -> tuple[int, subprocess.Popen[bytes]]:
+        """Start the bare server. Return its port and its process."""
         port = free_port()
-        stack.enter_context(started(*bare(port), port, core=server_core()))
+        process = stack.enter_context(started(*bare(port), port, core=server_core()))
         self.warm(port, RS256)
-        return port
+        return port, process
 
     def warm(self, port: int, algorithm: Algorithm) -> None:
         """Send what no clock measures: caches fill, keys arrive."""
@@ -131,18 +147,26 @@ class Benchmark:
 
     def rates(self, name: str, cells: Mapping[Any, Cell]) -> dict[Any, float]:
         """Measure cells in turn, round by round. Return the median rate of each."""
-        rounds: dict[Any, list[float]] = {key: [] for key in cells}
+        return {key: median(found.rates) for key, found in self.rounds(name, cells).items()}
+
+    def rounds(self, name: str, cells: Mapping[Any, Cell]) -> dict[Any, Rounds]:
+        """Measure cells in turn, round by round."""
+        rates: dict[Any, list[float]] = {key: [] for key in cells}
+        spent, answered = dict.fromkeys(cells, 0.0), dict.fromkeys(cells, 0)
         for number in range(self.scale.rounds):
             for key, cell in cells.items():
-                rounds[key].append(self.load(f"{name}, {key}", cell, number).rate)
-        return {key: statistics.median(rates) for key, rates in rounds.items()}
+                before = _processor_seconds(cell.process)
+                answers = self.load(f"{name}, {key}", cell, number)
+                spent[key] += _processor_seconds(cell.process) - before
+                answered[key] += answers.answers
+                rates[key].append(answers.rate)
+        return {key: Rounds(rates[key], spent[key] / max(1, answered[key]) * 1e6) for key in cells}
 
     def pace(
         self, name: str, port: int, stream: Iterable[tuple[bytes, int, bool]], rate: float
     ) -> Round:
         """Send requests at a rate, and keep what came back otherwise than it should."""
-        seconds = self.scale.seconds * self.scale.rounds
-        answers = uvloop.run(paced(port, stream, rate=rate, seconds=seconds))
+        answers = uvloop.run(paced(port, stream, rate=rate, seconds=self.scale.seconds))
         self._expect(name, answers)
         return answers
 
@@ -159,6 +183,15 @@ class Benchmark:
         for status, count in answers.unexpected.items():
             what = f"status {status}" if status else "a broken connection"
             self.unexpected.append(f"{name}: {count} of {answers.answers} had {what}")
+
+
+def _processor_seconds(process: subprocess.Popen[bytes] | None) -> float:
+    """Return how long a process has been on a processor, in steps of a tick."""
+    stat = Path(f"/proc/{process.pid if process else 0}/stat")
+    if not stat.exists():
+        return nan
+    user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def heading(title: str, *columns: str) -> None:

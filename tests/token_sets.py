@@ -5,6 +5,7 @@ twenty thousand RSA signatures take a while. The keys are worth nothing, and not
 """
 
 import base64
+import hashlib
 import json
 import os
 import secrets
@@ -12,6 +13,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,9 +56,18 @@ class TokenSets:
         if folder.stat().st_uid != os.getuid():
             raise PermissionError(f"{folder} belongs to somebody else")
         self.folder = folder
+        for path in folder.glob("*.txt"):
+            if path.stat().st_mtime < time.time() - _DAY:
+                path.unlink()  # what is in it expires
         self.port = self._port()
         self.url = f"http://localhost:{self.port}/"
         self._keys: dict[Algorithm, Key] = {}
+
+    def with_https(self) -> "TokenSets":
+        """Return the same, but for an `iss` that says https: some libraries insist on it."""
+        other = copy(self)
+        other.url = self.url.replace("http:", "https:", 1)
+        return other
 
     def key(self, algorithm: Algorithm) -> "Key":
         """Return the issuer's key for an algorithm."""
@@ -74,9 +85,10 @@ class TokenSets:
 
     def each(self, algorithm: Algorithm, count: int, *, size: int = 0) -> Iterator[str]:
         """Read tokens from where they are kept, one by one: a million need not fit in memory."""
-        path = self.folder / f"{algorithm.name}-{algorithm.bits}-{count}-{size}-{self.port}.txt"
-        if not path.exists() or path.stat().st_mtime < time.time() - _DAY:
-            key = self.key(algorithm)
+        key = self.key(algorithm)
+        issuer = f"{self.url.split(':')[0]}-{self.port}"
+        path = self.folder / f"{key.kid}-{issuer}-{count}-{size}.txt"
+        if not path.exists():
             _write(path, (key.sign(self._payload(n, size)) + b"\n" for n in range(count)))
         with path.open(encoding="ascii") as lines:
             for line in lines:
@@ -132,8 +144,9 @@ class Key:
 
     def __init__(self, algorithm: Algorithm, pem: bytes) -> None:
         self.algorithm = algorithm
-        self.kid = f"{algorithm.name}-{algorithm.bits}"
         self.private = serialization.load_pem_private_key(pem, None)
+        # Another key is another name, so that no kept token is taken for one of its own.
+        self.kid = f"{algorithm.name}-{algorithm.bits}-{hashlib.sha256(pem).hexdigest()[:12]}"
         header = {"alg": algorithm.name, "typ": "JWT", "kid": self.kid}
         self._header = base64url(json.dumps(header, separators=(",", ":")).encode("ascii"))
         self._sign = self._signer()
