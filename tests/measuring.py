@@ -140,6 +140,7 @@ class Benchmark:
                 cell.requests(number),
                 status=cell.status,
                 seconds=seconds or self.scale.seconds,
+                awake=cores() is not None,
             )
         )
         self._expect(name, answers)
@@ -173,7 +174,7 @@ class Benchmark:
     def once_each(self, algorithm: Algorithm = RS256, size: int = 0) -> Requests:
         """Return requests whose tokens no round has sent before."""
         share = self.scale.share
-        tokens = self.tokens.valid(algorithm, share * self.scale.rounds, size=size)
+        tokens = self.tokens.valid(algorithm, share * self.scale.rounds, size=size, name="once")
         requests = [request(PROTECTED, token) for token in tokens]
         return lambda number: requests[number * share : (number + 1) * share]
 

@@ -79,17 +79,25 @@ class TokenSets:
             self._keys[algorithm] = Key(algorithm, path.read_bytes())
         return self._keys[algorithm]
 
-    def valid(self, algorithm: Algorithm, count: int, *, size: int = 0) -> list[str]:
-        """Return so many different valid tokens, each of `size` characters or what it takes."""
-        return list(self.each(algorithm, count, size=size))
+    def valid(
+        self, algorithm: Algorithm, count: int, *, size: int = 0, name: str = "tokens"
+    ) -> list[str]:
+        """Return so many different valid tokens, each of `size` characters or what it takes.
 
-    def each(self, algorithm: Algorithm, count: int, *, size: int = 0) -> Iterator[str]:
+        Sets of another `name`, `count` or `size` have no token in common.
+        """
+        return list(self.each(algorithm, count, size=size, name=name))
+
+    def each(
+        self, algorithm: Algorithm, count: int, *, size: int = 0, name: str = "tokens"
+    ) -> Iterator[str]:
         """Read tokens from where they are kept, one by one: a million need not fit in memory."""
         key = self.key(algorithm)
         issuer = f"{self.url.split(':')[0]}-{self.port}"
-        path = self.folder / f"{key.kid}-{issuer}-{count}-{size}.txt"
+        unique = f"{count}-{size}-{name}"
+        path = self.folder / f"{key.kid}-{issuer}-{unique}.txt"
         if not path.exists():
-            _write(path, (key.sign(self._payload(n, size)) + b"\n" for n in range(count)))
+            _write(path, (key.sign(self._payload(n, size, unique)) + b"\n" for n in range(count)))
         with path.open(encoding="ascii") as lines:
             for line in lines:
                 yield line.rstrip("\n")
@@ -103,13 +111,13 @@ class TokenSets:
         key = self.key(algorithm)
         signature_bytes = algorithm.bits // 8 or 64
         return [
-            key.unsigned(self._payload(n, 0)).decode("ascii")
+            key.unsigned(self._payload(n, 0, "forged")).decode("ascii")
             + "."
             + base64url(b"\0" + secrets.token_bytes(signature_bytes - 1))
             for n in range(count)
         ]
 
-    def _payload(self, number: int, size: int) -> bytes:
+    def _payload(self, number: int, size: int, unique: str) -> bytes:
         """What Auth0 puts into a person's access token."""
         now = int(time.time())
         claims: dict[str, Any] = {
@@ -118,6 +126,7 @@ class TokenSets:
             "aud": [AUDIENCE, f"{self.url}userinfo"],
             "iat": now - 60,
             "exp": now + 7 * _DAY,
+            "jti": f"{unique}-{number}",
             "azp": "a1b2c3d4e5f6g7h8i9j0a1b2c3d4e5f6",
             "scope": "openid profile email",
             "permissions": ["read:admin-messages"],

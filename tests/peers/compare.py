@@ -148,12 +148,14 @@ def _settings(issuer: str, port: int) -> dict[str, str]:
 
 def scenarios(tokens: TokenSets, count: int, rounds: int) -> list[Scenario]:
     """Return what is asked. `count`: tokens that are seen once each, in all rounds."""
-    valid, forged = {}, {}
+    several, once, forged = {}, {}, {}
+    in_turn = min(_IN_TURN, count)
     for https, of_issuer in (False, tokens), (True, tokens.with_https()):
-        valid[https] = [request(PROTECTED, token) for token in of_issuer.valid(RS256, count)]
+        several[https] = [request(PROTECTED, token) for token in of_issuer.valid(RS256, in_turn)]
+        tokens_once = of_issuer.valid(RS256, count, name="once")
+        once[https] = [request(PROTECTED, token) for token in tokens_once]
         forged[https] = [request(PROTECTED, token) for token in of_issuer.forged(RS256, _IN_TURN)]
     share = count // rounds
-    in_turn = min(_IN_TURN, count)
 
     def let_in(_server: Server) -> int:
         return 200
@@ -163,13 +165,11 @@ def scenarios(tokens: TokenSets, count: int, rounds: int) -> list[Scenario]:
 
     return [
         Scenario("public route", lambda _, __: cycle([request(PUBLIC)]), let_in),
-        Scenario("one token, over and over", lambda https, _: cycle(valid[https][:1]), let_in),
-        Scenario(
-            f"{in_turn:,} tokens in turn", lambda https, _: cycle(valid[https][:in_turn]), let_in
-        ),
+        Scenario("one token, over and over", lambda https, _: cycle(several[https][:1]), let_in),
+        Scenario(f"{in_turn:,} tokens in turn", lambda https, _: cycle(several[https]), let_in),
         Scenario(
             f"{count:,} tokens, once each",
-            lambda https, number: valid[https][number * share : (number + 1) * share],
+            lambda https, number: once[https][number * share : (number + 1) * share],
             let_in,
         ),
         Scenario("forged signatures", lambda https, _: cycle(forged[https]), refused),
@@ -210,6 +210,7 @@ def measure(
                     scenario.requests(server.https_issuer, number),
                     status=scenario.status(server),
                     seconds=seconds,
+                    awake=cores() is not None,
                 )
             )
             rates[server.name].append(answers.rate)
