@@ -169,7 +169,7 @@ def _resource(value: str) -> str | None:
     if not value:
         return None
     _required(value, what)
-    if not is_secure_url(value) or set(value) & {'"', "?", "#"}:
+    if not is_secure_url(value) or set(value) & set('"?#{}%'):
         raise ValueError(f"is {value!r}: {what} (http is for a loopback host only)")
     return value
 

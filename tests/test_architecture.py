@@ -29,6 +29,7 @@ AUTH_ORDER = [
     "keys",
     "header",
     "claims",
+    "hooks",
     "bounded",
     "credentials",
     "jws",

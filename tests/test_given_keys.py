@@ -12,7 +12,6 @@ from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from conftest import AUDIENCE
 from forger import certificate
 from hello.auth import TokenValidator, TrustedIssuer
-from hello.auth.issuers import GivenKeys
 from hello.auth.keys import SecretKey
 from hello.sandbox.issuer import sign
 from test_issuers import OURS, refused
@@ -52,6 +51,7 @@ def rsa_certificate(key: Key) -> str:
         lambda key: json.dumps({"keys": [key.as_dict(private=False)]}).encode(),
         lambda key: [key.as_dict(private=False)],
         lambda key: [rsa_pem(key)],
+        lambda key: (rsa_pem(key),),
     ],
 )
 async def test_keys_can_be_given_directly(keys: list[Key], form: Callable[[Key], Any]) -> None:
@@ -97,7 +97,6 @@ async def test_a_given_key_without_a_kid_stands_in_for_names_that_nobody_has(
     validator = given(keys=[rsa_pem(keys[0]), keys[1].as_dict(private=False)])
     await validator.validate(signed(keys[0], "RS256", kid="x"))
     assert await refused(validator, signed(keys[0], "RS256", kid=keys[1].kid)) == "signature"
-    await GivenKeys(validator.issuers.static[0].keys._named).close()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("bits", [256, 384, 512])
@@ -167,6 +166,15 @@ RSA = RSAKey.generate_key(2048)
         ({"keys": pem(dsa.generate_private_key(2048))}, "neither an RSA, an EC nor an Ed25519 key"),
         ({"keys": RSA.as_pem(private=True)}, "it is a private key"),
         ({"keys": pem(rsa.generate_private_key(65537, 1024))}, "fewer than 2048 bits"),
+        ({"keys": RSA.as_dict(private=True)}, "it is a private key"),
+        ({"keys": RSA.as_pem(private=False) * 2}, "more than one key: give them as a list"),
+        ({"keys": [RSA.as_dict(private=False, kid="x")] * 2}, r"a kid twice: \['x', 'x'\]"),
+        ({"keys": 7}, "keys are public keys .*: 7 is none"),
+        ({"keys": [None]}, "None is none"),
+        ({"keys": [[]]}, r"\[\] is none"),
+        ({"audience": 7}, "audience is the API's identifier"),
+        ({"issuer": "https://a.example.com/?q"}, "no query and no fragment"),
+        ({"issuer": "https://a.example.com/#f"}, "no query and no fragment"),
         ({"keys": {"kty": "oct", "k": "AAAA"}}, "its kty is not RSA, EC or OKP"),
         ({"keys": {"keys": []}}, "it has no usable key"),
         ({"keys": {"keys": "x"}}, "no list of"),

@@ -1,6 +1,7 @@
 """Does each example of hello/auth/README.md do what the page says?"""
 
 import re
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ async def answered(
 
 
 ADMIN = {"permissions": ["admin"], "org_id": "org_1"}
+JUST_NOW = int(time.time())
 VERIFIED = {"scope": "write:all", "email_verified": True}
 ROWS: list[tuple[str, str, str, dict[str, Any] | None, int]] = [
     ("create_app", "GET", "/health", None, 200),
@@ -55,8 +57,8 @@ ROWS: list[tuple[str, str, str, dict[str, Any] | None, int]] = [
     ("create_app", "POST", "/reports", {**VERIFIED, "scope": "read:all"}, 403),
     ("create_app", "GET", "/greeting", None, 200),
     ("create_app", "GET", "/greeting", {"exp": 1}, 401),
-    ("create_app", "POST", "/transfers", {"acr": "phr", "auth_time": 4_000_000_000}, 201),
-    ("create_app", "POST", "/transfers", {"acr": "pwd", "auth_time": 4_000_000_000}, 401),
+    ("create_app", "POST", "/transfers", {"acr": "phr", "auth_time": JUST_NOW}, 201),
+    ("create_app", "POST", "/transfers", {"acr": "pwd", "auth_time": JUST_NOW}, 401),
     ("create_app", "POST", "/transfers", {"acr": "phr", "auth_time": 1}, 401),
     ("create_back_office", "GET", "/back-office/users", ADMIN, 200),
     ("create_back_office", "GET", "/back-office/users", {"permissions": ["admin"]}, 403),

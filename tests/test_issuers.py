@@ -87,10 +87,13 @@ class Tenants:
     def __init__(self, known: dict[tuple[str, str], TrustedIssuer | None]) -> None:
         self.known = known
         self.asked: list[tuple[str, str]] = []
+        self.down = False
 
     async def __call__(self, issuer: str, host: str) -> TrustedIssuer | None:
         self.asked.append((issuer, host))
         await asyncio.sleep(0)
+        if self.down:
+            raise OSError("no connection")
         return self.known.get((issuer, host))
 
 
@@ -166,6 +169,7 @@ async def test_what_is_remembered_of_a_resolver_is_bounded(issuer: Issuer) -> No
     issuers = validator.issuers
     assert (len(issuers._resolved), len(issuers._unknown), len(issuers._fetched)) == (5, 5, 1)
     assert not issuers._pending
+    assert not len(issuers._on_trial)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +215,7 @@ async def test_a_resolver_that_fails_lets_nobody_in_and_says_nothing(
     resolver: auth.Resolver,
 ) -> None:
     app = web.Application()
-    auth.setup(app, TokenValidator(issuers=resolver, jwks_timeout=0.05))
+    auth.setup(app, TokenValidator(issuers=resolver, hook_timeout=0.05))
     app.router.add_get("/", new_handler())
     client = await aiohttp_client(ApiServer(app))
     async with client.get("/", headers=bearer(issuer.mint())) as response:
@@ -219,7 +223,7 @@ async def test_a_resolver_that_fails_lets_nobody_in_and_says_nothing(
         assert await response.json() == {"message": "Unable to verify credentials"}
         assert response.headers["Retry-After"] == "1"
         assert "WWW-Authenticate" not in response.headers
-    assert "the resolver of issuers raised" in caplog.text
+    assert "the resolver of issuers failed" in caplog.text
     assert "refused 503 issuer_unavailable" in caplog.text
     assert not issuer.requests
 
@@ -229,9 +233,110 @@ async def test_closing_ends_a_question_to_the_resolver(issuer: Issuer) -> None:
     waiting = asyncio.create_task(validator.validate(issuer.mint()))
     await asyncio.sleep(0)
     await validator.close()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(UnavailableError):  # the client is still there, and gets an answer
         await waiting
     assert not validator.issuers._pending
+
+
+async def test_a_client_that_goes_away_does_not_take_the_question_along(issuer: Issuer) -> None:
+    tenants = Tenants({(issuer.url, ""): trusted(issuer)})
+    validator = TokenValidator(issuers=tenants)
+    gone, waiting = (asyncio.create_task(validator.validate(issuer.mint())) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert (await waiting).issuer == issuer.url
+    assert len(tenants.asked) == 1
+
+
+async def test_during_an_outage_of_the_resolver_its_last_yes_holds_for_an_hour(
+    issuer: Issuer, clock: FakeClock
+) -> None:
+    """And it is asked once a second at most."""
+    issuer.clock = clock.time
+    tenants = Tenants({(issuer.url, ""): trusted(issuer)})
+    validator = TokenValidator(issuers=tenants, clock=clock, jwks_max_age=9e5, jwks_max_stale=9e5)
+    await validator.validate(issuer.mint())
+    tenants.down = True
+    clock.advance(60)
+    tenants.asked.clear()
+    for _ in range(10):
+        await validator.validate(issuer.mint())
+        assert await refused(validator, issuer.mint(claims={"iss": OURS})) == "issuer_unavailable"
+    assert sorted(tenants.asked) == sorted([(issuer.url, ""), (OURS, "")])
+    clock.advance(1)
+    await validator.validate(issuer.mint())
+    assert len(tenants.asked) == 3
+    clock.advance(3600 - 61)
+    assert await refused(validator, issuer.mint()) == "issuer_unavailable"
+    tenants.down = False
+    clock.advance(1)
+    await validator.validate(issuer.mint())
+
+
+async def test_forged_tokens_push_out_nobody_who_is_in_use(issuer: Issuer, keys: list[Key]) -> None:
+    """Anybody can send an issuer that is trusted with a host of their own."""
+    known: dict[tuple[str, str], TrustedIssuer | None] = {
+        (issuer.url, host): trusted(issuer) for host in ("real", *map(str, range(20)))
+    }
+    tenants = Tenants(known)
+    validator = TokenValidator(issuers=tenants, most_issuers=5)
+    await validator.validate(issuer.mint(), host="real")
+    forged = issuer.mint(key=keys[1], header={"kid": issuer.key.kid})
+    for number in range(20):
+        assert await refused(validator, forged, host=str(number)) == "signature"
+    tenants.asked.clear()
+    await validator.validate(issuer.mint(), host="real")
+    assert not tenants.asked
+
+
+async def test_not_too_many_questions_are_under_way_at_once(issuer: Issuer) -> None:
+    validator = TokenValidator(issuers=hangs, most_issuers=3)
+    tokens = [issuer.mint(claims={"iss": f"{OURS}{number}"}) for number in range(5)]
+    waiting = [asyncio.create_task(validator.validate(token)) for token in tokens]
+    await asyncio.sleep(0)
+    assert len(validator.issuers._pending) == 3
+    assert await refused(validator, issuer.mint()) == "issuer_unavailable"
+    await validator.close()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(result, UnavailableError) for result in results)
+
+
+async def test_a_yes_that_is_renewed_stays_in_use(issuer: Issuer, clock: FakeClock) -> None:
+    issuer.clock = clock.time
+    tenants = Tenants({(issuer.url, ""): trusted(issuer)})
+    validator = TokenValidator(issuers=tenants, clock=clock)
+    for _ in range(3):
+        await validator.validate(issuer.mint())
+        clock.advance(60)
+    assert (len(validator.issuers._resolved), len(validator.issuers._on_trial)) == (1, 0)
+
+
+async def test_keys_that_were_forgotten_during_their_fetch_are_closed_too(issuer: Issuer) -> None:
+    asked = asyncio.Event()
+
+    async def fetch(_url: str) -> bytes:
+        asked.set()
+        await asyncio.Event().wait()
+        return b""
+
+    async def resolver(iss: str, _host: str) -> TrustedIssuer | None:
+        return TrustedIssuer(issuer=iss, audience=AUDIENCE)
+
+    validator = TokenValidator(issuers=resolver, most_issuers=1, fetch=fetch)
+    waiting = [
+        asyncio.create_task(validator.validate(issuer.mint(claims={"iss": f"{OURS}{number}"})))
+        for number in range(3)
+    ]
+    await asyncio.sleep(0)
+    await asyncio.wait_for(asked.wait(), 1)
+    await validator.close()
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    left = [task for task in asyncio.all_tasks() if "_attempt" in repr(task)]
+    assert not left
 
 
 async def test_closing_closes_what_a_resolver_brought(issuer: Issuer) -> None:
@@ -251,6 +356,8 @@ ONE = TrustedIssuer(issuer=OURS, audience=AUDIENCE)
         ({"audience": AUDIENCE}, "give issuer and audience, or issuers"),
         ({"issuers": []}, "issuers is empty"),
         ({"issuers": [ONE, ONE]}, "stands twice"),
+        ({"issuers": ONE}, r"issuers is a list of TrustedIssuers: write \["),
+        ({"issuers": 7}, "issuers is a list"),
         ({"issuers": [OURS]}, "issuers are TrustedIssuers, or a resolver"),
         ({"issuers": [ONE], "issuer": OURS}, "give no others beside"),
         ({"issuers": [ONE], "audience": AUDIENCE}, "give no others beside"),

@@ -26,7 +26,7 @@ NAMED = f'resource_metadata="{RESOURCE}{WELL_KNOWN}"'
         (RESOURCE, WELL_KNOWN, RESOURCE + WELL_KNOWN),
         (f"{RESOURCE}/", WELL_KNOWN, RESOURCE + WELL_KNOWN),
         (f"{RESOURCE}/v1", f"{WELL_KNOWN}/v1", f"{RESOURCE}{WELL_KNOWN}/v1"),
-        (f"{RESOURCE}/v1/", f"{WELL_KNOWN}/v1", f"{RESOURCE}{WELL_KNOWN}/v1"),
+        (f"{RESOURCE}/v1/", f"{WELL_KNOWN}/v1/", f"{RESOURCE}{WELL_KNOWN}/v1/"),
         ("http://localhost:6060", WELL_KNOWN, f"http://localhost:6060{WELL_KNOWN}"),
     ],
 )
@@ -119,6 +119,8 @@ NO_RESOURCES = [
     f"{RESOURCE}/?a=b",
     f"{RESOURCE}/#a",
     f'{RESOURCE}/"',
+    f"{RESOURCE}/{{x}}",
+    f"{RESOURCE}/a%20b",
     f"{RESOURCE}/\r\n",
     "",
 ]
@@ -130,7 +132,7 @@ def test_what_is_no_resource_is_refused(validator: auth.TokenValidator, resource
         auth.setup(web.Application(), validator, resource=resource)
 
 
-@pytest.mark.parametrize("value", [*NO_RESOURCES[:5], "https://<your-api>/"])
+@pytest.mark.parametrize("value", [*NO_RESOURCES[:7], "https://<your-api>/"])
 def test_the_variable_is_checked_too(issuer: Issuer, value: str) -> None:
     with pytest.raises(ConfigError, match=r"^RESOURCE_URL is "):
         config_for(issuer, RESOURCE_URL=value)

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from joserfc.jwk import Key
 
-from conftest import ApiServer, Client, FakeClock, bearer, config_for, signing_keys
+from conftest import AUDIENCE, ApiServer, Client, FakeClock, bearer, config_for, signing_keys
 from failing_issuer import (
     JWKS,
     FailingIssuer,
@@ -349,6 +349,15 @@ async def test_a_client_that_goes_away_takes_the_fetch_from_nobody(
     await settled(validator)
     at_once(validator.validate(issuer.mint()))
     assert issuer.asked == (1, 1)
+
+
+async def test_one_token_forces_one_fetch_however_short_the_cooldown_is(
+    issuer: FailingIssuer,
+) -> None:
+    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, jwks_cooldown=1e-9)
+    with pytest.raises(InvalidTokenError):
+        await validator.validate(issuer.mint(header={"kid": "nobody's"}))
+    assert issuer.asked == (2, 2)
 
 
 async def test_closing_ends_the_fetch_under_way(

@@ -1,5 +1,6 @@
 """What can an application ask of every token, beyond the contract's rules?"""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -124,8 +125,47 @@ async def test_a_hook_that_fails_lets_nobody_in_and_says_nothing(
         assert response.headers["Retry-After"] == "1"
         assert "secret" not in str(response.headers)
     [error] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert error.message == "the revocation hook raised, so it lets nobody in"
+    assert error.message == "the revocation hook failed, so it lets nobody in"
     assert "refused 503 revocation_unavailable: GET / sub='sandbox@clients'" in caplog.text
+
+
+async def cancelled_from_within(_token: AccessToken) -> bool:
+    task = asyncio.ensure_future(asyncio.Event().wait())
+    task.cancel()
+    return await task
+
+
+async def hangs(_token: AccessToken) -> bool:
+    return await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("hook", [cancelled_from_within, hangs])
+async def test_a_hook_that_does_not_answer_is_not_waited_for(
+    issuer: Issuer, aiohttp_client: Start, hook: Any
+) -> None:
+    app = web.Application()
+    options: dict[str, Any] = {"issuer": issuer.url, "audience": AUDIENCE, "hook_timeout": 0.05}
+    auth.setup(app, TokenValidator(**options, revoked=hook))
+    child = web.Application()
+    auth.setup(child, TokenValidator(**options))
+    child.router.add_get("/", auth.protected(check=hook)(new_handler()))
+    app.router.add_get("/", new_handler())
+    for path, root, status in (("/", app, 503), ("/", child, 403)):
+        client = await aiohttp_client(ApiServer(root))
+        async with client.get(path, headers=bearer(issuer.mint())) as response:
+            assert response.status == status
+
+
+async def test_who_is_cancelled_while_a_hook_is_asked_is_cancelled(issuer: Issuer) -> None:
+    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, revoked=hangs)
+    await TokenValidator(issuer=issuer.url, audience=AUDIENCE).validate(issuer.mint())
+    waiting = asyncio.create_task(validator.validate(issuer.mint()))
+    while not issuer.requests["/.well-known/jwks.json"] > 1:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_a_refusal_of_the_hooks_own_is_an_outage_too(issuer: Issuer) -> None:

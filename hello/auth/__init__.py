@@ -13,6 +13,7 @@
 A handler without a mark is protected; `@auth.public` opens one, `@auth.optional` serves both.
 """
 
+from .discovery import Fetch
 from .errors import (
     AuthError,
     InsufficientAuthenticationError,
@@ -26,11 +27,12 @@ from .errors import (
 from .explain import Explanation, Finding, explain
 from .issuer import TrustedIssuer
 from .issuers import Resolver
+from .jwks import Clock, FetchError
 from .jws import ALGORITHMS
+from .marks import TOKEN_VALIDATOR
 from .overview import RouteAccess, routes
 from .protection import (
     ACCESS_TOKEN,
-    TOKEN_VALIDATOR,
     json_error,
     optional,
     protected,
@@ -47,7 +49,10 @@ __all__ = [
     "AccessToken",
     "AuthError",
     "Check",
+    "Clock",
     "Explanation",
+    "Fetch",
+    "FetchError",
     "Finding",
     "InsufficientAuthenticationError",
     "InsufficientScopeError",

@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+_D = TypeVar("_D")
 
 
 class Bounded(Generic[_K, _V]):
@@ -17,12 +18,12 @@ class Bounded(Generic[_K, _V]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: _K) -> _V | None:
-        """Return an entry, which is the most recently used from now on, or None."""
-        value = self._entries.get(key)
-        if value is not None:
-            self._entries.move_to_end(key)
-        return value
+    def get(self, key: _K, default: _D) -> _V | _D:
+        """Return an entry, which is the most recently used from now on, or the default."""
+        if key not in self._entries:
+            return default
+        self._entries.move_to_end(key)
+        return self._entries[key]
 
     def put(self, key: _K, value: _V) -> None:
         """Keep an entry, and if there are too many then, forget the least recently used."""
@@ -34,7 +35,3 @@ class Bounded(Generic[_K, _V]):
     def forget(self, key: _K) -> None:
         """Forget an entry, if it is there."""
         self._entries.pop(key, None)
-
-    def values(self) -> list[_V]:
-        """Return what is remembered."""
-        return list(self._entries.values())

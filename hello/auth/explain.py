@@ -18,8 +18,7 @@ from .claims import ABSENT, Expected, is_numeric_date
 from .credentials import bearer_token
 from .errors import AuthError, InvalidTokenError, Reason
 from .issuers import KnownIssuer
-from .marks import ANY_TOKEN, Door, ways
-from .protection import TOKEN_VALIDATOR
+from .marks import ANY_TOKEN, TOKEN_VALIDATOR, Door, ways
 from .requirements import refuse_unless_met
 from .validator import AccessToken, TokenValidator, accepted_algorithm
 
@@ -220,7 +219,8 @@ def _shown(value: Any) -> str:
 async def _routes(app: web.Application, token: AccessToken) -> tuple[tuple[str, str, str], ...]:
     """Return what the routes that ask for more than a valid token would tell this one."""
     told = []
-    now = app[TOKEN_VALIDATOR].clock.time()
+    validator = app[TOKEN_VALIDATOR]
+    now = validator.clock.time()
     for way in ways(app):
         asked = way.asked
         if isinstance(asked, Door) or way.method == hdrs.METH_HEAD:
@@ -228,7 +228,13 @@ async def _routes(app: web.Application, token: AccessToken) -> tuple[tuple[str, 
         lacking = []
         for requirement in asked:
             try:
-                await refuse_unless_met(requirement, token, now)
+                await refuse_unless_met(
+                    [requirement],
+                    token,
+                    now=now,
+                    leeway=validator.leeway,
+                    timeout=validator.hook_timeout,
+                )
             except AuthError as refusal:
                 lacking.append(
                     f'{refusal.status} "{refusal.message}", reason {refusal.reason}. '

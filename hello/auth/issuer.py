@@ -4,7 +4,7 @@ What an application says about an issuer that it trusts, checked when it says so
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
@@ -39,7 +39,7 @@ class TrustedIssuer:
     audience: str | Collection[str]
     algorithms: Collection[str] | None = None
     jwks_uri: str | None = None
-    keys: Keys | list[Keys] | None = field(default=None, repr=False)
+    keys: Keys | Sequence[Keys] | None = field(default=None, repr=False)
     secret: str | bytes | None = field(default=None, repr=False)
     given_keys: KeySet | None = field(default=None, init=False, repr=False)
 
@@ -51,6 +51,8 @@ class TrustedIssuer:
             raise ValueError(f"{' and '.join(given)} say where keys come from: give one of them")
         if given in ([], ["jwks_uri"]) and not is_secure_url(self.issuer):
             raise ValueError(f"issuer is an https URL (http on loopback only), not {self.issuer!r}")
+        if given in ([], ["jwks_uri"]) and set(self.issuer) & {"?", "#"}:
+            raise ValueError(f"issuer has no query and no fragment (RFC 8414 §2): {self.issuer!r}")
         if self.jwks_uri is not None and not is_secure_url(self.jwks_uri):
             raise ValueError(
                 f"jwks_uri is an https URL (http on loopback only), not {self.jwks_uri!r}"
@@ -93,9 +95,14 @@ class TrustedIssuer:
         return secret
 
 
-def _checked_keys(given: Keys | list[Keys], algorithms: frozenset[str]) -> KeySet:
-    several = given if isinstance(given, list) else [given]
+def _checked_keys(given: Keys | Sequence[Keys], algorithms: frozenset[str]) -> KeySet:
+    several: Sequence[Any] = [given]
+    if isinstance(given, Sequence) and not isinstance(given, str | bytes):
+        several = given
     keys = [key for one in several for key in load_keys(one)]
+    kids = [key.kid for key in keys if key.kid is not None]
+    if len(set(kids)) < len(kids):
+        raise ValueError(f"keys have a kid twice: {sorted(kids)}")
     for algorithm in sorted(algorithms):
         fitting = [key for key in keys if algorithm in key.algorithms]
         if not fitting:
@@ -108,7 +115,8 @@ def _checked_keys(given: Keys | list[Keys], algorithms: frozenset[str]) -> KeySe
 
 
 def _names(option: str, value: str | Collection[str]) -> frozenset[str]:
-    names = frozenset([value] if isinstance(value, str) else value or ())
+    given = [value] if isinstance(value, str) else value
+    names = frozenset(given) if isinstance(given, Collection) else frozenset()
     if not names or not all(isinstance(name, str) and name for name in names):
         raise ValueError(
             f"{option} is the API's identifier, a string, or a collection of them, not {value!r}"

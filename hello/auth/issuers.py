@@ -6,13 +6,16 @@ request ever goes to an address that came from a token: those of a TrustedIssuer
 
 import asyncio
 import logging
+import math
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import NamedTuple
+from weakref import WeakSet
 
 from .bounded import Bounded
-from .errors import InvalidTokenError, Reason, UnavailableError
+from .errors import AuthError, InvalidTokenError, Reason, UnavailableError
+from .hooks import HookError, ask
 from .issuer import TrustedIssuer
 from .jwks import Clock, SigningKeys
 from .keys import KeySet, VerifyingKey
@@ -22,10 +25,14 @@ Resolver = Callable[[str, str], Awaitable[TrustedIssuer | None]]
 that the request names; returns the issuer, if it is to be trusted, or None.
 """
 
+_Question = tuple[str, str]
+
 _logger = logging.getLogger("hello.auth")
 
 _TRUSTED_SECONDS = 60  # that a resolver's yes holds
 _UNKNOWN_SECONDS = 10  # that its no holds
+_STALE_SECONDS = 3600  # that a yes holds while the resolver cannot be asked
+_FAILED_SECONDS = 1  # after a failure, until it is asked again
 # What a resolver gets to see: what an attacker may send is fit for a database's text columns.
 _ISSUER = re.compile(r"[!-~]{1,2048}")
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
@@ -49,9 +56,6 @@ class GivenKeys:
         if key is None:
             raise InvalidTokenError(Reason.UNFIT_KEY)
         return key
-
-    async def close(self) -> None:
-        """Do nothing: nothing is ever under way."""
 
     @property
     def kids(self) -> frozenset[str | None]:
@@ -85,24 +89,32 @@ class Issuers:
         clock: Clock,
     ) -> None:
         self._new_keys = new_keys
+        self._most = most
         self._timeout = timeout
         self._clock = clock
         # By where they come from, so that what a resolver says anew finds its keys again.
         self._fetched = Bounded[tuple[str, str | None], SigningKeys](most)
-        self._resolved = Bounded[tuple[str, str], tuple[float, KnownIssuer]](most)
-        self._unknown = Bounded[tuple[str, str], float](most)
-        self._pending: dict[tuple[str, str], asyncio.Task[KnownIssuer | None]] = {}
+        self._made: WeakSet[SigningKeys] = WeakSet()  # those that were forgotten during a fetch too
+        # What the resolver said yes to: first on trial, since anybody can send an `iss` and a host
+        # that nobody has verified, and those must not push out what is in use.
+        self._on_trial = Bounded[_Question, _Answer](most)
+        self._resolved = Bounded[_Question, _Answer](most)
+        self._unknown = Bounded[_Question, float](most)
+        self._failed = Bounded[_Question, float](most)
+        self._pending: dict[_Question, asyncio.Task[KnownIssuer | None]] = {}
         self._resolver: Resolver | None = None
         self._static: dict[str, KnownIssuer] = {}
         if callable(trusted):
             self._resolver = trusted
             return
+        if not isinstance(trusted, Iterable):
+            raise ValueError(f"issuers is a list of TrustedIssuers: write [{trusted!r}]")  # noqa: TRY004
         for issuer in trusted:
             if not isinstance(issuer, TrustedIssuer):
                 raise ValueError(f"issuers are TrustedIssuers, or a resolver, not {issuer!r}")  # noqa: TRY004
             if issuer.issuer in self._static:
                 raise ValueError(f"{issuer.issuer!r} stands twice among the issuers")
-            self._static[issuer.issuer] = _known(issuer, new_keys)
+            self._static[issuer.issuer] = _known(issuer, self._keys_made)
         if not self._static:
             raise ValueError("issuers is empty: nobody's tokens would be good")
 
@@ -121,68 +133,104 @@ class Issuers:
         if isinstance(issuer, str):
             known = self._static.get(issuer)
             if self._resolver is not None and _ISSUER.fullmatch(issuer):
-                known = await self._resolve(
-                    self._resolver, issuer, host if _HOST.fullmatch(host) else ""
-                )
+                known = await self._resolve(self._resolver, (issuer, _host(host)))
         if known is None:
             raise InvalidTokenError(Reason.ISSUER)
         return known
+
+    def confirm(self, issuer: str, host: str) -> None:
+        """Hear that a token of this issuer was verified, so that a resolver's yes is kept."""
+        if self._resolver is None:
+            return
+        question = (issuer, _host(host))
+        answer = self._on_trial.get(question, None)
+        if answer is not None:
+            self._on_trial.forget(question)
+            self._resolved.put(question, answer)
 
     async def close(self) -> None:
         """End what is under way."""
         for task in list(self._pending.values()):
             task.cancel()
-        for known in self._static.values():
-            await known.keys.close()
-        for keys in self._fetched.values():
+        for keys in list(self._made):
             await keys.close()
 
-    async def _resolve(self, resolver: Resolver, issuer: str, host: str) -> KnownIssuer | None:
-        asked, now = (issuer, host), self._clock.monotonic()
-        resolved = self._resolved.get(asked)
-        if resolved is not None and now - resolved[0] < _TRUSTED_SECONDS:
-            return resolved[1]
-        refused_at = self._unknown.get(asked)
-        if refused_at is not None and now - refused_at < _UNKNOWN_SECONDS:
+    async def _resolve(self, resolver: Resolver, question: _Question) -> KnownIssuer | None:
+        now = self._clock.monotonic()
+        answer = self._resolved.get(question, None) or self._on_trial.get(question, None)
+        age = math.inf if answer is None else now - answer.at
+        if answer is not None and age < _TRUSTED_SECONDS:
+            return answer.known
+        if now - self._unknown.get(question, -math.inf) < _UNKNOWN_SECONDS:
             return None
-        task = self._pending.get(asked)
-        if task is None:
-            task = self._pending[asked] = asyncio.create_task(self._ask(resolver, issuer, host))
-            task.add_done_callback(partial(self._answered, asked))
-        # Shielded, so that a client that goes away does not take the answer from the others.
-        return await asyncio.shield(task)
+        if now - self._failed.get(question, -math.inf) >= _FAILED_SECONDS:
+            try:
+                # Shielded, so that a client that goes away does not take it from the others.
+                return await asyncio.shield(self._begin(resolver, question))
+            except HookError:
+                pass  # it is in the log
+            except asyncio.CancelledError:
+                if _cancelled():
+                    raise
+        if answer is not None and age < _STALE_SECONDS:
+            return answer.known
+        # An outage of the application's database is not the token's fault.
+        raise UnavailableError(Reason.ISSUER_UNAVAILABLE)
 
-    def _answered(self, asked: tuple[str, str], task: asyncio.Task[KnownIssuer | None]) -> None:
-        del self._pending[asked]
+    def _begin(self, resolver: Resolver, question: _Question) -> asyncio.Task[KnownIssuer | None]:
+        task = self._pending.get(question)
+        if task is None:
+            if len(self._pending) >= self._most:
+                raise HookError("too many questions are under way")
+            task = self._pending[question] = asyncio.create_task(self._ask(resolver, question))
+            task.add_done_callback(partial(self._answered, question))
+        return task
+
+    def _answered(self, question: _Question, task: asyncio.Task[KnownIssuer | None]) -> None:
+        del self._pending[question]
         if not task.cancelled():
             task.exception()  # looked at, in case that everybody who waited has gone
 
-    async def _ask(self, resolver: Resolver, issuer: str, host: str) -> KnownIssuer | None:
+    async def _ask(self, resolver: Resolver, question: _Question) -> KnownIssuer | None:
         try:
-            async with asyncio.timeout(self._timeout):
-                trusted = await resolver(issuer, host)
-            if trusted is not None and trusted.issuer != issuer:
-                raise ValueError(f"the resolver was asked for {issuer}, and returned {trusted!r}")  # noqa: TRY301
-        except Exception as error:
-            # An outage of the application's database is not the token's fault.
-            _logger.exception("the resolver of issuers raised, so it lets nobody in")
-            raise UnavailableError(Reason.ISSUER_UNAVAILABLE) from error
-        asked, now = (issuer, host), self._clock.monotonic()
-        self._resolved.forget(asked)
+            trusted = await ask(resolver, *question, timeout=self._timeout)
+            if not isinstance(trusted, TrustedIssuer | None):
+                raise HookError(f"it returned {trusted!r}, no TrustedIssuer and not None")  # noqa: TRY301
+            if trusted is not None and trusted.issuer != question[0]:
+                raise HookError(f"asked for {question[0]}, it returned {trusted!r}")  # noqa: TRY301
+        except (HookError, AuthError) as error:
+            _logger.exception("the resolver of issuers failed, so it lets nobody new in")
+            self._failed.put(question, self._clock.monotonic())
+            raise HookError(str(error)) from error
+        now = self._clock.monotonic()
+        self._failed.forget(question)
         if trusted is None:
-            self._unknown.put(asked, now)
+            self._resolved.forget(question)
+            self._on_trial.forget(question)
+            self._unknown.put(question, now)
             return None
-        known = _known(trusted, self._fetched_keys)
-        self._resolved.put(asked, (now, known))
-        return known
+        answer = _Answer(now, _known(trusted, self._fetched_keys))
+        kept = self._on_trial if self._resolved.get(question, None) is None else self._resolved
+        kept.put(question, answer)
+        return answer.known
 
     def _fetched_keys(self, trusted: TrustedIssuer) -> SigningKeys:
         source = (trusted.issuer, trusted.jwks_uri)
-        keys = self._fetched.get(source)
+        keys = self._fetched.get(source, None)
         if keys is None:
-            keys = self._new_keys(trusted)
+            keys = self._keys_made(trusted)
             self._fetched.put(source, keys)
         return keys
+
+    def _keys_made(self, trusted: TrustedIssuer) -> SigningKeys:
+        keys = self._new_keys(trusted)
+        self._made.add(keys)
+        return keys
+
+
+class _Answer(NamedTuple):
+    at: float
+    known: KnownIssuer
 
 
 def _known(trusted: TrustedIssuer, fetched: Callable[[TrustedIssuer], SigningKeys]) -> KnownIssuer:
@@ -190,3 +238,13 @@ def _known(trusted: TrustedIssuer, fetched: Callable[[TrustedIssuer], SigningKey
     keys = fetched(trusted) if given is None else GivenKeys(given)
     algorithms = frozenset(trusted.algorithms or ())
     return KnownIssuer(trusted, frozenset(trusted.audience), algorithms, keys)
+
+
+def _host(host: str) -> str:
+    return host if _HOST.fullmatch(host) else ""
+
+
+def _cancelled() -> bool:
+    """Say whether somebody wants this task itself to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -114,14 +114,16 @@ class SigningKeys:
         if not self.usable:
             raise self._unavailable()
 
+        forced = False
         while not self._keys.knows(kid):
             if self._pending is None:  # else: the attempt under way may bring it
                 if self.failing:
                     # The issuer cannot be asked, so nobody can say that there is no such key.
                     raise self._unavailable()
-                if self.cooling_down:
+                if self.cooling_down or forced:
                     raise InvalidTokenError(Reason.UNKNOWN_KEY)
                 self._begin(forced=True)
+                forced = True  # once is enough, however short the cooldown is
             await self._refresh()
 
         key = self._keys.find(kid, algorithm)

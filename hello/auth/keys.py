@@ -36,6 +36,7 @@ _PUBLIC_MEMBERS = {
 }
 _CURVES = frozenset({"P-256", "P-384", "P-521", "secp256k1", "Ed25519"})
 _RSA_MINIMUM_BITS = 2048  # RFC 7518 §3.3
+_PRIVATE = "it is a private key, which nobody but the issuer should have"
 _TOO_SHORT = f"it has fewer than {_RSA_MINIMUM_BITS} bits"
 
 
@@ -137,7 +138,11 @@ def load_keys(given: str | bytes | Mapping[str, Any]) -> list[SigningKey]:
     """
     try:
         if isinstance(given, Mapping):
+            if "d" in given:
+                raise ValueError(_PRIVATE)  # noqa: TRY301
             return _import_set(given) if "keys" in given else [SigningKey(given)]
+        if not isinstance(given, str | bytes):
+            raise ValueError(f"{given!r} is none")  # noqa: TRY004, TRY301
         text = given.encode() if isinstance(given, str) else given
         if b"-----BEGIN" in text:
             return [SigningKey(_read_pem(text))]
@@ -169,7 +174,9 @@ def _import_set(jwk_set: Mapping[str, Any]) -> list[SigningKey]:
 def _read_pem(pem: bytes) -> Mapping[str, Any]:
     """Return the JWK of a public key. Raises ValueError for anything else, a private key too."""
     if b"PRIVATE KEY" in pem:
-        raise ValueError("it is a private key, which nobody but the issuer should have")
+        raise ValueError(_PRIVATE)
+    if pem.count(b"-----BEGIN") > 1:
+        raise ValueError("it is more than one key: give them as a list")
     if b"-----BEGIN CERTIFICATE" in pem:
         key: object = load_pem_x509_certificate(pem).public_key()
     else:

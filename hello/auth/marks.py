@@ -6,14 +6,23 @@ for. Where one is, everything that is asked for on the way adds up: no mark take
 an outer one away, so who guards a group can rely on it.
 """
 
-from collections.abc import Iterator, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractView
 
 from .requirements import Requirement
+from .validator import TokenValidator
+
+_T = TypeVar("_T")
+
+TOKEN_VALIDATOR = web.AppKey("TOKEN_VALIDATOR", TokenValidator)
+"""Where an application keeps its validator."""
 
 
 class Door(Enum):
@@ -35,10 +44,10 @@ _PREFLIGHT_MODULES = frozenset({"aiohttp_cors.preflight_handler", "aiohttp_cors.
 ANY_TOKEN = (Requirement(),)
 
 
-def set_mark(target: Any, mark: Mark) -> None:
+def set_mark(target: _T, mark: Mark) -> _T:
     """Mark a handler, a View class, a RouteTableDef that is empty yet, or an Application.
 
-    Raises TypeError for anything else, and for what is marked otherwise.
+    Returns what is marked. Raises TypeError for anything else, and for what is marked otherwise.
     """
     if isinstance(target, web.RouteTableDef):
         _mark_table(target, mark)
@@ -46,14 +55,18 @@ def set_mark(target: Any, mark: Mark) -> None:
         _refuse_another(target.get(_OF_APPLICATION), mark, "this application")
         target[_OF_APPLICATION] = mark
     else:
-        function = getattr(target, "__func__", target)
-        if not callable(function) or not hasattr(function, "__dict__"):
+        if inspect.ismethod(target):
+            # A function of its own: the one behind it belongs to every instance of the class.
+            target = cast("_T", _function_of(target))
+        view = inspect.isclass(target) and issubclass(target, AbstractView)
+        if not (view or inspect.isfunction(target)):
             raise TypeError(
-                f"{target!r} is no handler: mark a function, a View class, an Application or a "
-                "RouteTableDef"
+                f"{target!r} is no handler: mark a function, a method, a View class, a "
+                "RouteTableDef or an Application"
             )
-        _refuse_another(_marked(function), mark, function.__qualname__)
-        setattr(function, _MARK, mark)
+        _refuse_another(_marked(target), mark, getattr(target, "__qualname__", ""))
+        setattr(target, _MARK, mark)
+    return target
 
 
 def application_mark(app: web.Application) -> Mark | None:
@@ -93,11 +106,18 @@ def asked_for(route: web.AbstractRoute, method: str, apps: Sequence[web.Applicat
     asked = _asked_by_handler(route.handler, method)
     if isinstance(asked, Door):
         return asked
-    groups = [_of_route.get(route), *(application_mark(app) for app in reversed(apps))]
-    nearest = next((mark for mark in groups if mark is not None), None)
-    if not asked and isinstance(nearest, Door):
-        return nearest
-    return (*asked, *(mark for mark in groups if isinstance(mark, Requirement))) or ANY_TOKEN
+    requirements = list(asked)
+    closed = bool(asked)
+    groups = [(_of_route.get(route), False)]
+    # Who calls setup for an application closes it, whatever stands open around it.
+    groups += [(application_mark(app), TOKEN_VALIDATOR in app) for app in reversed(apps)]
+    for mark, with_setup in groups:
+        if isinstance(mark, Requirement):
+            requirements.append(mark)
+        elif mark is not None and not closed:
+            return mark
+        closed = closed or mark is not None or with_setup
+    return tuple(requirements) or ANY_TOKEN
 
 
 def _methods(route: web.AbstractRoute) -> list[str]:
@@ -140,6 +160,17 @@ def _marked(handler: Any) -> Mark | None:
     return mark if isinstance(mark, Requirement | Door) else None
 
 
+def _function_of(method: Any) -> Callable[..., Any]:
+    if not inspect.iscoroutinefunction(method):
+        raise TypeError(f"{method!r} is no handler: a method to be marked is a coroutine function")
+
+    @functools.wraps(method)
+    async def function(*arguments: Any, **named: Any) -> Any:
+        return await method(*arguments, **named)
+
+    return function
+
+
 def _refuse_another(there: Mark | None, mark: Mark, name: str) -> None:
     if there not in (None, mark):
         raise TypeError(
@@ -171,13 +202,23 @@ class _MarkedRouteDef(web.AbstractRouteDef):
         self._item = item
         self._mark = mark
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._item, name)
+
     def register(self, router: web.UrlDispatcher) -> list[web.AbstractRoute]:
         routes = self._item.register(router)
-        for route in routes:
-            # The HEAD that comes with a GET is not among those that aiohttp returns.
-            for sibling in route.resource or ():
-                if sibling.handler == route.handler:
-                    _of_route[sibling] = self._mark
+        item = self._item
+        heads: list[web.AbstractRoute] = []
+        if (
+            isinstance(item, web.RouteDef)
+            and item.method == hdrs.METH_GET
+            and item.kwargs.get("allow_head", True)
+        ):
+            # The HEAD that comes with a GET is not among those that aiohttp returns. A resource
+            # has one HEAD at most, so it is this one, and not another table's.
+            heads = [r for r in routes[0].resource or () if r.method == hdrs.METH_HEAD]
+        for route in (*routes, *heads):
+            _of_route[route] = self._mark
         return routes
 
 

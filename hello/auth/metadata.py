@@ -25,13 +25,14 @@ def serve_metadata(
 
     `resource`: what clients know the API by, an https URL without query and fragment (§1.2).
     """
-    if not is_secure_url(resource) or set(resource) & {'"', "?", "#"}:
+    if not is_secure_url(resource) or set(resource) & set('"?#{}%'):
         raise ValueError(
             f"resource is {resource!r}: write the https URL that clients call this API by (http on "
-            "loopback only), without query and fragment"
+            "loopback only), without query, fragment and escapes"
         )
     url = urlsplit(resource)
-    path = f"{_WELL_KNOWN}{url.path.rstrip('/')}"  # before the resource's own path, §3.1
+    # Before the resource's own path, §3.1, which is kept unless it is but the slash of the host.
+    path = _WELL_KNOWN + ("" if url.path == "/" else url.path)
     app[METADATA_URL] = urlunsplit(url._replace(path=path))
 
     async def metadata(_request: web.Request) -> web.Response:

@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from .marks import Door, Way, ways
-from .protection import TOKEN_VALIDATOR
+from .marks import TOKEN_VALIDATOR, Door, Way, ways
 from .requirements import Requirement
 
 UNGUARDED = "open: auth.setup was not called"

@@ -17,9 +17,17 @@ from aiohttp import web
 
 from .credentials import bearer_token
 from .errors import AuthError, UnauthorizedError
-from .marks import Asked, Door, application_mark, asked_for, set_mark
+from .marks import (
+    ANY_TOKEN,
+    TOKEN_VALIDATOR,
+    Asked,
+    Door,
+    application_mark,
+    asked_for,
+    set_mark,
+)
 from .metadata import METADATA_URL, serve_metadata
-from .requirements import Check, refuse_unless_met, requirement
+from .requirements import Check, Requirement, refuse_unless_met, requirement
 from .validator import AccessToken, TokenValidator
 
 if TYPE_CHECKING:
@@ -27,15 +35,15 @@ if TYPE_CHECKING:
 
     from aiohttp.typedefs import Handler
 
-TOKEN_VALIDATOR = web.AppKey("TOKEN_VALIDATOR", TokenValidator)
-"""Where an application keeps its validator."""
-
 ACCESS_TOKEN = web.RequestKey("ACCESS_TOKEN", AccessToken)
 """Where a protected handler finds the token that let the request in.
 
 Reading it raises KeyError where no token was asked for: in a public handler, and in an application
 that `setup` was never called for.
 """
+
+_ADMITTED = web.RequestKey[tuple[Requirement, ...]]("ADMITTED")
+"""What was asked of the token, and met."""
 
 _logger = logging.getLogger("hello.auth")
 _OPENED_AS_A_WHOLE = (
@@ -54,11 +62,11 @@ def protected(handler: _H, /) -> _H: ...
 def protected(
     *,
     scopes: Collection[str] = (),
-    any_scope: Collection[str] = (),
+    any_scope: Collection[str] | None = None,
     permissions: Collection[str] = (),
     claims: Mapping[str, Any] = ...,
     check: Check | None = None,
-    acr_values: Collection[str] = (),
+    acr_values: Collection[str] | None = None,
     max_auth_age: int | None = None,
 ) -> Callable[[_H], _H]: ...
 
@@ -68,11 +76,11 @@ def protected(
     /,
     *,
     scopes: Collection[str] = (),
-    any_scope: Collection[str] = (),
+    any_scope: Collection[str] | None = None,
     permissions: Collection[str] = (),
     claims: Mapping[str, Any] = MappingProxyType({}),
     check: Check | None = None,
-    acr_values: Collection[str] = (),
+    acr_values: Collection[str] | None = None,
     max_auth_age: int | None = None,
     **unknown: Any,
 ) -> _H | Callable[[_H], _H]:
@@ -110,8 +118,7 @@ def protected(
     )
 
     def mark(handler: _H) -> _H:
-        set_mark(handler, asked)
-        return _guarded(handler)
+        return _guarded(set_mark(handler, asked), asked)
 
     return mark if handler is None else mark(handler)
 
@@ -192,40 +199,67 @@ async def _admit(request: web.Request, asked: Asked) -> None:
     validator = request.app[TOKEN_VALIDATOR]
     token = await validator.validate(credentials, host=request.host)
     if isinstance(asked, tuple):
-        try:
-            for requirement in asked:
-                await refuse_unless_met(requirement, token, validator.clock.time())
-        except AuthError as refusal:
-            refusal.subject = token.subject
-            raise
+        if asked != ANY_TOKEN:
+            await _refuse_unless_met(asked, token, validator)
+        request[_ADMITTED] = asked
     request[ACCESS_TOKEN] = token
+
+
+async def _refuse_unless_met(
+    asked: tuple[Requirement, ...], token: AccessToken, validator: TokenValidator
+) -> None:
+    try:
+        await refuse_unless_met(
+            asked,
+            token,
+            now=validator.clock.time(),
+            leeway=validator.leeway,
+            timeout=validator.hook_timeout,
+        )
+    except AuthError as refusal:
+        refusal.subject = token.subject
+        raise
 
 
 def _open(handler: _H, door: Door) -> _H:
     if isinstance(handler, web.Application) and TOKEN_VALIDATOR in handler:
         raise TypeError(_OPENED_AS_A_WHOLE)
-    set_mark(handler, door)
-    return handler
+    return set_mark(handler, door)
 
 
-def _guarded(handler: _H) -> _H:
-    """Return a handler that fails where nobody has looked at the token: `setup` was forgotten.
+def _guarded(handler: _H, asked: Requirement) -> _H:
+    """Return a handler that asks for itself where the middleware did not ask for it.
 
-    A group, a View class and a function that was routed before it was marked stay as they are;
-    their marks count all the same.
+    That is where its mark was lost, under a decorator that does not use functools.wraps. And where
+    `setup` was forgotten it fails. A group, a View class and a function that was routed before it
+    was marked stay as they are; their marks count all the same.
     """
     if not inspect.iscoroutinefunction(handler):
         return handler
 
     @functools.wraps(handler)
-    async def guarded(*arguments: Any) -> Any:
-        last = arguments[-1]
-        request = last.request if isinstance(last, web.View) else last
-        if ACCESS_TOKEN not in request:
-            raise RuntimeError("a protected handler in an application without auth.setup")
-        return await handler(*arguments)
+    async def guarded(*arguments: Any, **named: Any) -> Any:
+        request = _request_among(arguments)
+        if asked not in request.get(_ADMITTED, ()):
+            if ACCESS_TOKEN not in request:
+                raise RuntimeError(
+                    "a protected handler was called without a token having been asked for: its "
+                    "application has no auth.setup, or it is called by an open handler"
+                )
+            validator = request.config_dict[TOKEN_VALIDATOR]
+            await _refuse_unless_met((asked,), request[ACCESS_TOKEN], validator)
+        return await handler(*arguments, **named)
 
     return cast("_H", guarded)
+
+
+def _request_among(arguments: tuple[Any, ...]) -> web.Request:
+    for argument in arguments:
+        if isinstance(argument, web.Request):
+            return argument
+        if isinstance(argument, web.View):
+            return argument.request
+    raise TypeError("a protected handler was called without a request")
 
 
 def _log(request: web.Request, refusal: AuthError) -> None:

@@ -1,14 +1,14 @@
 """What does a handler ask of a token beyond being valid, and does this one have it?"""
 
-import inspect
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .claims import is_numeric_date, names
-from .errors import AuthError, InsufficientAuthenticationError, InsufficientScopeError, Reason
+from .claims import ABSENT, is_numeric_date, names
+from .errors import InsufficientAuthenticationError, InsufficientScopeError, Reason
+from .hooks import HookError, ask
 from .validator import AccessToken
 
 Check = Callable[[AccessToken], bool | Awaitable[bool]]
@@ -54,11 +54,11 @@ class Requirement:
 def requirement(
     *,
     scopes: Collection[str],
-    any_scope: Collection[str],
+    any_scope: Collection[str] | None,
     permissions: Collection[str],
     claims: Mapping[str, Any],
     check: Check | None,
-    acr_values: Collection[str],
+    acr_values: Collection[str] | None,
     max_auth_age: int | None,
 ) -> Requirement:
     """Return a requirement. Raises TypeError, saying what to write, for one that makes no sense."""
@@ -68,13 +68,8 @@ def requirement(
         ("permissions", permissions),
         ("acr_values", acr_values),
     ):
-        if isinstance(value, str):
-            raise TypeError(f"{option} is a collection: write {option}={{{value!r}}}")
-        if not all(isinstance(name, str) and name for name in value):
-            raise TypeError(f"{option} are strings, not {value!r}")
-        for name in () if option == "permissions" else value:
-            if not _NAME.fullmatch(name):
-                raise TypeError(f"{option} has {name!r}: write each name as a string of its own")
+        if value is not None:
+            _check_names(option, value)
     if not isinstance(claims, Mapping):
         raise TypeError(f'claims is a mapping: write claims={{"name": "value"}}, not {claims!r}')
     if check is not None and not callable(check):
@@ -83,65 +78,109 @@ def requirement(
         raise TypeError(f"max_auth_age is a whole number of seconds, not {max_auth_age!r}")
     return Requirement(
         scopes=frozenset(scopes),
-        any_scope=tuple(any_scope),
+        any_scope=tuple(any_scope or ()),
         permissions=frozenset(permissions),
         claims=dict(claims),
         check=check,
-        acr_values=tuple(acr_values),
+        acr_values=tuple(acr_values or ()),
         max_auth_age=max_auth_age,
     )
 
 
-async def refuse_unless_met(asked: Requirement, token: AccessToken, now: float) -> None:
-    """Refuse a token that lacks what is asked. `now`: seconds since the epoch.
+def _check_names(option: str, value: object) -> None:
+    if isinstance(value, str):
+        raise TypeError(f"{option} is a collection: write {option}={{{value!r}}}")
+    if not isinstance(value, Collection):
+        # An iterator too: it would be empty by the time that somebody asks for what is in it.
+        raise TypeError(f"{option} is a set, a list or a tuple of strings, not {value!r}")
+    if not all(isinstance(name, str) and name for name in value):
+        raise TypeError(f"{option} are strings, not {value!r}")
+    if not value and option in ("any_scope", "acr_values"):
+        raise TypeError(f"{option} is empty, and nobody has one of none: leave {option} out")
+    for name in () if option == "permissions" else value:
+        if not _NAME.fullmatch(name):
+            raise TypeError(f"{option} has {name!r}: write each name as a string of its own")
 
-    Raises InsufficientAuthenticationError where another login would help (RFC 9470), and
-    InsufficientScopeError where none would (RFC 6750 §3.1).
+
+async def refuse_unless_met(
+    asked: Sequence[Requirement],
+    token: AccessToken,
+    *,
+    now: float,
+    leeway: float,
+    timeout: float,  # noqa: ASYNC109
+) -> None:
+    """Refuse a token that lacks any of what is asked, and say all that would do.
+
+    `now`: seconds since the epoch; `leeway`: seconds that clocks may differ by; `timeout`: seconds
+    that a check may take. Raises InsufficientAuthenticationError where another login would help
+    (RFC 9470), and InsufficientScopeError where none would (RFC 6750 §3.1).
     """
-    missing = asked.scopes - token.scopes
-    unmet = asked.any_scope and token.scopes.isdisjoint(asked.any_scope)
-    if missing or unmet:
-        raise InsufficientScopeError(Reason.SCOPE, scope={*asked.scopes, *asked.any_scope[:1]})
-    if not asked.permissions <= token.permissions:
+    if not all(_has_scopes(each, token) for each in asked):
+        raise InsufficientScopeError(Reason.SCOPE, scope=_would_do(asked, token))
+    if not all(each.permissions <= token.permissions for each in asked):
         raise InsufficientScopeError(Reason.PERMISSIONS)
-    for name, expected in asked.claims.items():
-        if not _agrees(token.claims.get(name), expected):
-            raise InsufficientScopeError(Reason.CLAIM)
-    if not _authenticated(asked, token, now):
+    for each in asked:
+        for name, expected in each.claims.items():
+            if not _agrees(token.claims.get(name, ABSENT), expected):
+                raise InsufficientScopeError(Reason.CLAIM)
+    if not all(_authenticated(each, token, now, leeway) for each in asked):
         raise InsufficientAuthenticationError(
-            acr_values=asked.acr_values, max_age=asked.max_auth_age
+            acr_values=_acr_values(asked),
+            max_age=min(
+                (e.max_auth_age for e in asked if e.max_auth_age is not None), default=None
+            ),
         )
-    if asked.check is not None and not await _passes(asked.check, token):
-        raise InsufficientScopeError(Reason.CHECK)
+    for each in asked:
+        if each.check is not None and not await _passes(each.check, token, timeout):
+            raise InsufficientScopeError(Reason.CHECK)
 
 
-def _authenticated(asked: Requirement, token: AccessToken, now: float) -> bool:
+def _has_scopes(asked: Requirement, token: AccessToken) -> bool:
+    return asked.scopes <= token.scopes and not (
+        asked.any_scope and token.scopes.isdisjoint(asked.any_scope)
+    )
+
+
+def _would_do(asked: Sequence[Requirement], token: AccessToken) -> set[str]:
+    """Return scopes with which all of it would be met (RFC 6750 §3)."""
+    scopes = {name for each in asked for name in each.scopes}
+    for each in asked:
+        had = [name for name in each.any_scope if name in token.scopes]
+        scopes.update((had or list(each.any_scope))[:1])
+    return scopes
+
+
+def _acr_values(asked: Sequence[Requirement]) -> tuple[str, ...]:
+    """Return what every requirement takes; where they have nothing in common, the nearest's."""
+    first, *others = [each.acr_values for each in asked if each.acr_values] or [()]
+    common = tuple(name for name in first if all(name in names for names in others))
+    return common or first
+
+
+def _authenticated(asked: Requirement, token: AccessToken, now: float, leeway: float) -> bool:
     if asked.acr_values and token.claims.get("acr") not in asked.acr_values:
         return False
     if asked.max_auth_age is None:
         return True
     auth_time: Any = token.claims.get("auth_time")
-    return is_numeric_date(auth_time) and now - auth_time <= asked.max_auth_age
+    # One from the future, perhaps in milliseconds, would be recent enough for ever.
+    return is_numeric_date(auth_time) and now - asked.max_auth_age <= auth_time <= now + leeway
 
 
 def _agrees(claim: Any, expected: Any) -> bool:
     if not isinstance(expected, _COLLECTIONS):
         return type(claim) is type(expected) and claim == expected  # True is no 1 here
     if isinstance(claim, str):
-        return names(claim).issuperset(expected)
+        claim = list(names(claim))
     return isinstance(claim, list) and all(
         any(_agrees(item, wanted) for item in claim) for wanted in expected
     )
 
 
-async def _passes(check: Check, token: AccessToken) -> bool:
+async def _passes(check: Check, token: AccessToken, timeout: float) -> bool:  # noqa: ASYNC109
     try:
-        result = check(token)
-        if inspect.isawaitable(result):
-            result = await result
-    except AuthError:
-        raise  # a refusal of its own
-    except Exception:
-        _logger.exception("a check raised, so it refuses")
+        return await ask(check, token, timeout=timeout) is True
+    except HookError:
+        _logger.exception("a check failed, so it refuses")
         return False
-    return result is True

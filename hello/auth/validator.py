@@ -5,9 +5,7 @@ verified, its claims checked, and whether it was revoked. Whatever fails is a re
 through.
 """
 
-import inspect
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +14,10 @@ from types import MappingProxyType
 from typing import Any
 
 from . import claims, header, jws
+from .claims import is_numeric_date
 from .discovery import Fetch, load_signing_keys
-from .errors import InvalidTokenError, KeysUnavailableError, Reason, UnavailableError
+from .errors import AuthError, InvalidTokenError, KeysUnavailableError, Reason, UnavailableError
+from .hooks import HookError, ask
 from .issuer import TrustedIssuer, is_secure_url
 from .issuers import Issuers, KnownIssuer, Resolver
 from .jwks import Clock, SigningKeys
@@ -59,10 +59,12 @@ class TokenValidator:
 
     Times are in seconds: `leeway` for clocks that differ, `max_age` since a token's `iat`,
     `jwks_max_age` for keys in use, `jwks_max_stale` for keys during an outage, `jwks_cooldown`
-    between fetches that unknown keys force, `jwks_timeout` for one fetch or one answer of a
-    resolver. `required_claims` must be there and not null. `strict` asks for RFC 9068's `typ` and
-    claims. `revoked` is asked about each token on every request; where it raises, the answer is a
-    503. `fetch` and `clock` are for tests and other frameworks.
+    between fetches that unknown keys force, `jwks_timeout` for one fetch, `hook_timeout` for one
+    answer of a resolver, a check or `revoked`.
+
+    `required_claims` must be there and not null. `strict` asks for RFC 9068's `typ` and claims.
+    `revoked` is asked about each token on every request; where it raises, the answer is a 503.
+    `fetch` and `clock` are for tests and other frameworks.
 
     To be used in one event loop at a time. Raises ValueError for options that could not work.
     """
@@ -83,18 +85,19 @@ class TokenValidator:
         jwks_max_stale: float = 3600,
         jwks_cooldown: float = 10,
         jwks_timeout: float = 5,
+        hook_timeout: float = 5,
         most_issuers: int = 1000,
         fetch: Fetch | None = None,
         clock: Clock = time,
     ) -> None:
-        if leeway != 0:
-            _check_seconds("leeway", leeway)
+        _check_seconds("leeway", leeway, least="from zero up")
         if max_age is not None:
             _check_seconds("max_age", max_age)
         _check_seconds("jwks_max_age", jwks_max_age)
         _check_seconds("jwks_max_stale", jwks_max_stale)
         _check_seconds("jwks_cooldown", jwks_cooldown)
         _check_seconds("jwks_timeout", jwks_timeout)
+        _check_seconds("hook_timeout", hook_timeout)
         if jwks_max_stale < jwks_max_age:
             raise ValueError("jwks_max_stale is at least jwks_max_age: both count from one fetch")
         if isinstance(required_claims, str):
@@ -105,6 +108,7 @@ class TokenValidator:
             raise ValueError(f"revoked is called with the AccessToken, and {revoked!r} cannot be")
         self.clock = clock
         self.strict = strict
+        self.hook_timeout = hook_timeout
         self._revoked = revoked
         self.leeway, self._max_age = leeway, max_age
         self._rules = claims.rules(required=required_claims, strict=strict)
@@ -120,7 +124,7 @@ class TokenValidator:
                 clock=clock,
             ),
             most=most_issuers,
-            timeout=jwks_timeout,
+            timeout=hook_timeout,
             clock=clock,
         )
 
@@ -144,6 +148,7 @@ class TokenValidator:
             raise
         if not key.verifies(parsed.signature, parsed.signing_input, algorithm):
             raise InvalidTokenError(Reason.SIGNATURE)
+        self.issuers.confirm(known.trusted.issuer, host)
         try:
             claims.check(parsed.claims, expected, self.clock.time())
             access_token = granted(token, parsed)
@@ -173,13 +178,11 @@ class TokenValidator:
         if self._revoked is None:
             return
         try:
-            revoked = self._revoked(token)
-            if inspect.isawaitable(revoked):
-                revoked = await revoked
+            revoked = await ask(self._revoked, token, timeout=self.hook_timeout)
             if not isinstance(revoked, bool):
-                raise TypeError(f"revoked returns True or False, not {revoked!r}")  # noqa: TRY301
-        except Exception as error:
-            _logger.exception("the revocation hook raised, so it lets nobody in")
+                raise HookError(f"it returned {revoked!r}, neither True nor False")  # noqa: TRY301
+        except (HookError, AuthError) as error:
+            _logger.exception("the revocation hook failed, so it lets nobody in")
             raise UnavailableError(Reason.REVOCATION_UNAVAILABLE) from error
         if revoked:
             raise InvalidTokenError(Reason.REVOKED)
@@ -239,7 +242,8 @@ def _fetch_with_aiohttp() -> Fetch:
     return fetch
 
 
-def _check_seconds(name: str, seconds: float) -> None:
+def _check_seconds(name: str, seconds: float, *, least: str = "above zero") -> None:
     # Without this a NaN would switch its rule off: no comparison with it is ever true.
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ValueError(f"{name} is a number of seconds above zero, not {seconds!r}")
+    good = is_numeric_date(seconds) and (seconds > 0 or (seconds == 0 and least != "above zero"))
+    if not good:
+        raise ValueError(f"{name} is a number of seconds {least}, not {seconds!r}")

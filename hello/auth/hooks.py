@@ -1,0 +1,37 @@
+"""What does a function of the application's own answer, and what if it does not?"""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from .errors import AuthError
+
+
+class HookError(Exception):
+    """A hook raised, was cancelled from within, or took too long: it has not answered."""
+
+
+async def ask(hook: Callable[..., Any], *arguments: object, timeout: float) -> Any:  # noqa: ASYNC109
+    """Call a hook, sync or async, and return what it says. `timeout`: seconds for an async one.
+
+    Raises HookError, or the AuthError that the hook refuses with.
+    """
+    try:
+        answer = hook(*arguments)
+        if inspect.isawaitable(answer):
+            async with asyncio.timeout(timeout):
+                answer = await answer
+    except AuthError:
+        raise
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise  # the client went away, or the server ends
+        # Something of the hook's was cancelled: unanswered, this would drop the connection.
+        raise HookError("something that the hook waited for was cancelled") from None
+    except TimeoutError as error:
+        raise HookError(f"no answer within {timeout:g} s") from error
+    except Exception as error:
+        raise HookError(f"it raised {type(error).__name__}") from error
+    return answer
