@@ -240,6 +240,7 @@ async def test_a_key_for_another_algorithm_is_explained(issuer: Issuer, keys: li
 
 async def test_a_key_that_was_not_given_is_explained(issuer: Issuer, keys: list[Key]) -> None:
     given = TrustedIssuer(issuer=issuer.url, audience=AUDIENCE, keys=keys[0].as_dict(private=False))
+    assert (await explained(TokenValidator(issuers=[given]), issuer.mint())).refusal is None
     explanation = await explained(TokenValidator(issuers=[given]), issuer.mint(key=keys[1]))
     assert f'the issuer has "{keys[0].kid}"' in the_text(explanation)
 

@@ -13,6 +13,7 @@
 A handler without a mark is protected; `@auth.public` opens one, `@auth.optional` serves both.
 """
 
+from .access_token import AccessToken
 from .discovery import Fetch
 from .errors import (
     AuthError,
@@ -40,7 +41,7 @@ from .protection import (
     setup,
 )
 from .requirements import Check
-from .validator import AccessToken, Revoked, TokenValidator
+from .validator import Revoked, TokenValidator
 
 __all__ = [
     "ACCESS_TOKEN",

@@ -4,6 +4,7 @@ One table, one loop: each rule looks at one claim and names the reason for which
 is not among them: the validator compares it before it looks for a key.
 """
 
+import math
 import sys
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
@@ -35,6 +36,18 @@ def check(claims: Mapping[str, Any], expected: Expected, now: float) -> None:
         reason = broken(claims.get(name, ABSENT), expected, now)
         if reason is not None:
             raise InvalidTokenError(reason)
+
+
+def validity(claims: Mapping[str, Any], expected: Expected) -> tuple[float, float]:
+    """Return since and until when claims that were checked stay good, in seconds since the epoch.
+
+    Not beyond `exp`: who has to do with the leeway checks anew.
+    """
+    since = max(claims.get("nbf", -math.inf), claims.get("iat", -math.inf)) - expected.leeway
+    until = claims["exp"]
+    if expected.max_age is not None:
+        until = min(until, claims["iat"] + expected.max_age + expected.leeway)
+    return since, until
 
 
 def rules(*, required: Collection[str], strict: bool) -> "tuple[Rule, ...]":

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from aiohttp import hdrs, web
 
 from . import header, jws
+from .access_token import AccessToken
 from .advice import Case, advice, missing
 from .claims import ABSENT, Expected, is_numeric_date
 from .credentials import bearer_token
@@ -20,7 +21,7 @@ from .errors import AuthError, InvalidTokenError, Reason
 from .issuers import KnownIssuer
 from .marks import ANY_TOKEN, TOKEN_VALIDATOR, Door, ways
 from .requirements import refuse_unless_met
-from .validator import AccessToken, TokenValidator, accepted_algorithm
+from .validator import TokenValidator, accepted_algorithm
 
 _MOST_SHOWN = 160  # characters of a value
 _NOT_CHECKED = "not checked"

@@ -45,16 +45,18 @@ class GivenKeys:
         self._named = keys
         self._unnamed = keys.without_kid()
 
+    def at_hand(self, kid: str | None, algorithm: str) -> VerifyingKey | None:
+        """Return the key for a token's `kid` and `alg`."""
+        if self._named.knows(kid):
+            return self._named.find(kid, algorithm)
+        return self._unnamed.find(None, algorithm)
+
     async def find(self, kid: str | None, algorithm: str) -> VerifyingKey:
         """Return the key for a token's `kid` and `alg`. Raises InvalidTokenError."""
-        if self._named.knows(kid):
-            key = self._named.find(kid, algorithm)
-        elif len(self._unnamed):
-            key = self._unnamed.find(None, algorithm)
-        else:
-            raise InvalidTokenError(Reason.UNKNOWN_KEY)
+        key = self.at_hand(kid, algorithm)
         if key is None:
-            raise InvalidTokenError(Reason.UNFIT_KEY)
+            known = self._named.knows(kid) or len(self._unnamed)
+            raise InvalidTokenError(Reason.UNFIT_KEY if known else Reason.UNKNOWN_KEY)
         return key
 
     @property

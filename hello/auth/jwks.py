@@ -99,6 +99,12 @@ class SigningKeys:
         """The names of the keys at hand."""
         return self._keys.kids
 
+    def at_hand(self, kid: str | None, algorithm: str) -> VerifyingKey | None:
+        """Return the key for a token, if it is here and nobody has to be asked anything."""
+        if self._failures or self._clock.monotonic() >= self._due_at:
+            return None
+        return self._keys.find(kid, algorithm)
+
     async def find(self, kid: str | None, algorithm: str) -> VerifyingKey:
         """Return the key for a token's `kid` and `alg`.
 

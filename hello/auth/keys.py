@@ -101,6 +101,14 @@ class KeySet:
     def __init__(self, keys: Iterable[VerifyingKey]) -> None:
         self._keys = tuple(keys)
         self.kids = frozenset(key.kid for key in self._keys)
+        self._by_name: dict[tuple[str | None, str], VerifyingKey] = {}
+        for algorithm in {name for key in self._keys for name in key.algorithms}:
+            fitting = [key for key in self._keys if algorithm in key.algorithms]
+            # The first of a name; without a name, the only one that fits.
+            self._by_name |= {(key.kid, algorithm): key for key in reversed(fitting)}
+            self._by_name.pop((None, algorithm), None)
+            if len(fitting) == 1:
+                self._by_name[None, algorithm] = fitting[0]
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -111,12 +119,7 @@ class KeySet:
 
     def find(self, kid: str | None, algorithm: str) -> VerifyingKey | None:
         """Return the key of that name that fits; without a name, the only one that fits."""
-        fitting = [
-            key
-            for key in self._keys
-            if algorithm in key.algorithms and (kid is None or key.kid == kid)
-        ]
-        return fitting[0] if len(fitting) == 1 or (fitting and kid is not None) else None
+        return self._by_name.get((kid, algorithm))
 
     def without_kid(self) -> "KeySet":
         """Return those that have no name."""

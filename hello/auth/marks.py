@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractView
 
-from .requirements import Requirement
+from .requirements import ANY, Requirement
 from .validator import TokenValidator
 
 _T = TypeVar("_T")
@@ -41,7 +41,7 @@ _OF_APPLICATION = web.AppKey[Mark]("AUTH_REQUIREMENT")
 _of_route: WeakKeyDictionary[web.AbstractRoute, Mark] = WeakKeyDictionary()
 # Where aiohttp-cors defines its handlers for OPTIONS: a preflight never carries a token.
 _PREFLIGHT_MODULES = frozenset({"aiohttp_cors.preflight_handler", "aiohttp_cors.mixin"})
-ANY_TOKEN = (Requirement(),)
+ANY_TOKEN = (ANY,)
 
 
 def set_mark(target: _T, mark: Mark) -> _T:
@@ -117,7 +117,7 @@ def asked_for(route: web.AbstractRoute, method: str, apps: Sequence[web.Applicat
         elif mark is not None and not closed:
             return mark
         closed = closed or mark is not None or with_setup
-    return tuple(requirements) or ANY_TOKEN
+    return tuple(each for each in requirements if each is not ANY) or ANY_TOKEN
 
 
 def _methods(route: web.AbstractRoute) -> list[str]:

@@ -5,7 +5,6 @@ from typing import NamedTuple
 from aiohttp import web
 
 from .marks import TOKEN_VALIDATOR, Door, Way, ways
-from .requirements import Requirement
 
 UNGUARDED = "open: auth.setup was not called"
 """The access of every route of an application that nothing protects."""
@@ -34,5 +33,4 @@ def _access(way: Way) -> str:
     asked = way.asked
     if isinstance(asked, Door):
         return asked.value
-    more = [str(requirement) for requirement in asked if requirement != Requirement()]
-    return ", ".join(more) or str(Requirement())
+    return ", ".join(map(str, asked))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from aiohttp import web
 
+from .access_token import AccessToken
 from .credentials import bearer_token
 from .errors import AuthError, UnauthorizedError
 from .marks import (
@@ -27,8 +28,8 @@ from .marks import (
     set_mark,
 )
 from .metadata import METADATA_URL, serve_metadata
-from .requirements import Check, Requirement, refuse_unless_met, requirement
-from .validator import AccessToken, TokenValidator
+from .requirements import ANY, Check, Requirement, refuse_unless_met, requirement
+from .validator import TokenValidator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -44,6 +45,8 @@ that `setup` was never called for.
 
 _ADMITTED = web.RequestKey[tuple[Requirement, ...]]("ADMITTED")
 """What was asked of the token, and met."""
+
+_ASKED = web.AppKey[dict[web.AbstractRoute, Asked]]("ASKED")
 
 _logger = logging.getLogger("hello.auth")
 _OPENED_AS_A_WHOLE = (
@@ -155,6 +158,7 @@ def setup(app: web.Application, validator: TokenValidator, *, resource: str | No
     if isinstance(application_mark(app), Door):
         raise TypeError(_OPENED_AS_A_WHOLE)
     app[TOKEN_VALIDATOR] = validator
+    app[_ASKED] = {}
     app.middlewares.append(authenticate)
     app.cleanup_ctx.append(_close_validator)
     if resource is not None:
@@ -184,8 +188,16 @@ def json_error(status: int, message: str, headers: dict[str, str] | None = None)
 
 
 def _asked(request: web.Request) -> Asked:
+    """Return what a request is asked for; what a route's are is found out once."""
     match_info = request.match_info
-    return asked_for(match_info.route, request.method, match_info.apps)
+    route = match_info.route
+    found = request.app[_ASKED]
+    asked = found.get(route)
+    if asked is None:
+        asked = asked_for(route, request.method, match_info.apps)
+        if not isinstance(route.handler, type):  # a View's is up to the method
+            found[route] = asked
+    return asked
 
 
 async def _admit(request: web.Request, asked: Asked) -> None:
@@ -199,7 +211,7 @@ async def _admit(request: web.Request, asked: Asked) -> None:
     validator = request.app[TOKEN_VALIDATOR]
     token = await validator.validate(credentials, host=request.host)
     if isinstance(asked, tuple):
-        if asked != ANY_TOKEN:
+        if asked is not ANY_TOKEN:
             await _refuse_unless_met(asked, token, validator)
         request[_ADMITTED] = asked
     request[ACCESS_TOKEN] = token
@@ -240,12 +252,12 @@ def _guarded(handler: _H, asked: Requirement) -> _H:
     @functools.wraps(handler)
     async def guarded(*arguments: Any, **named: Any) -> Any:
         request = _request_among(arguments)
-        if asked not in request.get(_ADMITTED, ()):
-            if ACCESS_TOKEN not in request:
-                raise RuntimeError(
-                    "a protected handler was called without a token having been asked for: its "
-                    "application has no auth.setup, or it is called by an open handler"
-                )
+        if ACCESS_TOKEN not in request:
+            raise RuntimeError(
+                "a protected handler was called without a token having been asked for: its "
+                "application has no auth.setup, or it is called by an open handler"
+            )
+        if asked is not ANY and asked not in request.get(_ADMITTED, ()):
             validator = request.config_dict[TOKEN_VALIDATOR]
             await _refuse_unless_met((asked,), request[ACCESS_TOKEN], validator)
         return await handler(*arguments, **named)

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .access_token import AccessToken
 from .claims import ABSENT, is_numeric_date, names
 from .errors import InsufficientAuthenticationError, InsufficientScopeError, Reason
 from .hooks import HookError, ask
-from .validator import AccessToken
 
 Check = Callable[[AccessToken], bool | Awaitable[bool]]
 """A rule of one's own: True, and nothing else, lets the token's bearer through."""
@@ -51,6 +51,10 @@ class Requirement:
         return ", ".join(parts) or "a valid token"
 
 
+ANY = Requirement()
+"""Any valid token will do."""
+
+
 def requirement(
     *,
     scopes: Collection[str],
@@ -76,7 +80,7 @@ def requirement(
         raise TypeError(f"check is called with the AccessToken, and {check!r} cannot be called")
     if max_auth_age is not None and (type(max_auth_age) is not int or max_auth_age < 0):
         raise TypeError(f"max_auth_age is a whole number of seconds, not {max_auth_age!r}")
-    return Requirement(
+    asked = Requirement(
         scopes=frozenset(scopes),
         any_scope=tuple(any_scope or ()),
         permissions=frozenset(permissions),
@@ -85,6 +89,7 @@ def requirement(
         acr_values=tuple(acr_values or ()),
         max_auth_age=max_auth_age,
     )
+    return ANY if asked == ANY else asked
 
 
 def _check_names(option: str, value: object) -> None:

@@ -5,6 +5,7 @@ last; RFC 8725 §3.10 and RFC 8259 §8.1 leave no room for any of it.
 """
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 
@@ -17,6 +18,39 @@ def load_object(data: bytes) -> dict[str, Any]:
         raise ValueError("nested too deeply") from None
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - one error for all bad input
+    return value
+
+
+class ReadOnly(Mapping[str, Any]):
+    """A JSON object that nobody can change: what is nested in it is handed out as a copy.
+
+    A verified token is remembered, and what one request's handler does with a list of permissions
+    must not be there for the next one.
+    """
+
+    __slots__ = ("_members",)
+
+    def __init__(self, members: Mapping[str, Any]) -> None:
+        self._members = members
+
+    def __getitem__(self, name: str) -> Any:
+        return _copy(self._members[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __repr__(self) -> str:
+        return repr(self._members)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _copy(member) for name, member in value.items()}
     return value
 
 

@@ -8,12 +8,11 @@ through.
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 from . import claims, header, jws
+from .access_token import AccessToken
 from .claims import is_numeric_date
 from .discovery import Fetch, load_signing_keys
 from .errors import AuthError, InvalidTokenError, KeysUnavailableError, Reason, UnavailableError
@@ -21,28 +20,10 @@ from .hooks import HookError, ask
 from .issuer import TrustedIssuer, is_secure_url
 from .issuers import Issuers, KnownIssuer, Resolver
 from .jwks import Clock, SigningKeys
+from .remembered import Remembered, Verified
+from .strict_json import ReadOnly
 
 _logger = logging.getLogger("hello.auth")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessToken:
-    """A verified access token.
-
-    `header` and `claims` are the token's own, not to be changed; `issuer` is its `iss`, and the one
-    within which `subject` is unique; `scopes` and `permissions` are empty where it has none;
-    `expires_at` is seconds since the epoch. Its repr is fit for a log: it leaves out what could be
-    used again or is personal.
-    """
-
-    token: str = field(repr=False)
-    header: Mapping[str, Any] = field(repr=False)
-    claims: Mapping[str, Any] = field(repr=False)
-    issuer: str
-    subject: str | None
-    scopes: frozenset[str]
-    permissions: frozenset[str]
-    expires_at: float
 
 
 Revoked = Callable[[AccessToken], bool | Awaitable[bool]]
@@ -61,6 +42,9 @@ class TokenValidator:
     `jwks_max_age` for keys in use, `jwks_max_stale` for keys during an outage, `jwks_cooldown`
     between fetches that unknown keys force, `jwks_timeout` for one fetch, `hook_timeout` for one
     answer of a resolver, a check or `revoked`.
+
+    A token that was verified is remembered, at most `remembered_tokens` of them (0: none) and never
+    past its `exp`. Time, issuer, key and `revoked` are asked about on every request all the same.
 
     `required_claims` must be there and not null. `strict` asks for RFC 9068's `typ` and claims.
     `revoked` is asked about each token on every request; where it raises, the answer is a 503.
@@ -87,6 +71,7 @@ class TokenValidator:
         jwks_timeout: float = 5,
         hook_timeout: float = 5,
         most_issuers: int = 1000,
+        remembered_tokens: int = 4096,
         fetch: Fetch | None = None,
         clock: Clock = time,
     ) -> None:
@@ -104,12 +89,17 @@ class TokenValidator:
             raise ValueError(f"required_claims is a collection: write [{required_claims!r}]")  # noqa: TRY004
         if type(most_issuers) is not int or most_issuers < 1:
             raise ValueError(f"most_issuers is a whole number above zero, not {most_issuers!r}")
+        if type(remembered_tokens) is not int or remembered_tokens < 0:
+            raise ValueError(
+                f"remembered_tokens is a whole number from zero up, not {remembered_tokens!r}"
+            )
         if revoked is not None and not callable(revoked):
             raise ValueError(f"revoked is called with the AccessToken, and {revoked!r} cannot be")
         self.clock = clock
         self.strict = strict
         self.hook_timeout = hook_timeout
         self._revoked = revoked
+        self._remembered = Remembered(remembered_tokens) if remembered_tokens else None
         self.leeway, self._max_age = leeway, max_age
         self._rules = claims.rules(required=required_claims, strict=strict)
         self.issuers = Issuers(
@@ -134,14 +124,45 @@ class TokenValidator:
         Raises InvalidTokenError for any other, and UnavailableError where nobody can say now:
         the issuer's keys are needed and cannot be had, or a hook of the application's own raised.
         """
+        if self._remembered is None:
+            return (await self._verify(token, host)).access_token
+        digest = self._remembered.digest(token)
+        verified = self._remembered.get(digest)
+        if verified is not None:
+            if await self._holds(verified, host):
+                await self._refuse_revoked(verified.access_token)
+                return verified.access_token
+            self._remembered.forget(digest)
+        verified = await self._verify(token, host)
+        self._remembered.put(digest, verified)
+        return verified.access_token
+
+    async def _holds(self, verified: Verified, host: str) -> bool:
+        """Say whether what the full check found can be relied on still.
+
+        Raises as `validate` does, where the issuer is not trusted any more or its keys are too old.
+        """
+        if not verified.since <= self.clock.time() < verified.until:
+            return False
+        token = verified.access_token
+        known = await self.issuers.find(token.issuer, host)
+        if known is not verified.known:
+            return False
+        kid, algorithm = token.header.get("kid"), token.header["alg"]
+        key = known.keys.at_hand(kid, algorithm) or await known.keys.find(kid, algorithm)
+        return key is verified.key
+
+    async def _verify(self, token: str, host: str) -> Verified:
+        """Check all there is. Raises as `validate` does."""
         parsed = jws.parse(token)
         header.check(parsed.header, strict=self.strict)
         # Before any request goes out (RFC 9068 §4).
         known = await self.issuers.find(parsed.claims.get("iss"), host)
         algorithm = accepted_algorithm(parsed.header, known)
         expected = self.expected(known)
+        kid = parsed.header.get("kid")
         try:
-            key = await known.keys.find(parsed.header.get("kid"), algorithm)
+            key = known.keys.at_hand(kid, algorithm) or await known.keys.find(kid, algorithm)
         except KeysUnavailableError:
             # What is bad without a key is bad, whoever is down.
             claims.check(parsed.claims, expected, self.clock.time())
@@ -151,13 +172,14 @@ class TokenValidator:
         self.issuers.confirm(known.trusted.issuer, host)
         try:
             claims.check(parsed.claims, expected, self.clock.time())
-            access_token = granted(token, parsed)
-            await self.refuse_revoked(access_token)
-        except (InvalidTokenError, UnavailableError) as refusal:
+        except InvalidTokenError as refusal:
             subject = parsed.claims.get("sub")
             refusal.subject = subject if isinstance(subject, str) else None
             raise
-        return access_token
+        access_token = granted(token, parsed)
+        await self._refuse_revoked(access_token)
+        since, until = claims.validity(parsed.claims, expected)
+        return Verified(access_token, known, key, since, until)
 
     @property
     def authorization_servers(self) -> list[str]:
@@ -173,19 +195,24 @@ class TokenValidator:
         """Return what an issuer's tokens are compared with."""
         return claims.Expected(known.audience, self.leeway, self._max_age, self._rules)
 
-    async def refuse_revoked(self, token: AccessToken) -> None:
-        """Ask the hook. Raises InvalidTokenError, or UnavailableError where it raised."""
+    async def _refuse_revoked(self, token: AccessToken) -> None:
+        """Ask the hook. Raises InvalidTokenError, or UnavailableError where it failed."""
         if self._revoked is None:
             return
+        refusal: AuthError
         try:
             revoked = await ask(self._revoked, token, timeout=self.hook_timeout)
             if not isinstance(revoked, bool):
                 raise HookError(f"it returned {revoked!r}, neither True nor False")  # noqa: TRY301
-        except (HookError, AuthError) as error:
+        except (HookError, AuthError):
             _logger.exception("the revocation hook failed, so it lets nobody in")
-            raise UnavailableError(Reason.REVOCATION_UNAVAILABLE) from error
-        if revoked:
-            raise InvalidTokenError(Reason.REVOKED)
+            refusal = UnavailableError(Reason.REVOCATION_UNAVAILABLE)
+        else:
+            if not revoked:
+                return
+            refusal = InvalidTokenError(Reason.REVOKED)
+        refusal.subject = token.subject
+        raise refusal
 
 
 def accepted_algorithm(token_header: Mapping[str, Any], known: KnownIssuer) -> str:
@@ -203,8 +230,8 @@ def granted(token: str, parsed: jws.Token) -> AccessToken:
     """Return what a token grants, once everything about it was checked."""
     return AccessToken(
         token=token,
-        header=MappingProxyType(parsed.header),
-        claims=MappingProxyType(parsed.claims),
+        header=ReadOnly(parsed.header),
+        claims=ReadOnly(parsed.claims),
         issuer=parsed.claims["iss"],
         subject=parsed.claims.get("sub"),
         # `scp`: how Okta and Entra ID write it.
