@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp_cors
 from aiohttp import hdrs, web
+from multidict import CIMultiDict, istr
 
 from .auth import json_error
 
@@ -97,22 +98,28 @@ def allow_client(app: web.Application, origin: str) -> None:
     cors = aiohttp_cors.setup(app, defaults={origin: _CORS})
     for route in list(app.router.routes()):
         cors.add(route)
-    # After aiohttp-cors' own signal, which asserts that it is the first to set its headers.
+    # aiohttp-cors answers preflights. Its signal for all other answers knows nothing of 404 and
+    # 405, so ours takes its place: else the work would be done twice, on every request.
+    for receiver in list(app.on_response_prepare):
+        if receiver.__module__.startswith("aiohttp_cors."):
+            app.on_response_prepare.remove(receiver)
     app.on_response_prepare.append(_headers_for(origin))
 
 
 def _headers_for(
     origin: str,
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    exposed = ", ".join(_EXPOSED)
+    always = CIMultiDict({istr(name): value for name, value in HEADERS.items()})
+
     async def set_headers(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
-        headers.update(HEADERS)
+        headers.update(always)
         headers.popall(hdrs.SERVER, None)
         if hdrs.ORIGIN not in headers.get(hdrs.VARY, ""):
             headers.add(hdrs.VARY, hdrs.ORIGIN)
-        # aiohttp-cors knows routes; 404, 405 and a refused preflight have none.
         if request.headers.get(hdrs.ORIGIN) == origin:
             headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-            headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = ", ".join(_EXPOSED)
+            headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = exposed
 
     return set_headers

@@ -34,6 +34,7 @@ from .marks import TOKEN_VALIDATOR
 from .overview import RouteAccess, routes
 from .protection import (
     ACCESS_TOKEN,
+    json_body,
     json_error,
     optional,
     protected,
@@ -68,6 +69,7 @@ __all__ = [
     "UnauthorizedError",
     "UnavailableError",
     "explain",
+    "json_body",
     "json_error",
     "optional",
     "protected",

@@ -20,10 +20,12 @@ ALGORITHMS = frozenset(
 HASH_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 """The symmetric ones, which want a secret, and as many bytes of it (RFC 7518 §3.2)."""
 
-# Base64url without padding, and canonical: RFC 4648 §3.5 wants the unused bits of a last group
-# to be zero, else one signature could be written in several ways.
-_BASE64URL = r"(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-][AQgw]|[A-Za-z0-9_-]{2}[AEIMQUYcgkosw048])?"
-_COMPACT = re.compile(rf"({_BASE64URL})\.({_BASE64URL})\.({_BASE64URL})")
+_COMPACT = re.compile(r"([A-Za-z0-9_-]*+)\.([A-Za-z0-9_-]*+)\.([A-Za-z0-9_-]*+)")
+# Canonical base64url without padding: RFC 4648 §3.5 wants the unused bits of a last group to be
+# zero, else one signature could be written in several ways. By the segment's length modulo four,
+# which characters can be its last.
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_LAST = (frozenset(_ALPHABET), frozenset[str](), frozenset("AQgw"), frozenset("AEIMQUYcgkosw048"))
 
 
 class Token(NamedTuple):
@@ -43,10 +45,14 @@ def parse(token: str) -> Token:
     try:
         header = load_object(_decode(match[1]))
         claims = load_object(_decode(match[2]))
+        signature = _decode(match[3])
     except ValueError:
         raise InvalidTokenError(Reason.MALFORMED) from None
-    return Token(header, claims, token[: match.end(2)].encode("ascii"), _decode(match[3]))
+    return Token(header, claims, token[: match.end(2)].encode("ascii"), signature)
 
 
 def _decode(segment: str) -> bytes:
-    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    remainder = len(segment) % 4
+    if segment and segment[-1] not in _LAST[remainder]:
+        raise ValueError("no canonical base64url")
+    return base64.urlsafe_b64decode(segment + "=" * (-remainder % 4))

@@ -7,13 +7,15 @@ marks. No mark means protected: a forgotten decorator is a 401, never an open do
 import difflib
 import functools
 import inspect
+import json
 import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from .access_token import AccessToken
 from .credentials import bearer_token
@@ -45,6 +47,8 @@ that `setup` was never called for.
 
 _ADMITTED = web.RequestKey[tuple[Requirement, ...]]("ADMITTED")
 """What was asked of the token, and met."""
+
+_JSON = CIMultiDict({hdrs.CONTENT_TYPE: "application/json; charset=utf-8"})
 
 _ASKED = web.AppKey[dict[web.AbstractRoute, Asked]]("ASKED")
 
@@ -184,7 +188,20 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
 
 def json_error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
     """Return an answer that says no, in the one form that errors have."""
-    return web.json_response({"message": message}, status=status, headers=headers)
+    response = json_body(_error_body(message), status=status)
+    if headers is not None:
+        response.headers.update(headers)
+    return response
+
+
+def json_body(body: bytes, *, status: int = 200) -> web.Response:
+    """Return an answer whose JSON is encoded already."""
+    return web.Response(body=body, status=status, headers=_JSON)
+
+
+@functools.lru_cache(maxsize=64)  # there are few, but who uses this may have others
+def _error_body(message: str) -> bytes:
+    return json.dumps({"message": message}).encode()
 
 
 def _asked(request: web.Request) -> Asked:
