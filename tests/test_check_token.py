@@ -1,6 +1,7 @@
 """Does `python run.py --check-token` tell an operator what is wrong with a token?"""
 
 import asyncio
+import io
 import json
 import os
 import sys
@@ -23,7 +24,7 @@ class Ended(NamedTuple):
     err: str
 
 
-async def check_token(text: str, folder: Path, **environ: str) -> Ended:
+async def check_token(text: str | bytes, folder: Path, **environ: str) -> Ended:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(PROJECT / "run.py"), "--check-token"),
         cwd=folder,
@@ -32,8 +33,9 @@ async def check_token(text: str, folder: Path, **environ: str) -> Ended:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await process.communicate(text.encode())
-    for part in text.split("."):
+    given = text.encode() if isinstance(text, str) else text
+    out, err = await process.communicate(given)
+    for part in given.decode(errors="replace").split("."):
         assert len(part) < 20 or part not in (out + err).decode(), "the token is never printed"
     return Ended(process.returncode, out.decode(), err.decode())
 
@@ -49,6 +51,10 @@ def environ_for(issuer: Issuer, **more: str) -> dict[str, str]:
         lambda token: token,
         lambda token: f"  {token}\n\n",
         lambda token: f"Bearer {token}\n",
+        lambda token: f"Authorization: Bearer {token}\n",
+        lambda token: f'"authorization": "Bearer {token}"',
+        lambda token: f"'Authorization: bearer {token}'",
+        lambda token: f'"{token}"',
         lambda token: json.dumps({"access_token": token, "token_type": "Bearer"}),
     ],
 )
@@ -75,11 +81,48 @@ async def test_a_refusal_is_told_with_what_to_do(issuer: Issuer, tmp_path: Path)
     assert 'Refused: 401 "Bad credentials", reason audience.\nIt is for another API' in ended.out
 
 
-@pytest.mark.parametrize("text", ["", "\n", "{}", "Bearer ", "opaque", "{nonsense", "\x00\x1b[31m"])
-async def test_what_is_no_token_is_told(issuer: Issuer, tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "\n", "Bearer ", "Authorization:", '"', "opaque", "\x00\x1b[31m", b"\xff\xfe\x80"),
+        *("{nonsense", '{"access_token": ""}', '{"access_token":' + "[" * 100_000, b'{"a": "\xff'),
+    ],
+)
+async def test_what_is_no_token_is_told(issuer: Issuer, tmp_path: Path, text: str | bytes) -> None:
     ended = await check_token(text, tmp_path, **environ_for(issuer))
     assert (ended.status, ended.err) == (1, "")
     assert "\x1b" not in ended.out
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({}, ""),
+        ({"access_token": None}, ""),
+        ({"access_token": ["a"], "error": None}, ""),
+        ({"error": "access_denied"}, ": access_denied"),
+        ({"error": "\x1b[31m"}, ""),
+        ({"error": "d\u00e9ni"}, ""),
+        ({"error": "x" * 65}, ""),
+        ({"error": ""}, ""),
+        ({"error": {"code": 1}}, ""),
+    ],
+)
+async def test_an_answer_without_a_token_is_told(
+    issuer: Issuer, tmp_path: Path, answer: dict[str, object], says: str
+) -> None:
+    ended = await check_token(json.dumps(answer), tmp_path, **environ_for(issuer))
+    assert ended == (2, "", f"the issuer's answer holds no access_token{says}\n")
+
+
+async def test_a_token_that_no_request_can_carry_is_not_called_valid(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    token = issuer.mint(claims={"groups": ["x" * 100] * 80})
+    ended = await check_token(token, tmp_path, **environ_for(issuer))
+    assert (ended.status, ended.err) == (1, "")
+    assert "The server answers 400 before anything looks at the token.\n" in ended.out
+    assert "valid." not in ended.out
 
 
 async def test_why_an_issuer_cannot_be_asked_is_told(issuer: Issuer, tmp_path: Path) -> None:
@@ -95,6 +138,11 @@ async def test_without_a_configuration_that_works_nothing_is_read(tmp_path: Path
     ended = await check_token("x", tmp_path, AUTH0_DOMAIN="tenant.eu.auth0.com")
     assert ended.status == 2
     assert "AUTH0_AUDIENCE is missing" in ended.err
+
+
+def test_no_more_than_a_token_could_be_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a" * 2 * run.MOST_READ)))
+    assert len(run.read_token()) == run.MOST_READ
 
 
 def test_at_a_terminal_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

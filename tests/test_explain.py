@@ -1,19 +1,19 @@
 """Does the explanation of a refusal say what the validator thinks, and what to do about it?"""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from aiohttp import web
-from joserfc.jwk import Key
+from joserfc.jwk import Key, OctKey
 
-from conftest import AUDIENCE, FakeClock
+from conftest import AUDIENCE, ApiServer, Client, FakeClock
 from forger import Forger, Hostile
 from hello import auth
 from hello.auth import AuthError, Explanation, Reason, TokenValidator, TrustedIssuer
 from hello.auth.advice import _ADVICE
 from hello.sandbox.issuer import OMIT, Issuer
-from protecting import new_handler
+from protecting import new_handler, status
 from test_hostile_tokens import EVERY_TOKEN, named
 
 PROVOKED_BY_REQUESTS = {
@@ -50,6 +50,11 @@ def check_that_nothing_leaks(explanation: Explanation, token: str) -> None:
     assert all(character.isprintable() or character == "\n" for character in text)
     for part in token.split("."):
         assert len(part) < 20 or part not in text
+    refusal = explanation.refusal
+    if refusal is not None:
+        # The frames of each hold the token.
+        held = (refusal.__traceback__, refusal.__cause__, refusal.__context__)
+        assert held == (None, None, None)
 
 
 def first_failed(explanation: Explanation) -> auth.Finding:
@@ -64,11 +69,14 @@ async def test_a_good_token_meets_every_rule(issuer: Issuer, validator: TokenVal
     explanation = await explained(validator, issuer.mint())
     assert {finding.status for finding in explanation.findings} == {"ok"}
     assert [finding.rule for finding in explanation.findings] == [
-        *("form", "crit", "b64", "kid", "typ", "iss", "alg", "key", "signature"),
+        *("size", "form", "crit", "b64", "kid", "typ", "iss", "alg", "key", "signature"),
         *("aud", "exp", "nbf", "iat", "sub", "scope", "scp", "permissions", "cnf"),
     ]
     assert explanation.refusal is None
-    assert str(explanation).endswith("The token is valid.")
+    assert str(explanation).endswith("\n\nThe token is valid.")
+    assert f'ok aud "{AUDIENCE}" (wants {AUDIENCE})' in the_text(explanation)
+    assert str(explanation).count("\n") == len(explanation.findings) + 1
+    assert "<-" not in str(explanation)
 
 
 @named([row for row in EVERY_TOKEN if row.name != "around the token: nothing"])
@@ -118,6 +126,14 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"exp": OMIT}, {}, "FAILED exp wants a time that is not past has (absent)", "It never ends"),
     ({"nbf": 1_800_000_300}, {}, "in 300 s", "It is from the future, by 5 minutes, and 5 s are"),
     ({"iat": 1_800_000_060}, {}, "in 60 s", "by 60 s"),
+    ({"iat": 1_800_000_060, "nbf": 1_799_999_000}, {}, "in 60 s", "by 60 s"),
+    ({"nbf": 1_800_000_300, "iat": 1_900_000_000}, {}, "in 300 s", "by 5 minutes"),
+    ({"nbf": 1_800_000_300, "iat": "abc"}, {}, "FAILED iat", "by 5 minutes"),
+    ({"nbf": 1_800_000_300, "iat": None}, {}, "FAILED iat", "by 5 minutes"),
+    ({"nbf": 1_800_000_300, "iat": [1]}, {}, "FAILED iat", "by 5 minutes"),
+    ({"nbf": 1_800_000_300, "iat": {}}, {}, "FAILED iat", "by 5 minutes"),
+    ({"nbf": 1_800_000_300, "iat": 10**400}, {}, "FAILED iat", "by 5 minutes"),
+    ({"nbf": 1_800_000_300, "iat": OMIT}, {}, "ok iat (absent)", "by 5 minutes"),
     ({"sub": 7}, {}, "FAILED sub wants absent, or a string has 7", "A claim is of the wrong type"),
     ({"cnf": {"jkt": "x"}}, {}, "FAILED cnf", "bound to a key"),
     ({"permissions": "a"}, {}, "FAILED permissions", "A claim is of the wrong type"),
@@ -132,8 +148,8 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({}, {"kid": "x"}, 'has "x"; the issuer has "', "does not publish this key"),
     ({}, {"kid": 7}, "FAILED kid wants absent, or a string has 7", "not as RFC 7515 has it"),
     ({}, {"crit": ["exp"]}, 'FAILED crit wants absent has ["exp"]', "an extension"),
-    ({"sub": "\x7f\x1b[31m"}, {"crit": []}, 'has "\\u007f\\u001b[31m"', "an extension"),
-    ({"sub": "x" * 500}, {"crit": []}, f'has "{"x" * 159}...', "an extension"),
+    ({"sub": "\x7f\x1b[31m"}, {"crit": []}, 'ok sub "\\u007f\\u001b[31m" (', "an extension"),
+    ({"sub": "x" * 500}, {"crit": []}, f'ok sub "{"x" * 159}... (', "an extension"),
 ]
 
 
@@ -166,7 +182,7 @@ async def test_what_is_no_jwt_is_explained(
     validator: TokenValidator, token: str, advised: str
 ) -> None:
     explanation = await explained(validator, token)
-    assert [finding.rule for finding in explanation.findings] == ["form"]
+    assert [finding.rule for finding in explanation.findings] == ["size", "form"]
     assert advised in explanation.advice
     if "only the issuer" in advised:
         assert f"with audience={AUDIENCE}" in explanation.advice
@@ -212,6 +228,100 @@ async def test_a_resolver_is_asked_as_for_a_request(issuer: Issuer) -> None:
     assert "wants an issuer that the resolver knows" in the_text(explanation)
 
 
+async def test_a_resolver_that_raises_has_not_answered(issuer: Issuer) -> None:
+    async def resolver(_iss: str, _host: str) -> TrustedIssuer | None:
+        raise OSError
+
+    explanation = await explained(TokenValidator(issuers=resolver), issuer.mint())
+    text = the_text(explanation)
+    assert f'knows has "{issuer.url}" (not answered) <- this is why' in text
+    assert "is not trusted" not in text
+    assert "The resolver of issuers raised" in explanation.advice
+
+
+@pytest.mark.parametrize(
+    ("iat", "found"),
+    [
+        (1_799_990_000, "FAILED iat wants a time not in the future, at most 60 s ago has 2027"),
+        (OMIT, "FAILED iat wants a time not in the future, at most 60 s ago has (absent)"),
+        (1_799_999_990, "10 s ago (wants a time not in the future, at most 60 s ago)"),
+        (1_799_990_000, "10000 s ago (wants there, and not null)"),
+    ],
+)
+async def test_what_max_age_asks_of_iat_is_told(
+    issuer: Issuer, clock: FakeClock, iat: Any, found: str
+) -> None:
+    issuer.clock = clock.time
+    validator = TokenValidator(
+        issuer=issuer.url, audience=AUDIENCE, clock=clock, max_age=60, required_claims=["iat"]
+    )
+    assert found in the_text(await explained(validator, issuer.mint(claims={"iat": iat})))
+
+
+async def test_where_secrets_are_meant_another_kind_of_one_is_no_mistake_of_kind(
+    issuer: Issuer,
+) -> None:
+    secret = OctKey.import_key(b"0123456789abcdef" * 4)
+    given = TrustedIssuer(
+        issuer=issuer.url, audience=AUDIENCE, algorithms=["HS256"], secret=b"0123456789abcdef" * 4
+    )
+    token = issuer.mint(header={"alg": "HS512", "kid": "any"}, key=secret)
+    explanation = await explained(TokenValidator(issuers=[given]), token)
+    assert explanation.advice == "Only HS256 is accepted."
+
+
+@pytest.mark.parametrize(
+    ("length", "answer", "found"),
+    [
+        (8183, 401, "ok size 8183 bytes (wants at most 8183 bytes"),
+        (8184, 400, "FAILED size wants at most 8183 bytes, which a header can hold has 8184 bytes"),
+    ],
+)
+async def test_the_size_is_that_which_a_server_takes(
+    validator: TokenValidator,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    length: int,
+    answer: int,
+    found: str,
+) -> None:
+    app = app_with(validator)
+    app.router.add_get("/", new_handler())
+    token = "a" * length
+    assert await status(await aiohttp_client(ApiServer(app)), token) == answer
+    assert found in the_text(await auth.explain(app, token))
+
+
+async def test_a_token_that_no_request_can_carry_is_not_called_valid(
+    issuer: Issuer, validator: TokenValidator
+) -> None:
+    app = app_with(validator)
+    app.router.add_get("/", auth.protected(scopes={"a"})(new_handler()))
+    groups = {"groups": ["x" * 100] * 80}
+    explanation = await auth.explain(app, issuer.mint(claims=groups))
+    assert (explanation.refusal, explanation.too_long, explanation.routes) == (None, True, ())
+    text = the_text(explanation)
+    assert "bytes <- this is why ok form" in text
+    assert "The server answers 400 before anything looks at the token. Have the issuer" in text
+    assert "valid." not in text
+    explanation = await explained(validator, issuer.mint(claims={**groups, "exp": 1}))
+    assert explanation.refusal is not None
+    text = the_text(explanation)
+    assert text.count("<- this is why") == 1
+    assert "bytes <- this is why ok form" in text
+    assert 'looks at the token. A shorter one like it is refused: 401 "Bad credentials"' in text
+    assert "Have the issuer write fewer claims" in explanation.advice
+    assert "get a new one" in explanation.advice
+
+
+async def test_an_application_without_a_validator_is_told_what_to_do(
+    validator: TokenValidator,
+) -> None:
+    outer = web.Application()
+    outer.add_subapp("/inner", app_with(validator))
+    with pytest.raises(RuntimeError, match=r"call auth\.setup first, or give the sub-application"):
+        await auth.explain(outer, "a.b.c")
+
+
 async def test_strict_mode_is_explained(issuer: Issuer) -> None:
     validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, strict=True)
     explanation = await explained(validator, issuer.mint())
@@ -219,6 +329,7 @@ async def test_strict_mode_is_explained(issuer: Issuer) -> None:
     assert "Access Token Profile" in explanation.advice
     explanation = await explained(validator, issuer.mint(header={"typ": "at+jwt"}))
     assert "FAILED client_id wants there, and not null" in the_text(explanation)
+    assert f'ok aud "{AUDIENCE}" (wants there, and not null)' in the_text(explanation)
     assert "A required claim is not there" in explanation.advice
 
 
@@ -250,24 +361,45 @@ async def test_an_issuer_that_is_down_is_explained(issuer: Issuer, clock: FakeCl
     issuer.url = "http://localhost:9/"
     validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, clock=clock)
     explanation = await explained(validator, issuer.mint())
-    assert "the issuer has none" in the_text(explanation)
+    assert "the issuer has none <- this is why" in the_text(explanation)
     assert explanation.refusal is not None
     assert explanation.refusal.status == 503
     assert "can this machine reach it?" in explanation.advice
+    explanation = await explained(validator, issuer.mint(claims={"exp": 1, "sub": 7}))
+    failed = [finding.rule for finding in explanation.findings if finding.status == "FAILED"]
+    assert failed == ["key", "exp", "sub"]
+    marked = [line for line in str(explanation).splitlines() if "<-" in line]
+    assert len(marked) == 1
+    assert "1970-01-01 00:00:01 UTC, 1799999999 s ago  <- this is why" in marked[0]
 
 
 @pytest.mark.parametrize(
-    ("revoked", "advised"), [(lambda _: True, "it was revoked"), (lambda _: None, "hook raised")]
+    ("revoked", "has", "advised"),
+    [
+        (lambda _: True, "yes", "it was revoked"),
+        (lambda _: None, "(not answered)", "hook raised"),
+    ],
 )
-async def test_revocation_is_explained(issuer: Issuer, revoked: auth.Revoked, advised: str) -> None:
+async def test_revocation_is_explained(
+    issuer: Issuer, revoked: auth.Revoked, has: str, advised: str
+) -> None:
     validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, revoked=revoked)
     explanation = await explained(validator, issuer.mint())
-    assert explanation.findings[-1][:4] == ("revoked", "no", "yes", "FAILED")
+    assert explanation.findings[-1][:4] == ("revoked", "no", has, "FAILED")
     assert advised in explanation.advice
 
 
 def says_no(_token: auth.AccessToken) -> bool:
     return False
+
+
+def refuses(reason: Reason) -> auth.Check:
+    """A check that raises a refusal of its own."""
+
+    def refuse(_token: auth.AccessToken) -> bool:
+        raise auth.InsufficientScopeError(reason)
+
+    return refuse
 
 
 @pytest.mark.parametrize(
@@ -285,6 +417,24 @@ def says_no(_token: auth.AccessToken) -> bool:
         ({"claims": {"org": "x"}}, {}, "It asks for claim org='x': look at"),
         ({"acr_values": ["mfa"]}, {}, "Log in again as the challenge says"),
         ({"check": says_no}, {}, "It asks for check says_no"),
+        ({"check": refuses(Reason.SCOPE)}, {}, "reason scope. It asks for check refuse; a check"),
+        ({"check": refuses(Reason.PERMISSIONS)}, {}, "It asks for check refuse; a check"),
+        (
+            {"check": refuses(Reason.PERMISSIONS)},
+            {"permissions": OMIT},
+            "reason permissions. It asks for check refuse; a check",
+        ),
+        (
+            {"check": refuses(Reason.PERMISSIONS), "permissions": {"p"}},
+            {"permissions": ["p"]},
+            "It asks for permission p, check refuse; a check",
+        ),
+        (
+            {"check": refuses(Reason.SCOPE), "scopes": {"a"}, "any_scope": ["b", "c"]},
+            {"scope": "a c"},
+            "It asks for scope a, scope b or c, check refuse; a check",
+        ),
+        ({"check": refuses(Reason.CLAIM)}, {}, "It asks for check refuse; a check"),
     ],
 )
 async def test_what_a_route_asks_for_is_explained_too(
@@ -302,3 +452,25 @@ async def test_what_a_route_asks_for_is_explained_too(
     assert explanation.refusal is None
     assert told in str(explanation)
     assert [path for _, path, _ in explanation.routes] == ["/r"]
+
+
+async def test_what_another_validator_protects_is_not_judged(
+    issuer: Issuer, validator: TokenValidator
+) -> None:
+    outer, plain = app_with(validator), web.Application()
+    inner = app_with(TokenValidator(issuer="https://b.example.com", audience="b"))
+    asked = auth.protected(permissions={"p"})(new_handler())
+    for app in (outer, plain, inner):
+        app.router.add_get("/r", asked)
+        app.router.add_get("/any", new_handler())
+        app.router.add_get("/open", auth.public(new_handler()))
+    outer.add_subapp("/plain", plain)
+    outer.add_subapp("/inner", inner)
+    explanation = await auth.explain(outer, issuer.mint(claims={"permissions": ["p"]}))
+    assert {path: lacking for _, path, lacking in explanation.routes} == {
+        "/r": "",
+        "/plain/r": "",
+        "/inner/r": "protected by another validator",
+        "/inner/any": "protected by another validator",
+    }
+    assert "GET /inner/r: protected by another validator" in str(explanation)

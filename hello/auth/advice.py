@@ -6,10 +6,18 @@ to do next.
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
+from .access_token import AccessToken
 from .errors import Reason
 from .requirements import Requirement
+
+TOO_LONG = (
+    "Have the issuer write fewer claims into it: groups, roles and profile data are what makes "
+    "tokens long. Proxies on the way may take even less than this server does."
+)
+"""What to do about a token that no request can carry."""
 
 _OF_ID_TOKENS = ("nonce", "at_hash", "c_hash", "s_hash")
 _PARTS_OF_JWE = 5
@@ -35,25 +43,29 @@ def advice(reason: Reason, case: Case) -> str:
     return _ADVICE[reason](case)
 
 
-def missing(reason: Reason, asked: Requirement, claims: Mapping[str, Any]) -> str:
-    """Return what to do about a valid token that lacks what a route asks for."""
-    if reason is Reason.PERMISSIONS:
-        if "permissions" not in claims:
+def missing(reason: Reason, asked: Requirement, token: AccessToken) -> str:
+    """Return what to do about a valid token that lacks what a route asks for.
+
+    A check may refuse for any reason, of what was not asked for or is there: then nobody can say.
+    """
+    lacking = sorted(asked.permissions - token.permissions)
+    if reason is Reason.PERMISSIONS and lacking:
+        if "permissions" not in token.claims:
             return (
                 "The token has no permissions claim. With Auth0: APIs > your API > Settings > "
                 "Enable RBAC, and Add Permissions in the Access Token."
             )
-        lacking = sorted(asked.permissions.difference(claims["permissions"]))
         return (
             f"The permission {_and(lacking)} is missing: grant it to the person, to one of their "
             "roles, or to the client, and get a new token."
         )
-    if reason is Reason.SCOPE:
+    unmet = asked.any_scope and token.scopes.isdisjoint(asked.any_scope)
+    if reason is Reason.SCOPE and (unmet or not asked.scopes <= token.scopes):
         wanted = _and(sorted({*asked.scopes, *asked.any_scope[:1]}))
         return f"Ask for scope {wanted} when you get the token; the issuer has to allow it."
     if reason is Reason.AUTHENTICATION:
         return "Log in again as the challenge says: acr_values, max_age (RFC 9470)."
-    if reason is Reason.CLAIM:
+    if reason is Reason.CLAIM and asked.claims:
         return f"It asks for {asked}: look at what the issuer writes into these claims."
     return f"It asks for {asked}; a check that raised has a stack in the log."
 
@@ -89,6 +101,8 @@ def _algorithm(case: Case) -> str:
     alg = case.header.get("alg")
     accepted = _or(case.algorithms)
     if isinstance(alg, str) and alg.startswith("HS"):
+        if any(name.startswith("HS") for name in case.algorithms):
+            return f"Only {accepted} is accepted."
         return (
             f"The issuer signs with a shared secret. Let it sign with {accepted} (with Auth0: APIs "
             "> your API > Settings > Signing Algorithm), and get a new token."
@@ -158,8 +172,9 @@ def _expired(case: Case) -> str:
     )
 
 
-def _from_the_future(case: Case) -> str:
-    ahead = max(case.claims.get(name, 0) for name in ("nbf", "iat")) - case.now
+def _from_the_future(name: str, case: Case) -> str:
+    # The claim that was refused: nobody knows yet whether another one is a number at all.
+    ahead = case.claims[name] - case.now
     return (
         f"It is from the future, by {_long(ahead)}, and {case.leeway:g} s are tolerated. The "
         f"issuer's clock or this machine's is off: this one says {_utc(case.now)}. Set it by NTP."
@@ -218,8 +233,8 @@ _ADVICE: Mapping[Reason, Callable[[Case], str]] = {
     Reason.AUDIENCE: _audience,
     Reason.EXPIRED: _expired,
     Reason.EXPIRY: _always("It never ends, and that is not accepted: have the issuer write exp."),
-    Reason.NOT_YET_VALID: _from_the_future,
-    Reason.ISSUED_AT: _from_the_future,
+    Reason.NOT_YET_VALID: partial(_from_the_future, "nbf"),
+    Reason.ISSUED_AT: partial(_from_the_future, "iat"),
     Reason.TOO_OLD: _always("It was issued longer ago than max_age allows: get a new one."),
     Reason.CLAIM_TYPE: _always(f"A claim is of the wrong type. {_ISSUERS_PART}"),
     Reason.MISSING_CLAIM: _always(f"A required claim is not there. {_ISSUERS_PART}"),

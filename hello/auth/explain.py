@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 
 from . import header, jws
 from .access_token import AccessToken
-from .advice import Case, advice, missing
+from .advice import TOO_LONG, Case, advice, missing
 from .claims import ABSENT, Expected, is_numeric_date
 from .credentials import bearer_token
 from .errors import AuthError, InvalidTokenError, Reason
@@ -24,11 +24,19 @@ from .requirements import refuse_unless_met
 from .validator import TokenValidator, accepted_algorithm
 
 _MOST_SHOWN = 160  # characters of a value
-_NOT_CHECKED = "not checked"
+# aiohttp's max_field_size, unless a server was given another one. It bounds the value alone; only
+# where aiohttp runs without its compiled parser the header's name counts too.
+_LONGEST = 8190 - len("Bearer ")
+_OK, _FAILED, _NOT_CHECKED = "ok", "FAILED", "not checked"
+_NOT_ANSWERED = "(not answered)"
+_UNAVAILABLE = (Reason.ISSUER_UNAVAILABLE, Reason.REVOCATION_UNAVAILABLE)
 
 
 class Finding(NamedTuple):
-    """A rule, what it wants, what the token has, and "ok", "FAILED" or "not checked"."""
+    """A rule, what it wants, what the token has, and "ok", "FAILED" or "not checked".
+
+    `reason` is the validator's; a token that is too long fails without one.
+    """
 
     rule: str
     wants: str
@@ -41,55 +49,88 @@ class Finding(NamedTuple):
 class Explanation:
     """What a token meets and breaks. As text, it is what an operator reads.
 
-    `refusal` is what the validator raises, or None; `advice` what to do about it, in words;
-    `routes` what the token is told where more than its being valid is asked for: method, path, and
-    what is missing, if anything.
+    `refusal` is what the validator raises, or None; `too_long` says that a server answers 400
+    before it asks the validator; `advice` what to do about either, in words; `routes` what the
+    token is told where more than its being valid is asked for: method, path, and what is missing,
+    if anything.
     """
 
     findings: tuple[Finding, ...]
     refusal: AuthError | None
     advice: str
     routes: tuple[tuple[str, str, str], ...] = ()
+    too_long: bool = False
 
     def __str__(self) -> str:
+        decisive = next((finding for finding in self.findings if self._decides(finding)), None)
         lines = []
         for finding in self.findings:
-            lines.append(f"{finding.status:12}{finding.rule:12}wants  {finding.wants}")
-            lines.append(f"{'':24}has    {finding.has}")
-        lines.append("")
-        if self.refusal is None:
-            lines.append("The token is valid.")
-        else:
-            status, message = self.refusal.status, self.refusal.message
-            lines.append(f'Refused: {status} "{message}", reason {self.refusal.reason}.')
+            rule = f"{finding.status:12}{finding.rule:12}"
+            if finding.status == _OK:
+                # One line, so that those that are not ok stand out.
+                lines.append(f"{rule}{finding.has} (wants {finding.wants})")
+                continue
+            mark = "  <- this is why" if finding is decisive else ""
+            lines.append(f"{rule}wants  {finding.wants}")
+            lines.append(f"{'':24}has    {finding.has}{mark}")
+        lines += ["", *self._verdict()]
         lines += [self.advice] if self.advice else []
         for method, path, lacking in self.routes:
             lines.append(f"{method} {path}: {lacking or 'it has what is asked for'}")
         return "\n".join(lines)
+
+    def _decides(self, finding: Finding) -> bool:
+        # Not the first that failed: while an issuer is down, what is bad without a key decides.
+        if self.too_long or self.refusal is None:
+            return finding.status == _FAILED
+        return finding.reason is self.refusal.reason
+
+    def _verdict(self) -> list[str]:
+        lines = []
+        if self.too_long:
+            lines.append("The server answers 400 before anything looks at the token.")
+        if self.refusal is not None:
+            status, message = self.refusal.status, self.refusal.message
+            so = "A shorter one like it is refused" if self.too_long else "Refused"
+            lines.append(f'{so}: {status} "{message}", reason {self.refusal.reason}.')
+        return lines or ["The token is valid."]
 
 
 async def explain(app: web.Application, token: str, *, host: str = "") -> Explanation:
     """Walk every rule with the keys and the settings of an application with `setup`.
 
     `host` is what a request would name, for a resolver of issuers. The token itself is in nothing
-    that is returned.
+    that is returned. Raises RuntimeError for an application without `setup`.
     """
+    if TOKEN_VALIDATOR not in app:
+        raise RuntimeError(
+            "this application has no validator: call auth.setup first, or give the sub-application "
+            "that has one"
+        )
     validator = app[TOKEN_VALIDATOR]
-    refusal, access_token = None, None
+    refusal: AuthError | None = None
+    access_token = None
+    too_long = len(token) > _LONGEST
     try:
         access_token = await validator.validate(bearer_token([f"Bearer {token}"]), host=host)
     except AuthError as error:
-        refusal = error
+        # The frames of a traceback hold the token.
+        refusal = error.with_traceback(None)
+        refusal.__cause__ = refusal.__context__ = None
     walk = _Walk(validator, token, host)
     await walk.through()
     findings = walk.findings
     if refusal is not None and refusal.reason in (Reason.REVOKED, Reason.REVOCATION_UNAVAILABLE):
-        findings.append(Finding("revoked", "no", "yes", "FAILED", refusal.reason))
+        has = _NOT_ANSWERED if refusal.reason in _UNAVAILABLE else "yes"
+        findings.append(Finding("revoked", "no", has, _FAILED, refusal.reason))
+    advised = [TOO_LONG] if too_long else []
+    advised += [] if refusal is None else [advice(refusal.reason, walk.case)]
     return Explanation(
         findings=tuple(findings),
         refusal=refusal,
-        advice="" if refusal is None else advice(refusal.reason, walk.case),
-        routes=await _routes(app, access_token) if access_token is not None else (),
+        advice="\n".join(advised),
+        routes=() if access_token is None or too_long else await _routes(app, access_token),
+        too_long=too_long,
     )
 
 
@@ -115,6 +156,9 @@ class _Walk:
         self._compare_with(self._presumed)
 
     async def through(self) -> None:
+        status = _FAILED if len(self._token) > _LONGEST else _OK
+        wants = f"at most {_LONGEST} bytes, which a header can hold"
+        self.findings.append(Finding("size", wants, f"{len(self._token)} bytes", status))
         try:
             parsed = jws.parse(bearer_token([f"Bearer {self._token}"]))
         except AuthError as refusal:
@@ -142,7 +186,8 @@ class _Walk:
         try:
             known = await self._validator.issuers.find(iss, self._host)
         except AuthError as refusal:
-            self._note("iss", wants, _shown(iss), refusal.reason)
+            unanswered = f" {_NOT_ANSWERED}" if refusal.reason in _UNAVAILABLE else ""
+            self._note("iss", wants, f"{_shown(iss)}{unanswered}", refusal.reason)
             return None
         self._note("iss", wants, _shown(iss), None)
         self._compare_with(known)
@@ -152,8 +197,8 @@ class _Walk:
         kid = _shown(parsed.header.get("kid", ABSENT))
         alg = _shown(parsed.header.get("alg", ABSENT))
         if known is None:
-            self._skip("alg", alg, "the issuer is not trusted")
-            self._skip("key", kid, "the issuer is not trusted")
+            self._skip("alg", alg, "no trusted issuer was found")
+            self._skip("key", kid, "no trusted issuer was found")
             self._skip("signature", "", "there is no key")
             return
         wants = " or ".join(sorted(known.algorithms))
@@ -181,9 +226,13 @@ class _Walk:
         self._note("signature", "that key's", has, None if good else Reason.SIGNATURE)
 
     def _claims(self, claims: Mapping[str, Any], expected: Expected) -> None:
+        as_configured = {"aud": " or ".join(sorted(expected.audience))}
+        if expected.max_age is not None:
+            as_configured["iat"] = f"a time not in the future, at most {expected.max_age} s ago"
         for name, broken, wants in expected.rules:
             value = claims.get(name, ABSENT)
-            in_words = " or ".join(sorted(expected.audience)) if name == "aud" else wants
+            # Once: where a claim is required, a second rule asks no more than that it is there.
+            in_words = as_configured.pop(name, wants)
             times = name in ("exp", "nbf", "iat")
             has = self._when(value) if times else _shown(value)
             self._note(name, in_words, has, broken(value, expected, self._now))
@@ -199,7 +248,7 @@ class _Walk:
             return f"{value}, {ago}"
 
     def _note(self, rule: str, wants: str, has: str, reason: Reason | None) -> None:
-        status = "ok" if reason is None else "FAILED"
+        status = _OK if reason is None else _FAILED
         self.findings.append(Finding(rule, wants, has, status, reason))
 
     def _skip(self, rule: str, has: str, why: str) -> None:
@@ -226,6 +275,10 @@ async def _routes(app: web.Application, token: AccessToken) -> tuple[tuple[str, 
         asked = way.asked
         if isinstance(asked, Door) or way.method == hdrs.METH_HEAD:
             continue
+        if any(TOKEN_VALIDATOR in other for other in way.apps if other is not app):
+            # Even where any valid token will do: this one's being valid here says nothing there.
+            told.append((way.method, way.path, "protected by another validator"))
+            continue
         lacking = []
         for requirement in asked:
             try:
@@ -239,7 +292,7 @@ async def _routes(app: web.Application, token: AccessToken) -> tuple[tuple[str, 
             except AuthError as refusal:
                 lacking.append(
                     f'{refusal.status} "{refusal.message}", reason {refusal.reason}. '
-                    + missing(refusal.reason, requirement, token.claims)
+                    + missing(refusal.reason, requirement, token)
                 )
         if asked != ANY_TOKEN:
             told.append((way.method, way.path, " ".join(lacking)))
