@@ -46,8 +46,6 @@ class AccessLog(AbstractAccessLogger):
 
 def log_to_stderr(level: str) -> None:
     """Send this process' log to standard error, from a level (`info`, `warning`, ...) up."""
-    # What no line says need not be found out for each.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler()
     handler.setFormatter(LineFormatter(_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
