@@ -100,9 +100,9 @@ def allow_client(app: web.Application, origin: str) -> None:
         cors.add(route)
     # aiohttp-cors answers preflights. Its signal for all other answers knows nothing of 404 and
     # 405, so ours takes its place: else the work would be done twice, on every request.
-    for receiver in list(app.on_response_prepare):
-        if receiver.__module__.startswith("aiohttp_cors."):
-            app.on_response_prepare.remove(receiver)
+    signals = app.on_response_prepare
+    for receiver in [each for each in signals if each.__module__.startswith("aiohttp_cors.")]:
+        signals.remove(receiver)
     app.on_response_prepare.append(_headers_for(origin))
 
 
