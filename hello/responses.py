@@ -111,15 +111,24 @@ def _headers_for(
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
     exposed = ", ".join(_EXPOSED)
     always = CIMultiDict({istr(name): value for name, value in HEADERS.items()})
+    always[hdrs.VARY] = hdrs.ORIGIN
 
     async def set_headers(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
+        varies = headers.getall(hdrs.VARY, None)  # the handler's own
         headers.update(always)
         headers.popall(hdrs.SERVER, None)
-        if hdrs.ORIGIN not in headers.get(hdrs.VARY, ""):
-            headers.add(hdrs.VARY, hdrs.ORIGIN)
+        if varies is not None:
+            headers[hdrs.VARY] = _with_origin(varies)
         if request.headers.get(hdrs.ORIGIN) == origin:
             headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = exposed
 
     return set_headers
+
+
+def _with_origin(varies: list[str]) -> str:
+    """Return one `Vary` that says what these say, and `Origin` once (RFC 9110 §12.5.5)."""
+    names = [name.strip() for line in varies for name in line.split(",")]
+    others = [name for name in names if name and name.lower() != "origin"]
+    return ", ".join([*others, hdrs.ORIGIN])
