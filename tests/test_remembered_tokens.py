@@ -66,6 +66,23 @@ async def test_a_signature_is_verified_twice_and_then_no_more(
     assert len(verifications) == 3
 
 
+async def test_the_first_sight_of_a_token_is_no_second_one(
+    issuer: Issuer, clock: FakeClock
+) -> None:
+    """Whatever its digest is: zeros too, which is what stands where nothing was seen."""
+    validator = validator_for(issuer, clock)
+    token = await remembered(validator, issuer.mint())
+    assert validator._remembered is not None
+    verified = validator._remembered.get(Remembered.digest(token))
+    assert verified is not None
+    for tag in range(256):
+        store, digest = Remembered(1), bytes([0, 0, tag]) + bytes(29)
+        store.put(digest, verified)
+        assert len(store) == 0
+        store.put(digest, verified)
+        assert len(store) == 1
+
+
 async def test_it_can_be_switched_off(
     issuer: Issuer, clock: FakeClock, verifications: list[str]
 ) -> None:

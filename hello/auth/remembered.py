@@ -49,7 +49,7 @@ class Remembered:
 
     def put(self, digest: bytes, verified: Verified) -> None:
         """Hear that a token passed the full check, and keep that from the second time on."""
-        place, tag = int.from_bytes(digest[:2], "big"), digest[2]
+        place, tag = int.from_bytes(digest[:2], "big"), digest[2] or 1  # 0: nothing was there yet
         if self._seen[place] == tag:
             self._tokens.put(digest, verified)
         self._seen[place] = tag
