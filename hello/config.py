@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from .auth import ALGORITHMS
-from .auth.issuer import is_secure_url
+from .auth.issuer import is_resource_url, is_secure_url
 
 _T = TypeVar("_T")
 
@@ -169,7 +169,7 @@ def _resource(value: str) -> str | None:
     if not value:
         return None
     _required(value, what)
-    if not is_secure_url(value) or set(value) & set('"?#{}%'):
+    if not is_resource_url(value):
         raise ValueError(f"is {value!r}: {what} (http is for a loopback host only)")
     return value
 

@@ -2,9 +2,12 @@
 
 import json
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from . import auth
+
+_JSON = CIMultiDict({hdrs.CONTENT_TYPE: "application/json; charset=utf-8"})
 
 
 def _encoded(text: str) -> bytes:
@@ -20,13 +23,13 @@ _ADMIN = _encoded("This is an admin message.")
 @auth.public
 async def public_message(_request: web.Request) -> web.Response:
     """Answer anybody."""
-    return auth.json_body(_PUBLIC)
+    return _message(_PUBLIC)
 
 
 @auth.protected
 async def protected_message(_request: web.Request) -> web.Response:
     """Answer who has a valid access token."""
-    return auth.json_body(_PROTECTED)
+    return _message(_PROTECTED)
 
 
 def message_routes(*, admin_permission: str | None) -> list[web.RouteDef]:
@@ -34,10 +37,14 @@ def message_routes(*, admin_permission: str | None) -> list[web.RouteDef]:
 
     @auth.protected(permissions={admin_permission} if admin_permission else ())
     async def admin_message(_request: web.Request) -> web.Response:
-        return auth.json_body(_ADMIN)
+        return _message(_ADMIN)
 
     return [
         web.get("/api/messages/public", public_message),
         web.get("/api/messages/protected", protected_message),
         web.get("/api/messages/admin", admin_message),
     ]
+
+
+def _message(body: bytes) -> web.Response:
+    return web.Response(body=body, headers=_JSON)

@@ -7,6 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import benchmark
+import servers
+from hello.responses import HEADERS
 
 ROWS = """
   public
@@ -44,3 +46,8 @@ def test_every_row_is_measured_and_no_answer_is_unexpected(
     assert set(found) >= {"ratios", "limit", "latency", "start", "access log", "workers"}
     assert len(found["curves"]) == len(benchmark.CURVES)
     ET.parse(plot)
+
+
+def test_the_bare_server_sends_the_same_headers() -> None:
+    """Else the ratios would compare two things."""
+    assert servers._HEADERS == {**HEADERS, "Vary": "Origin"}

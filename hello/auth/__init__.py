@@ -34,7 +34,6 @@ from .marks import TOKEN_VALIDATOR
 from .overview import RouteAccess, routes
 from .protection import (
     ACCESS_TOKEN,
-    json_body,
     json_error,
     optional,
     protected,
@@ -69,7 +68,6 @@ __all__ = [
     "UnauthorizedError",
     "UnavailableError",
     "explain",
-    "json_body",
     "json_error",
     "optional",
     "protected",

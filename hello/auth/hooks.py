@@ -25,8 +25,7 @@ async def ask(hook: Callable[..., Any], *arguments: object, timeout: float) -> A
     except AuthError:
         raise
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if being_cancelled():
             raise  # the client went away, or the server ends
         # Something of the hook's was cancelled: unanswered, this would drop the connection.
         raise HookError("something that the hook waited for was cancelled") from None
@@ -35,3 +34,9 @@ async def ask(hook: Callable[..., Any], *arguments: object, timeout: float) -> A
     except Exception as error:
         raise HookError(f"it raised {type(error).__name__}") from error
     return answer
+
+
+def being_cancelled() -> bool:
+    """Say whether somebody wants this very task to end, and not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -144,3 +144,11 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def is_resource_url(url: str) -> bool:
+    """Say whether a URL can be a resource's (RFC 9728 §1.2), and stand in a challenge and a route.
+
+    It has no query and no fragment, and in its path nothing that aiohttp would read otherwise.
+    """
+    return is_secure_url(url) and set(url).isdisjoint('"?#{}%')

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from .bounded import Bounded
 from .errors import AuthError, InvalidTokenError, Reason, UnavailableError
-from .hooks import HookError, ask
+from .hooks import HookError, ask, being_cancelled
 from .issuer import TrustedIssuer
 from .jwks import Clock, SigningKeys
 from .keys import KeySet, VerifyingKey
@@ -172,7 +172,7 @@ class Issuers:
             except HookError:
                 pass  # it is in the log
             except asyncio.CancelledError:
-                if _cancelled():
+                if being_cancelled():
                     raise
         if answer is not None and age < _STALE_SECONDS:
             return answer.known
@@ -244,9 +244,3 @@ def _known(trusted: TrustedIssuer, fetched: Callable[[TrustedIssuer], SigningKey
 
 def _host(host: str) -> str:
     return host if _HOST.fullmatch(host) else ""
-
-
-def _cancelled() -> bool:
-    """Say whether somebody wants this task itself to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

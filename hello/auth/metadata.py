@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from aiohttp import web
 
-from .issuer import is_secure_url
+from .issuer import is_resource_url
 from .marks import Door, set_mark, ways
 from .validator import TokenValidator
 
@@ -25,7 +25,7 @@ def serve_metadata(
 
     `resource`: what clients know the API by, an https URL without query and fragment (§1.2).
     """
-    if not is_secure_url(resource) or set(resource) & set('"?#{}%'):
+    if not is_resource_url(resource):
         raise ValueError(
             f"resource is {resource!r}: write the https URL that clients call this API by (http on "
             "loopback only), without query, fragment and escapes"

@@ -188,15 +188,10 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
 
 def json_error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
     """Return an answer that says no, in the one form that errors have."""
-    response = json_body(_error_body(message), status=status)
+    response = web.Response(body=_error_body(message), status=status, headers=_JSON)
     if headers is not None:
         response.headers.update(headers)
     return response
-
-
-def json_body(body: bytes, *, status: int = 200) -> web.Response:
-    """Return an answer whose JSON is encoded already."""
-    return web.Response(body=body, status=status, headers=_JSON)
 
 
 @functools.lru_cache(maxsize=64)  # there are few, but who uses this may have others
