@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,9 @@ from joserfc.jwk import Key, OctKey, RSAKey
 from conftest import ApiServer, Client, bearer
 from hello import auth
 from hello.sandbox.issuer import Issuer
+from pages import blocks, text
 
-PAGE = (Path(__file__).resolve().parents[1] / "hello/auth/README.md").read_text("utf-8")
+PAGE = "hello/auth/README.md"
 AUDIENCE = "https://api.example.com"
 START = Callable[[web.Application], Awaitable[Client]]
 
@@ -23,9 +23,9 @@ def examples(issuer_url: str = "https://dev-abc123.eu.auth0.com/") -> list[dict[
     """The names that each Python example defines, run in the page's order with those before it."""
     names: dict[str, Any] = {}
     seen = []
-    for block in re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+    for block in blocks(PAGE, "python"):
         code = block.replace("https://dev-abc123.eu.auth0.com/", issuer_url)
-        exec(compile(code, "hello/auth/README.md", "exec"), names)
+        exec(compile(code, PAGE, "exec"), names)
         seen.append(dict(names))
     return seen
 
@@ -157,7 +157,7 @@ async def test_the_example_of_an_offline_test(
 
 
 def test_every_reason_is_listed_and_no_other() -> None:
-    table = PAGE.split("| reason | what it says |")[1].split("\n\n")[0]
+    table = text(PAGE).split("| reason | what it says |")[1].split("\n\n")[0]
     listed = [
         name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])
     ]
@@ -165,6 +165,6 @@ def test_every_reason_is_listed_and_no_other() -> None:
 
 
 def test_every_option_of_protected_is_in_the_table() -> None:
-    table = PAGE.split("| `@auth.protected(...)` |")[1].split("\n\n")[0]
+    table = text(PAGE).split("| `@auth.protected(...)` |")[1].split("\n\n")[0]
     known: dict[str, Any] = auth.protected.__kwdefaults__ or {}
     assert set(re.findall(r"(\w+)=", table)) == set(known)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,21 +9,15 @@ import pytest
 from conftest import AUDIENCE, ApiServer, Client, bearer
 from hello.config import Config
 from hello.sandbox.issuer import Issuer
+from pages import PROJECT, blocks, text
 
-PROJECT = Path(__file__).resolve().parents[1]
-README = (PROJECT / "README.md").read_text("utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    """The README's code blocks in a language."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    return [text for name, text in found if name == language]
+README = text("README.md")
 
 
 async def test_the_example_protects_its_routes(
     issuer: Issuer, aiohttp_client: Callable[[ApiServer], Awaitable[Client]]
 ) -> None:
-    [example] = blocks("python")
+    [example] = blocks("README.md", "python")
     example = example.replace("https://dev-abc123.eu.auth0.com/", issuer.url)
     names: dict[str, Any] = {}
     exec(compile(example.replace("https://api.example.com", AUDIENCE), "README", "exec"), names)
@@ -42,7 +35,9 @@ async def test_the_example_protects_its_routes(
         assert await response.json() == {"for": "auth0|alice"}
 
 
-@pytest.mark.parametrize("example", [text for text in blocks("bash") if text.count("=") > 2])
+@pytest.mark.parametrize(
+    "example", [code for code in blocks("README.md", "bash") if code.count("=") > 2]
+)
 def test_the_environments_it_shows_are_configurations(example: str) -> None:
     environ = dict(
         re.findall(r"^([A-Z0-9_]+)=(\S+)", example.replace(" AUTH0", "\nAUTH0"), re.MULTILINE)
@@ -51,7 +46,7 @@ def test_the_environments_it_shows_are_configurations(example: str) -> None:
 
 
 def test_it_lists_every_file_of_hello_in_its_place() -> None:
-    [tree] = [text for text in blocks("") if "run.py" in text]
+    [tree] = [code for code in blocks("README.md", "text") if "run.py" in code]
     for path in PROJECT.glob("hello/**/*.py"):
         if path.name != "__init__.py" and path.parent.name != "sandbox":
             assert re.search(rf"\b{re.escape(path.name)}\b", tree), path
