@@ -130,6 +130,11 @@ class Benchmark:
         for first in [request(PROTECTED, token)] * 4, [request(PUBLIC)] * 500:
             self.load("warming up", Cell(port, always(first), 200), seconds=10)
 
+    def see(self, name: str, cell: Cell, requests: Sequence[bytes]) -> None:
+        """Send each request twice, so that what is worth remembering is remembered."""
+        for _ in range(2):
+            self.load(name, cell._replace(requests=always(requests)), seconds=600)
+
     def load(
         self, name: str, cell: Cell, number: int = 0, *, seconds: float | None = None
     ) -> Round:

@@ -66,21 +66,22 @@ async def test_a_signature_is_verified_twice_and_then_no_more(
     assert len(verifications) == 3
 
 
-async def test_the_first_sight_of_a_token_is_no_second_one(
-    issuer: Issuer, clock: FakeClock
-) -> None:
+def test_the_first_sight_of_a_token_is_no_second_one() -> None:
     """Whatever its digest is: zeros too, which is what stands where nothing was seen."""
-    validator = validator_for(issuer, clock)
-    token = await remembered(validator, issuer.mint())
-    assert validator._remembered is not None
-    verified = validator._remembered.get(Remembered.digest(token))
-    assert verified is not None
     for tag in range(256):
         store, digest = Remembered(1), bytes([0, 0, tag]) + bytes(29)
-        store.put(digest, verified)
-        assert len(store) == 0
-        store.put(digest, verified)
-        assert len(store) == 1
+        assert not store.seen_before(digest)
+        assert store.seen_before(digest)
+
+
+def test_tokens_that_share_a_place_are_told_apart() -> None:
+    """Else two of them in turn would push each other out for ever, and never be remembered."""
+    store = Remembered(10)
+    digests = [bytes([0, 0, tag]) + bytes(29) for tag in (1, 2, 3, 4)]
+    assert [store.seen_before(digest) for digest in digests] == [False] * 4
+    assert [store.seen_before(digest) for digest in digests] == [True] * 4
+    assert not store.seen_before(bytes([0, 0, 5]) + bytes(29))
+    assert not store.seen_before(digests[0])  # the oldest of five has gone
 
 
 async def test_it_can_be_switched_off(
@@ -301,14 +302,14 @@ async def test_a_hundred_thousand_tokens_do_not_grow_memory(
     token = await remembered(validator, issuer.mint())
     store = validator._remembered
     assert store is not None
-    verified = store.get(Remembered.digest(token))
-    assert verified is not None
+    kept = store.get(Remembered.digest(token))
+    assert kept is not None
 
     def see(first: int, last: int) -> None:
         for number in range(first, last):
             digest = Remembered.digest(str(number))
-            store.put(digest, verified._replace(since=number))
-            store.put(digest, verified._replace(since=number))
+            assert store.seen_before(digest) or store.seen_before(digest)
+            store.put(digest, kept._replace(since=number))
 
     tracemalloc.start()
     try:

@@ -20,10 +20,10 @@ class Bounded(Generic[_K, _V]):
 
     def get(self, key: _K, default: _D) -> _V | _D:
         """Return an entry, which is the most recently used from now on, or the default."""
-        if key not in self._entries:
-            return default
-        self._entries.move_to_end(key)
-        return self._entries[key]
+        found = self._entries.get(key, default)
+        if found is not default:
+            self._entries.move_to_end(key)
+        return found
 
     def put(self, key: _K, value: _V) -> None:
         """Keep an entry, and if there are too many then, forget the least recently used."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from .errors import InvalidTokenError, Reason
 
 ABSENT: Any = object()
-"""What a rule gets for a claim that is not there: not null, which may be there."""
+"""What stands for a claim that is not there: not null, which may be there."""
 
 _RFC_9068_REQUIRED = frozenset({"iss", "exp", "aud", "sub", "client_id", "iat", "jti"})
 _RFC_9068_STRINGS = ("client_id", "jti")
@@ -32,8 +32,11 @@ def check(claims: Mapping[str, Any], expected: Expected, now: float) -> None:
 
     Raises InvalidTokenError with the reason of the first rule that is broken.
     """
-    for name, broken, _ in expected.rules:
-        reason = broken(claims.get(name, ABSENT), expected, now)
+    for name, broken, _, optional in expected.rules:
+        value = claims.get(name, ABSENT)
+        if value is ABSENT and optional:
+            continue
+        reason = broken(value, expected, now)
         if reason is not None:
             raise InvalidTokenError(reason)
 
@@ -50,22 +53,29 @@ def validity(claims: Mapping[str, Any], expected: Expected) -> tuple[float, floa
     return since, until
 
 
-def rules(*, required: Collection[str], strict: bool) -> "tuple[Rule, ...]":
+def rules(
+    *, required: Collection[str] = (), strict: bool = False, max_age: float | None = None
+) -> "tuple[Rule, ...]":
     """Return the rules for every token, with those for `required` claims.
 
     `strict`: RFC 9068 §2.2 requires more, and says what those are that no other rule reads.
+    `max_age` counts from `iat`, which then has to be there.
     """
     present = {*required, *(_RFC_9068_REQUIRED if strict else ())}
     return (
-        *_RULES,
+        *(
+            rule if rule.name != "iat" else rule._replace(optional=max_age is None)
+            for rule in _RULES
+        ),
         *(Rule(name, _string, "a string") for name in (_RFC_9068_STRINGS if strict else ())),
-        *(Rule(name, _present, "there, and not null") for name in sorted(present)),
+        *(Rule(name, _present, "there, and not null", optional=False) for name in sorted(present)),
     )
 
 
 def names(value: Any) -> frozenset[str]:
     """Read a claim of several names: a list of strings, or one string with spaces between them."""
-    return frozenset(value.split(" ") if isinstance(value, str) else value) - {""}
+    found = frozenset(value.split(" ") if isinstance(value, str) else value)
+    return found - {""} if "" in found else found
 
 
 def is_numeric_date(value: Any) -> bool:
@@ -94,8 +104,6 @@ def _expiry(exp: Any, expected: Expected, now: float) -> Reason | None:
 
 
 def _not_before(nbf: Any, expected: Expected, now: float) -> Reason | None:
-    if nbf is ABSENT:
-        return None
     if not is_numeric_date(nbf):
         return Reason.CLAIM_TYPE
     return Reason.NOT_YET_VALID if nbf > now + expected.leeway else None
@@ -103,7 +111,7 @@ def _not_before(nbf: Any, expected: Expected, now: float) -> Reason | None:
 
 def _issued_at(iat: Any, expected: Expected, now: float) -> Reason | None:
     if iat is ABSENT:
-        return None if expected.max_age is None else Reason.MISSING_CLAIM
+        return Reason.MISSING_CLAIM
     if not is_numeric_date(iat):
         return Reason.CLAIM_TYPE
     if iat > now + expected.leeway:
@@ -114,20 +122,20 @@ def _issued_at(iat: Any, expected: Expected, now: float) -> Reason | None:
 
 
 def _string(value: Any, _expected: Expected, _now: float) -> Reason | None:
-    return None if value is ABSENT or isinstance(value, str) else Reason.CLAIM_TYPE
+    return None if isinstance(value, str) else Reason.CLAIM_TYPE
 
 
 def _strings(value: Any, _expected: Expected, _now: float) -> Reason | None:
-    return None if value is ABSENT or _are_strings(value) else Reason.CLAIM_TYPE
+    return None if _are_strings(value) else Reason.CLAIM_TYPE
 
 
 def _string_or_strings(value: Any, expected: Expected, now: float) -> Reason | None:
     return None if isinstance(value, str) else _strings(value, expected, now)
 
 
-def _unbound(cnf: Any, _expected: Expected, _now: float) -> Reason | None:
+def _unbound(_cnf: Any, _expected: Expected, _now: float) -> Reason | None:
     # RFC 9449 §7.1, RFC 8705 §3: a bound token proves nothing by itself.
-    return None if cnf is ABSENT else Reason.BOUND
+    return Reason.BOUND
 
 
 def _are_strings(value: Any) -> bool:
@@ -135,16 +143,20 @@ def _are_strings(value: Any) -> bool:
 
 
 class Rule(NamedTuple):
-    """A claim, what finds out why it is not as expected now, if it is not, and that in words."""
+    """A claim, what finds out why it is not as expected now, if it is not, and that in words.
+
+    An `optional` claim is looked at only where it is there.
+    """
 
     name: str
     broken: Callable[[Any, Expected, float], Reason | None]
     wants: str
+    optional: bool = True
 
 
 _RULES = (
-    Rule("aud", _audience, "the audience, or a list of strings with it"),
-    Rule("exp", _expiry, "a time that is not past"),
+    Rule("aud", _audience, "the audience, or a list of strings with it", optional=False),
+    Rule("exp", _expiry, "a time that is not past", optional=False),
     Rule("nbf", _not_before, "absent, or a time that is not in the future"),
     Rule("iat", _issued_at, "absent, or a time that is not in the future"),
     Rule("sub", _string, "absent, or a string"),

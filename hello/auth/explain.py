@@ -166,9 +166,10 @@ class _Walk:
             return
         self._note("form", _FORM, "3 parts, as they must be", None)
         self.case = self.case._replace(header=parsed.header, claims=parsed.claims)
-        for name, broken, wants in header.STRICT_RULES if self._validator.strict else header.RULES:
-            value = parsed.header.get(name, ABSENT)
-            self._note(name, wants, _shown(value), broken(value))
+        for rule in header.STRICT_RULES if self._validator.strict else header.RULES:
+            value = parsed.header.get(rule.name, ABSENT)
+            passed = value is ABSENT and rule.optional
+            self._note(rule.name, rule.wants, _shown(value), None if passed else rule.broken(value))
         known = await self._issuer(parsed.claims.get("iss", ABSENT))
         await self._signature(parsed, known)
         known = known or self._presumed
@@ -229,13 +230,15 @@ class _Walk:
         as_configured = {"aud": " or ".join(sorted(expected.audience))}
         if expected.max_age is not None:
             as_configured["iat"] = f"a time not in the future, at most {expected.max_age} s ago"
-        for name, broken, wants in expected.rules:
+        for name, broken, wants, optional in expected.rules:
             value = claims.get(name, ABSENT)
+            passed = value is ABSENT and optional
             # Once: where a claim is required, a second rule asks no more than that it is there.
             in_words = as_configured.pop(name, wants)
             times = name in ("exp", "nbf", "iat")
             has = self._when(value) if times else _shown(value)
-            self._note(name, in_words, has, broken(value, expected, self._now))
+            reason = None if passed else broken(value, expected, self._now)
+            self._note(name, in_words, has, reason)
 
     def _when(self, value: Any) -> str:
         if value is ABSENT or not is_numeric_date(value):

@@ -20,24 +20,27 @@ def check(header: Mapping[str, Any], *, strict: bool) -> None:
 
     Raises InvalidTokenError with the reason of the first rule that is broken.
     """
-    for name, broken, _ in STRICT_RULES if strict else RULES:
-        reason = broken(header.get(name, ABSENT))
+    for name, broken, _, optional in STRICT_RULES if strict else RULES:
+        value = header.get(name, ABSENT)
+        if value is ABSENT and optional:
+            continue
+        reason = broken(value)
         if reason is not None:
             raise InvalidTokenError(reason)
 
 
-def _unused(value: Any) -> Reason | None:
+def _unused(_value: Any) -> Reason | None:
     # RFC 7515 §4.1.11: we understand no extension, so whatever is critical is refused; `b64`
     # (RFC 7797) changes what is signed, so it is refused even where nobody said it is critical.
-    return None if value is ABSENT else Reason.CRITICAL
+    return Reason.CRITICAL
 
 
 def _name(kid: Any) -> Reason | None:
-    return None if kid is ABSENT or isinstance(kid, str) else Reason.HEADER
+    return None if isinstance(kid, str) else Reason.HEADER
 
 
 def _type(typ: Any) -> Reason | None:
-    return None if typ is ABSENT or _is_one_of(typ, _TYPES) else Reason.TYPE
+    return None if _is_one_of(typ, _TYPES) else Reason.TYPE
 
 
 def _access_token_type(typ: Any) -> Reason | None:
@@ -49,11 +52,15 @@ def _is_one_of(typ: Any, types: frozenset[str]) -> bool:
 
 
 class Rule(NamedTuple):
-    """A header parameter, what finds out why its value will not do, and what would, in words."""
+    """A header parameter, what finds out why its value will not do, and what would, in words.
+
+    An `optional` one is looked at only where it is there.
+    """
 
     name: str
     broken: Callable[[Any], Reason | None]
     wants: str
+    optional: bool = True
 
 
 _COMMON = (
@@ -62,4 +69,4 @@ _COMMON = (
     Rule("kid", _name, "absent, or a string"),
 )
 RULES = (*_COMMON, Rule("typ", _type, "absent, JWT or at+jwt"))
-STRICT_RULES = (*_COMMON, Rule("typ", _access_token_type, "at+jwt"))
+STRICT_RULES = (*_COMMON, Rule("typ", _access_token_type, "at+jwt", optional=False))

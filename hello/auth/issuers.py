@@ -125,6 +125,15 @@ class Issuers:
         """Those that are known from the start."""
         return list(self._static.values())
 
+    @property
+    def by_resolver(self) -> bool:
+        """Say whether a resolver knows them, one by one."""
+        return self._resolver is not None
+
+    def at_hand(self, issuer: str) -> KnownIssuer | None:
+        """Return an issuer, if it is known from the start."""
+        return self._static.get(issuer)
+
     async def find(self, issuer: object, host: str) -> KnownIssuer:
         """Return the issuer that an unverified `iss` names; `host` is what the request names.
 

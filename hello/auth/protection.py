@@ -221,7 +221,8 @@ async def _admit(request: web.Request, asked: Asked) -> None:
             return
         raise
     validator = request.app[TOKEN_VALIDATOR]
-    token = await validator.validate(credentials, host=request.host)
+    host = request.host if validator.resolves_issuers else ""
+    token = await validator.validate(credentials, host=host)
     if isinstance(asked, tuple):
         if asked is not ANY_TOKEN:
             await _refuse_unless_met(asked, token, validator)

@@ -12,16 +12,23 @@ from .bounded import Bounded
 from .issuers import KnownIssuer
 from .keys import VerifyingKey
 
+_PLACES, _SHARE = 1 << 14, 4
+
 
 class Verified(NamedTuple):
-    """A token that passed every check, with the issuer and the very key that it passed with.
-
-    Nothing about time changes between `since` and `until`, seconds since the epoch.
-    """
+    """A token that passed every check, with its issuer and the very key, and how it names that."""
 
     access_token: AccessToken
     known: KnownIssuer
     key: VerifyingKey
+    kid: str | None
+    algorithm: str
+
+
+class Kept(NamedTuple):
+    """A verified token. Nothing about time changes between two times, seconds since the epoch."""
+
+    verified: Verified
     since: float
     until: float
 
@@ -30,10 +37,11 @@ class Remembered:
     """At most so many verified tokens, by the SHA-256 of their text; the least used goes first."""
 
     def __init__(self, most: int) -> None:
-        self._tokens = Bounded[bytes, Verified](most)
-        # One byte for each of the tokens seen lately. Only one that is seen again is kept: of those
-        # that come once, what is kept would be in the way of everything else in the cache.
-        self._seen = bytearray(1 << 16)
+        self._tokens = Bounded[bytes, Kept](most)
+        # A byte of each token that was seen lately, four that share a place. Only one that is seen
+        # again is kept: of those that come once, what is kept would be in the way of everything
+        # else in the processor's cache.
+        self._seen = bytearray(_PLACES * _SHARE)
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -43,16 +51,26 @@ class Remembered:
         """Return what a token is remembered by."""
         return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
-    def get(self, digest: bytes) -> Verified | None:
+    def get(self, digest: bytes) -> Kept | None:
         """Return what is known of a token."""
         return self._tokens.get(digest, None)
 
-    def put(self, digest: bytes, verified: Verified) -> None:
-        """Hear that a token passed the full check, and keep that from the second time on."""
-        place, tag = int.from_bytes(digest[:2], "big"), digest[2] or 1  # 0: nothing was there yet
-        if self._seen[place] == tag:
-            self._tokens.put(digest, verified)
-        self._seen[place] = tag
+    def seen_before(self, digest: bytes) -> bool:
+        """Hear that a token passed the full check. Say whether it is worth keeping: it did before.
+
+        A few are taken for ones that did, and a few are not recognised: it is a guess.
+        """
+        place = int.from_bytes(digest[:2], "big") % _PLACES * _SHARE
+        tag = digest[2] or 1  # 0: nothing was there yet
+        latest = self._seen[place : place + _SHARE]
+        if tag in latest:
+            return True
+        self._seen[place : place + _SHARE] = bytes((tag,)) + latest[:-1]
+        return False
+
+    def put(self, digest: bytes, kept: Kept) -> None:
+        """Keep a token."""
+        self._tokens.put(digest, kept)
 
     def forget(self, digest: bytes) -> None:
         """Forget a token."""

@@ -11,11 +11,14 @@ from typing import Any, NoReturn
 
 def load_object(data: bytes) -> dict[str, Any]:
     """Read a JSON object. Raises ValueError for anything else, whatever is wrong with it."""
+    text = data.decode("utf-8").strip(_WHITESPACE)
     try:
-        value = _DECODER.decode(data.decode("utf-8"))
+        value, end = _DECODER.raw_decode(text)
     except RecursionError:
         # No ValueError by itself, and a thousand brackets fit in a header.
         raise ValueError("nested too deeply") from None
+    if end != len(text):
+        raise ValueError("something follows the JSON")
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - one error for all bad input
     return value
@@ -65,4 +68,5 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
+_WHITESPACE = " \t\n\r"  # RFC 8259 §2
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

@@ -20,7 +20,7 @@ from .hooks import HookError, ask
 from .issuer import TrustedIssuer, is_secure_url
 from .issuers import Issuers, KnownIssuer, Resolver
 from .jwks import Clock, SigningKeys
-from .remembered import Remembered, Verified
+from .remembered import Kept, Remembered, Verified
 from .strict_json import ReadOnly
 
 _logger = logging.getLogger("hello.auth")
@@ -101,7 +101,7 @@ class TokenValidator:
         self._revoked = revoked
         self._remembered = Remembered(remembered_tokens) if remembered_tokens else None
         self.leeway, self._max_age = leeway, max_age
-        self._rules = claims.rules(required=required_claims, strict=strict)
+        self._rules = claims.rules(required=required_claims, strict=strict, max_age=max_age)
         self.issuers = Issuers(
             _either(issuer, audience, algorithms, issuers),
             new_keys=partial(
@@ -127,30 +127,33 @@ class TokenValidator:
         if self._remembered is None:
             return (await self._verify(token, host)).access_token
         digest = self._remembered.digest(token)
-        verified = self._remembered.get(digest)
-        if verified is not None:
-            if await self._holds(verified, host):
-                await self._refuse_revoked(verified.access_token)
-                return verified.access_token
+        kept = self._remembered.get(digest)
+        if kept is not None:
+            if await self._holds(kept, host):
+                if self._revoked is not None:
+                    await self._refuse_revoked(self._revoked, kept.verified.access_token)
+                return kept.verified.access_token
             self._remembered.forget(digest)
         verified = await self._verify(token, host)
-        self._remembered.put(digest, verified)
+        if self._remembered.seen_before(digest):
+            known, granted = verified.known, verified.access_token
+            since, until = claims.validity(granted.claims, self.expected(known))
+            self._remembered.put(digest, Kept(verified, since, until))
         return verified.access_token
 
-    async def _holds(self, verified: Verified, host: str) -> bool:
+    async def _holds(self, kept: Kept, host: str) -> bool:
         """Say whether what the full check found can be relied on still.
 
         Raises as `validate` does, where the issuer is not trusted any more or its keys are too old.
         """
-        if not verified.since <= self.clock.time() < verified.until:
+        if not kept.since <= self.clock.time() < kept.until:
             return False
-        token = verified.access_token
-        known = await self.issuers.find(token.issuer, host)
-        if known is not verified.known:
+        token, known, key, kid, algorithm = kept.verified
+        if known is not (
+            self.issuers.at_hand(token.issuer) or await self.issuers.find(token.issuer, host)
+        ):
             return False
-        kid, algorithm = token.header.get("kid"), token.header["alg"]
-        key = known.keys.at_hand(kid, algorithm) or await known.keys.find(kid, algorithm)
-        return key is verified.key
+        return key is (known.keys.at_hand(kid, algorithm) or await known.keys.find(kid, algorithm))
 
     async def _verify(self, token: str, host: str) -> Verified:
         """Check all there is. Raises as `validate` does."""
@@ -177,9 +180,14 @@ class TokenValidator:
             refusal.subject = subject if isinstance(subject, str) else None
             raise
         access_token = granted(token, parsed)
-        await self._refuse_revoked(access_token)
-        since, until = claims.validity(parsed.claims, expected)
-        return Verified(access_token, known, key, since, until)
+        if self._revoked is not None:
+            await self._refuse_revoked(self._revoked, access_token)
+        return Verified(access_token, known, key, kid, algorithm)
+
+    @property
+    def resolves_issuers(self) -> bool:
+        """Say whether `validate` has a use for a request's host."""
+        return self.issuers.by_resolver
 
     @property
     def authorization_servers(self) -> list[str]:
@@ -195,20 +203,18 @@ class TokenValidator:
         """Return what an issuer's tokens are compared with."""
         return claims.Expected(known.audience, self.leeway, self._max_age, self._rules)
 
-    async def _refuse_revoked(self, token: AccessToken) -> None:
+    async def _refuse_revoked(self, revoked: Revoked, token: AccessToken) -> None:
         """Ask the hook. Raises InvalidTokenError, or UnavailableError where it failed."""
-        if self._revoked is None:
-            return
         refusal: AuthError
         try:
-            revoked = await ask(self._revoked, token, timeout=self.hook_timeout)
-            if not isinstance(revoked, bool):
-                raise HookError(f"it returned {revoked!r}, neither True nor False")  # noqa: TRY301
+            answer = await ask(revoked, token, timeout=self.hook_timeout)
+            if not isinstance(answer, bool):
+                raise HookError(f"it returned {answer!r}, neither True nor False")  # noqa: TRY301
         except (HookError, AuthError):
             _logger.exception("the revocation hook failed, so it lets nobody in")
             refusal = UnavailableError(Reason.REVOCATION_UNAVAILABLE)
         else:
-            if not revoked:
+            if not answer:
                 return
             refusal = InvalidTokenError(Reason.REVOKED)
         refusal.subject = token.subject
@@ -228,17 +234,19 @@ def accepted_algorithm(token_header: Mapping[str, Any], known: KnownIssuer) -> s
 
 def granted(token: str, parsed: jws.Token) -> AccessToken:
     """Return what a token grants, once everything about it was checked."""
+    said = parsed.claims
+    scopes = claims.names(said.get("scope", ()))
+    if "scp" in said:  # how Okta and Entra ID write it
+        scopes |= claims.names(said["scp"])
     return AccessToken(
         token=token,
         header=ReadOnly(parsed.header),
-        claims=ReadOnly(parsed.claims),
-        issuer=parsed.claims["iss"],
-        subject=parsed.claims.get("sub"),
-        # `scp`: how Okta and Entra ID write it.
-        scopes=claims.names(parsed.claims.get("scope", ""))
-        | claims.names(parsed.claims.get("scp", "")),
-        permissions=claims.names(parsed.claims.get("permissions", ())),
-        expires_at=parsed.claims["exp"],
+        claims=ReadOnly(said),
+        issuer=said["iss"],
+        subject=said.get("sub"),
+        scopes=scopes,
+        permissions=claims.names(said.get("permissions", ())),
+        expires_at=said["exp"],
     )
 
 
