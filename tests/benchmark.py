@@ -54,6 +54,7 @@ QUICK = Scale(
     starts=3,
     token_counts=(1, 1_000, 6_000),
     key_counts=(1, 100),
+    issuer_counts=(1, 1_000),
     route_counts=(3, 1_000),
     token_sizes=(800, 7_168),
 )
@@ -172,6 +173,22 @@ def routes(bench: Benchmark) -> Curve:
         return _curve(bench, "routes", bench.rates("routes", cells))
 
 
+def issuers(bench: Benchmark) -> Curve:
+    """Vary how many issuers are trusted, whose tokens take turns; each is seen once."""
+    cells = {}
+    with bench.issuing(), ExitStack() as stack:
+        for count in bench.scale.issuer_counts:
+            port, _ = bench.serve(stack, "--issuers", str(count))
+            one_of_each = bench.tokens.valid(RS256, count, name="warm", issuers=count)
+            bench.load(  # the keys of each arrive
+                f"{count} issuers",
+                Cell(port, always([request(PROTECTED, token) for token in one_of_each]), 200),
+                seconds=600,
+            )
+            cells[count] = Cell(port, bench.once_each(issuers=count), 200)
+        return _curve(bench, "trusted issuers", bench.rates("issuers", cells))
+
+
 def token_size(bench: Benchmark) -> Curve:
     """Vary how much a token says; each is seen once. Beyond 8,190 bytes a header is refused."""
     with bench.issuing(), ExitStack() as stack:
@@ -182,7 +199,7 @@ def token_size(bench: Benchmark) -> Curve:
         return _curve(bench, "characters in a token", bench.rates("token size", cells))
 
 
-CURVES = (distinct_tokens, keys_in_set, routes, token_size)
+CURVES = (distinct_tokens, keys_in_set, issuers, routes, token_size)
 
 
 def latency(bench: Benchmark) -> None:

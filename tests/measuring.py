@@ -35,6 +35,7 @@ class Scale:
     token_algorithm: Algorithm = RS256
     key_counts: Sequence[int] = (1, 10, 30, 100)
     route_counts: Sequence[int] = (3, 30, 300, 1_000)
+    issuer_counts: Sequence[int] = (1, 10, 100, 1_000)
     token_sizes: Sequence[int] = (800, 2_048, 4_096, 7_168)
 
     @property
@@ -176,10 +177,14 @@ class Benchmark:
         self._expect(name, answers)
         return answers
 
-    def once_each(self, algorithm: Algorithm = RS256, size: int = 0) -> Requests:
+    def once_each(
+        self, algorithm: Algorithm = RS256, *, size: int = 0, issuers: int = 1
+    ) -> Requests:
         """Return requests whose tokens no round has sent before."""
         share = self.scale.share
-        tokens = self.tokens.valid(algorithm, share * self.scale.rounds, size=size, name="once")
+        tokens = self.tokens.valid(
+            algorithm, share * self.scale.rounds, size=size, name="once", issuers=issuers
+        )
         requests = [request(PROTECTED, token) for token in tokens]
         return lambda number: requests[number * share : (number + 1) * share]
 

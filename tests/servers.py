@@ -17,9 +17,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from aiohttp import web
+
+if TYPE_CHECKING:
+    from hello.auth import TrustedIssuer
 
 PROJECT = Path(__file__).resolve().parents[1]
 ORIGIN = "http://localhost:4040"
@@ -143,12 +146,13 @@ def main() -> None:
     parser.add_argument("kind", choices=("api", "bare", "issuer"))
     parser.add_argument("port", type=int)
     parser.add_argument("--routes", type=int, default=0, help="more routes of the API")
+    parser.add_argument("--issuers", type=int, default=1, help="that the API trusts")
     parser.add_argument("--jwks", type=Path, help="what the issuer publishes")
     parser.add_argument("--no-headers", action="store_true", help="of the API, on the bare server")
     arguments = parser.parse_args()
     sys.path.insert(0, str(PROJECT))
     if arguments.kind == "api":
-        _serve_api(arguments.port, arguments.routes)
+        _serve_api(arguments.port, arguments.routes, arguments.issuers)
     elif arguments.kind == "bare":
         _serve_bare(arguments.port, with_headers=not arguments.no_headers)
     else:
@@ -158,7 +162,7 @@ def main() -> None:
 # What a server imports counts towards its start, so each imports its own, and where it is used.
 
 
-def _serve_api(port: int, more_routes: int) -> None:
+def _serve_api(port: int, more_routes: int, issuers: int) -> None:
     from hello import auth
     from hello.app import create_app, token_validator
     from hello.config import Config
@@ -169,9 +173,16 @@ def _serve_api(port: int, more_routes: int) -> None:
     from run import loop_factory
 
     config = Config.from_environ(os.environ)
-    if more_routes:
-        app = web.Application(middlewares=[errors_as_json])  # create_app's lines, with more routes
-        auth.setup(app, token_validator(config))
+    if more_routes or issuers > 1:  # create_app's lines, with more of either
+        app = web.Application(middlewares=[errors_as_json])
+        validator = token_validator(config)
+        if issuers > 1:
+            validator = auth.TokenValidator(
+                issuers=_trusted(config.issuer, issuers),
+                jwks_max_age=config.jwks_max_age,
+                jwks_max_stale=config.jwks_max_stale,
+            )
+        auth.setup(app, validator)
         app.add_routes(message_routes(admin_permission=None))
         app.add_routes(web.get(f"/api/more/{n}", protected_message) for n in range(more_routes))
         allow_client(app, config.client_origin)
@@ -180,6 +191,21 @@ def _serve_api(port: int, more_routes: int) -> None:
     log_to_stderr(config.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve([Service(app, "127.0.0.1", port)], ready=lambda: None))
+
+
+def _trusted(url: str, count: int) -> "list[TrustedIssuer]":
+    """As many issuers, whose keys are all in one place."""
+    from hello.auth import TrustedIssuer
+    from token_sets import AUDIENCE, nth_issuer
+
+    return [
+        TrustedIssuer(
+            issuer=nth_issuer(url, number),
+            audience=AUDIENCE,
+            jwks_uri=f"{url}.well-known/jwks.json",
+        )
+        for number in range(count)
+    ]
 
 
 def _serve_bare(port: int, *, with_headers: bool) -> None:

@@ -80,24 +80,37 @@ class TokenSets:
         return self._keys[algorithm]
 
     def valid(
-        self, algorithm: Algorithm, count: int, *, size: int = 0, name: str = "tokens"
+        self,
+        algorithm: Algorithm,
+        count: int,
+        *,
+        size: int = 0,
+        name: str = "tokens",
+        issuers: int = 1,
     ) -> list[str]:
         """Return so many different valid tokens, each of `size` characters or what it takes.
 
-        Sets of another `name`, `count` or `size` have no token in common.
+        Sets of another `name`, `count`, `size` or number of `issuers` have no token in common.
         """
-        return list(self.each(algorithm, count, size=size, name=name))
+        return list(self.each(algorithm, count, size=size, name=name, issuers=issuers))
 
     def each(
-        self, algorithm: Algorithm, count: int, *, size: int = 0, name: str = "tokens"
+        self,
+        algorithm: Algorithm,
+        count: int,
+        *,
+        size: int = 0,
+        name: str = "tokens",
+        issuers: int = 1,
     ) -> Iterator[str]:
         """Read tokens from where they are kept, one by one: a million need not fit in memory."""
         key = self.key(algorithm)
         issuer = f"{self.url.split(':')[0]}-{self.port}"
-        unique = f"{count}-{size}-{name}"
+        unique = f"{count}-{size}-{name}" + (f"-{issuers}" if issuers > 1 else "")
         path = self.folder / f"{key.kid}-{issuer}-{unique}.txt"
         if not path.exists():
-            _write(path, (key.sign(self._payload(n, size, unique)) + b"\n" for n in range(count)))
+            payloads = (self._payload(n, size, unique, issuers) for n in range(count))
+            _write(path, (key.sign(payload) + b"\n" for payload in payloads))
         with path.open(encoding="ascii") as lines:
             for line in lines:
                 yield line.rstrip("\n")
@@ -117,11 +130,11 @@ class TokenSets:
             for n in range(count)
         ]
 
-    def _payload(self, number: int, size: int, unique: str) -> bytes:
+    def _payload(self, number: int, size: int, unique: str, issuers: int = 1) -> bytes:
         """What Auth0 puts into a person's access token."""
         now = int(time.time())
         claims: dict[str, Any] = {
-            "iss": self.url,
+            "iss": nth_issuer(self.url, number % issuers),
             "sub": f"auth0|{number:024x}",
             "aud": [AUDIENCE, f"{self.url}userinfo"],
             "iat": now - 60,
@@ -146,6 +159,11 @@ class TokenSets:
             port = int(free.getsockname()[1])
         _write(path, str(port).encode("ascii"))
         return port
+
+
+def nth_issuer(url: str, number: int) -> str:
+    """Return the `iss` of one of several issuers that sign with the same keys."""
+    return f"{url}tenants/{number}/" if number else url
 
 
 class Key:
