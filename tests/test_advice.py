@@ -33,6 +33,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     ({"aud": "client", "nonce": "n"}, {}, 'has "client"', "This is an ID token"),
     ({"aud": "client", "sid": "s"}, {}, 'has "client"', "This is an ID token"),
     ({"aud": "b", "sid": "s", "scope": "a"}, {}, 'has "b"', "for another API"),
+    ({"aud": "b", "sid": "s", "scp": "a"}, {}, 'has "b"', "for another API"),
     ({"iss": "https://b.example.com/"}, {}, 'has "https://b.example.com/"', "another tenant"),
     ({"iss": OMIT}, {}, "FAILED iss", "does not say who issued it"),
     (

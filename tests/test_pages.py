@@ -13,6 +13,11 @@ RUN_BY = {
     ("README.md", "text"): "test_readme.py",
     ("hello/auth/README.md", "python"): "test_guide.py",
     ("hello/auth/README.md", "text"): "test_guide.py",
+    ("hello/auth/coming-from.md", "js"): "test_coming_from.py",
+    ("hello/auth/coming-from.md", "python"): "test_coming_from.py",
+    ("hello/auth/providers.md", "bash"): "test_providers.py",
+    ("hello/auth/providers.md", "json"): "test_providers.py",
+    ("hello/auth/providers.md", "python"): "test_providers.py",
 }
 
 

@@ -150,7 +150,7 @@ def _unfit_key(case: Case) -> str:
 def _audience(case: Case) -> str:
     aud, wanted = case.claims.get("aud"), _or(case.audience)
     if any(name in case.claims for name in _OF_ID_TOKENS) or (
-        "scope" not in case.claims and "sid" in case.claims
+        "sid" in case.claims and case.claims.keys().isdisjoint(("scope", "scp"))
     ):
         return (
             "This is an ID token: it tells the client who logged in, and no API takes it. Send the "
