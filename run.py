@@ -94,8 +94,10 @@ def run(environ: Mapping[str, str], *, client: bool | None) -> int:
 def print_routes(environ: Mapping[str, str]) -> int:
     """Print every route of the API, and what it takes to be answered by it."""
     config, _ = configure(environ)
-    for method, path, access in routes(create_app(config)):
-        print(f"{method:8}{path:28}{access}")
+    listed = routes(create_app(config))
+    width = max(len(route.path) for route in listed) + 2
+    for method, path, access in listed:
+        print(f"{method:9}{path:{width}}{access}")
     return 0
 
 

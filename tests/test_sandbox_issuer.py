@@ -153,6 +153,7 @@ async def test_a_client_gets_a_token_like_auth0s(
         (READ, [READ]),
         (f"{WRITE} {READ}", [READ, WRITE]),
         (f" {READ}  {READ} ", [READ]),
+        ("read:what-nobody-knows", ["read:what-nobody-knows"]),
     ],
 )
 @pytest.mark.parametrize("encode", [form, as_json])
@@ -230,10 +231,12 @@ OTHERS: list[Any] = [
     *((FORM, form(grant_type=name), {}) for name in ["password", "implicit", "CLIENT_CREDENTIALS"]),
     (JSON, as_json(grant_type="password"), {}),
 ]
-UNKNOWN_SCOPES: list[Any] = [
-    (FORM, form(scope="read:everything"), {}),
-    (FORM, form(scope=f"{READ} read:everything"), {}),
+NO_SCOPES: list[Any] = [
+    (FORM, form(scope='"read"'), {}),
+    (FORM, form(scope=f"{READ} a\\b"), {}),
     (FORM, form(scope=f"{READ},{WRITE}"), {}),
+    (FORM, form(scope="l\u00e9s"), {}),
+    (FORM, form(scope="a\0"), {}),
     (JSON, as_json(scope="\ud800"), {}),
 ]
 
@@ -244,7 +247,7 @@ UNKNOWN_SCOPES: list[Any] = [
         *(("invalid_request", 400, *row) for row in INVALID_REQUESTS),
         *(("invalid_client", 401, *row) for row in INVALID_CLIENTS),
         *(("unsupported_grant_type", 400, *row) for row in OTHERS),
-        *(("invalid_scope", 400, *row) for row in UNKNOWN_SCOPES),
+        *(("invalid_scope", 400, *row) for row in NO_SCOPES),
     ],
 )
 async def test_a_refusal_has_the_form_of_rfc_6749(

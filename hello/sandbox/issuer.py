@@ -43,8 +43,9 @@ class Issuer:
 
     `url` is the `iss` of its tokens and ends with a slash; it may be set once the port is known.
     `client_origin` is where it redirects to, and whose pages may ask it. `permissions` are what an
-    administrator has, and a client can ask for. `lifetime` is an access token's, in seconds. `key`
-    is what it signs with at first, or None to make one. `requests` counts what was asked, by path.
+    administrator has; a client with a secret gets whatever it asks for. `lifetime` is an access
+    token's, in seconds. `key` is what it signs with at first, or None to make one. `requests`
+    counts what was asked, by path.
     """
 
     def __init__(
