@@ -1,0 +1,120 @@
+"""Does the README's guide go as it says, command by command, in a terminal?
+
+Its commands are typed into one shell, in their order, and what they print is compared with what
+the page shows. What installs something is left to `test_installing.py`.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from hello.config import Config
+from pages import text
+from test_run import (
+    API_PORT,
+    CLIENT_PORT,
+    ISSUER_PORT,
+    Program,
+    copy_project,
+    is_listening,
+    running,
+)
+
+SECOND_TERMINAL = re.compile(
+    r"^```bash\n(?P<command>.*?)^```$(?:\n\n^```text\n(?P<printed>.*?)^```$)?",
+    re.MULTILINE | re.DOTALL,
+)
+INSTALLS = "pip install"
+STARTS_WITH_PERMISSION = "ADMIN_PERMISSION=read:admin-messages .venv/bin/python run.py\n"
+STARTS_WITH_TENANT = ".venv/bin/python run.py --client\n"
+SETTINGS = re.compile(r"([A-Z0-9_]+=\S+\n)+")
+
+
+def printed_like(shown: str) -> re.Pattern[str]:
+    """What a page shows, `...` standing for anything."""
+    return re.compile(re.escape(shown.strip()).replace(r"\.\.\.", ".*"), re.DOTALL)
+
+
+class Terminal:
+    """A shell that goes on: what one command sets is there for the next one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._before = ""
+
+    def prints(self, command: str) -> str:
+        command = command.replace(".venv/bin/python", sys.executable)
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", self._before + command],
+            cwd=self._folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(self._folder)},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert ran.returncode == 0, f"{command}\n{ran.stderr}"
+        if command.startswith("TOKEN="):
+            self._before = command[: command.index('["access_token"])\')') + 20] + "\n"
+        return ran.stdout.replace("\r\n", "\n")
+
+
+@pytest.mark.skipif(
+    shutil.which("curl") is None and os.environ.get("CI") != "true", reason="there is no curl"
+)
+def test_the_guide_goes_as_it_says(tmp_path: Path) -> None:
+    taken = [port for port in (API_PORT, ISSUER_PORT, CLIENT_PORT) if is_listening(port)]
+    if taken and os.environ.get("CI") != "true":
+        pytest.skip(f"the sandbox's own ports are taken on this machine: {taken}")
+    project = copy_project(tmp_path / "project")
+    shutil.copy(Path(__file__).parents[1] / ".env.example", project)
+    terminal = Terminal(project)
+    walked = 0
+
+    def started(folder: str, **environ: str) -> Program:
+        program = servers.enter_context(
+            running([str(project / "run.py")], tmp_path / folder, environ)
+        )
+        program.says("Ctrl+C")
+        return program
+
+    with ExitStack() as servers:
+        server = started("first")
+        for block in SECOND_TERMINAL.finditer(text("README.md")):
+            command, printed = block["command"], block["printed"]
+            if INSTALLS in command or SETTINGS.fullmatch(command) or command == STARTS_WITH_TENANT:
+                continue
+            if command == STARTS_WITH_PERMISSION:
+                server.send(signal.SIGINT)
+                assert server.ends() == 0
+                server = started("second", ADMIN_PERMISSION="read:admin-messages")
+                continue
+            if command.startswith(".venv/bin/python tests/"):
+                continue  # the benchmarks, which tests of their own run
+            found = terminal.prints(command)
+            if printed is not None:
+                assert printed_like(printed).fullmatch(found.strip()), f"{command}\n{found}"
+                walked += 1
+        server.send(signal.SIGTERM)
+        assert server.ends() == 0
+    assert walked >= 9
+
+
+def test_the_settings_that_it_shows_are_configurations() -> None:
+    shown = [
+        dict(line.split("=", 1) for line in block["command"].splitlines())
+        for block in SECOND_TERMINAL.finditer(text("README.md"))
+        if SETTINGS.fullmatch(block["command"])
+    ]
+    assert len(shown) == 2
+    for environ in shown:
+        assert Config.from_environ(environ).client_origin
+    with_tenant = {**shown[0], "AUTH0_CLIENT_ID": "a1b2c3"}
+    assert Config.from_environ(with_tenant).client_id == "a1b2c3"
