@@ -24,7 +24,11 @@ def examples(issuer_url: str = "https://dev-abc123.eu.auth0.com/") -> list[dict[
     names: dict[str, Any] = {}
     seen = []
     for block in blocks(PAGE, "python"):
-        code = block.replace("https://dev-abc123.eu.auth0.com/", issuer_url)
+        code = block.replace("from my_api import create_app\n", "")  # it is defined above
+        for issuer in ("https://dev-abc123.eu.auth0.com/", "http://localhost:6061/"):
+            code = code.replace(issuer, issuer_url)
+        code = code.replace("https://hello-world.example.com", AUDIENCE)
+        names["__name__"] = "my_api"
         exec(compile(code, PAGE, "exec"), names)
         seen.append(dict(names))
     return seen

@@ -9,10 +9,12 @@ from pages import PAGES, PROJECT, languages, prose, text
 # Which tests run a page's code blocks, all those of a language.
 RUN_BY = {
     ("README.md", "python"): "test_readme.py",
-    ("README.md", "bash"): "test_readme.py",
-    ("README.md", "text"): "test_readme.py",
+    ("README.md", "bash"): "test_walk.py",
+    ("README.md", "text"): "test_walk.py",
     ("hello/auth/README.md", "python"): "test_guide.py",
-    ("hello/auth/README.md", "text"): "test_guide.py",
+    ("hello/auth/README.md", "bash"): "test_walk.py",
+    ("hello/auth/README.md", "ini"): "test_walk.py",
+    ("hello/auth/README.md", "text"): "test_walk.py",
     ("hello/auth/coming-from.md", "js"): "test_coming_from.py",
     ("hello/auth/coming-from.md", "python"): "test_coming_from.py",
     ("hello/auth/providers.md", "bash"): "test_providers.py",

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hello.config import Config
-from pages import text
+from pages import PROJECT, blocks, text
 from test_run import (
     API_PORT,
     CLIENT_PORT,
@@ -31,6 +31,7 @@ SECOND_TERMINAL = re.compile(
     r"^```bash\n(?P<command>.*?)^```$(?:\n\n^```text\n(?P<printed>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
+OWN_PORT = 8080
 INSTALLS = "pip install"
 STARTS_WITH_PERMISSION = "ADMIN_PERMISSION=read:admin-messages .venv/bin/python run.py\n"
 STARTS_WITH_TENANT = ".venv/bin/python run.py --client\n"
@@ -51,10 +52,11 @@ class Terminal:
 
     def prints(self, command: str) -> str:
         command = command.replace(".venv/bin/python", sys.executable)
+        command = command.replace(".venv/bin/pytest", f"{sys.executable} -m pytest")
         ran = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", self._before + command],
             cwd=self._folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(self._folder)},
+            env={"PATH": os.environ["PATH"], "HOME": str(self._folder), "PYTHONPATH": str(PROJECT)},
             capture_output=True,
             text=True,
             timeout=30,
@@ -66,13 +68,18 @@ class Terminal:
         return ran.stdout.replace("\r\n", "\n")
 
 
-@pytest.mark.skipif(
-    shutil.which("curl") is None and os.environ.get("CI") != "true", reason="there is no curl"
-)
+@pytest.fixture(autouse=True)
+def _can_be_walked() -> None:
+    if os.environ.get("CI") == "true":
+        return
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl")
+    ports = (API_PORT, ISSUER_PORT, CLIENT_PORT, OWN_PORT)
+    if taken := [port for port in ports if is_listening(port)]:
+        pytest.skip(f"ports that the guide uses are taken on this machine: {taken}")
+
+
 def test_the_guide_goes_as_it_says(tmp_path: Path) -> None:
-    taken = [port for port in (API_PORT, ISSUER_PORT, CLIENT_PORT) if is_listening(port)]
-    if taken and os.environ.get("CI") != "true":
-        pytest.skip(f"the sandbox's own ports are taken on this machine: {taken}")
     project = copy_project(tmp_path / "project")
     shutil.copy(Path(__file__).parents[1] / ".env.example", project)
     terminal = Terminal(project)
@@ -105,6 +112,34 @@ def test_the_guide_goes_as_it_says(tmp_path: Path) -> None:
         server.send(signal.SIGTERM)
         assert server.ends() == 0
     assert walked >= 9
+
+
+def test_a_project_of_ones_own_goes_as_it_says(tmp_path: Path) -> None:
+    """Without its first command, which installs: what is installed here is this checkout."""
+    page = "hello/auth/README.md"
+    own = tmp_path / "my-api"
+    own.mkdir()
+    example, *_, conftest, test = blocks(page, "python")
+    (own / "my_api.py").write_text(example)
+    (own / "conftest.py").write_text(conftest)
+    (own / "test_my_api.py").write_text(test)
+    [ini] = blocks(page, "ini")
+    (own / "pytest.ini").write_text(ini)
+    install, start, *commands = SECOND_TERMINAL.finditer(text(page))
+    assert install["command"].startswith("mkdir my-api")
+    assert start["command"] == ".venv/bin/python my_api.py\n"
+    terminal = Terminal(own)
+    path = {"PYTHONPATH": str(PROJECT)}
+    run = str(copy_project(tmp_path / "project") / "run.py")
+    sandbox = running([run, "--no-client"], tmp_path / "sandbox", {})
+    api = running([str(own / "my_api.py")], tmp_path / "api", path)
+    with sandbox as issuing, api as answering:
+        issuing.says("Ctrl+C")
+        answering.listens(OWN_PORT)
+        for block in commands:
+            found = terminal.prints(block["command"])
+            assert printed_like(block["printed"]).fullmatch(found.strip()), found
+    assert len(commands) == 3
 
 
 def test_the_settings_that_it_shows_are_configurations() -> None:
