@@ -24,9 +24,13 @@ _PARTS_OF_JWE = 5
 
 
 class Case(NamedTuple):
-    """What is known of a token that is refused, and of what it was compared with."""
+    """What is known of a token that is refused, and of what it was compared with.
+
+    `stray`: there is a character in it that no token has.
+    """
 
     parts: int
+    stray: bool
     now: float
     strict: bool
     leeway: float
@@ -72,6 +76,11 @@ def missing(reason: Reason, asked: Requirement, token: AccessToken) -> str:
 
 def _malformed(case: Case) -> str:
     wanted = _or(case.audience) or "the API's identifier"
+    if case.stray:
+        return (
+            "There is a space, a quote or something else in it that no token has: perhaps Bearer "
+            "stands twice, or too much was copied. Send one Bearer, one space and the token alone."
+        )
     if case.parts == _PARTS_OF_JWE:
         what = "This is an encrypted token (JWE), which only the issuer can read."
     elif case.parts == 1:
@@ -104,8 +113,9 @@ def _algorithm(case: Case) -> str:
         if any(name.startswith("HS") for name in case.algorithms):
             return f"Only {accepted} is accepted."
         return (
-            f"The issuer signs with a shared secret. Let it sign with {accepted} (with Auth0: APIs "
-            "> your API > Settings > Signing Algorithm), and get a new token."
+            f"The issuer signs with a shared secret. Let it sign with {accepted}, and get a new "
+            "token. With Auth0: APIs > your API > Settings > Signing Algorithm; where that cannot "
+            "be changed, create the API anew."
         )
     return (
         f"Only {accepted} is accepted. If the issuer really signs with another algorithm, accept "
@@ -119,9 +129,12 @@ def _issuer(case: Case) -> str:
         return "The token does not say who issued it: this is no issuer's access token."
     for trusted in case.trusted:
         if iss.rstrip("/").lower() == trusted.rstrip("/").lower():
+            letters = iss.rstrip("/") != trusted.rstrip("/")
+            slash = len(iss) != len(trusted)
+            what = _and(["upper and lower case"] * letters + ["the slash at the end"] * slash)
             return (
-                "Only a slash at the end, or the size of letters, is different, and the comparison "
-                "is exact: configure the issuer just as the token has it."
+                f"Only {what} is different, and the comparison is exact: configure the issuer just "
+                "as the token has it."
             )
     return (
         "It comes from another issuer, perhaps another tenant or environment: get a token from "
