@@ -12,7 +12,9 @@ RUN_BY = {
     ("README.md", "bash"): "test_readme.py",
     ("README.md", "text"): "test_readme.py",
     ("hello/auth/README.md", "python"): "test_guide.py",
-    ("hello/auth/README.md", "text"): "test_guide.py",
+    ("hello/auth/refusals.md", "bash"): "test_refusals_page.py",
+    ("hello/auth/refusals.md", "python"): "test_refusals_page.py",
+    ("hello/auth/refusals.md", "text"): "test_refusals_page.py",
 }
 
 

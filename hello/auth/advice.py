@@ -127,18 +127,15 @@ def _issuer(case: Case) -> str:
     iss = case.claims.get("iss")
     if not isinstance(iss, str):
         return "The token does not say who issued it: this is no issuer's access token."
-    for trusted in case.trusted:
-        if iss.rstrip("/").lower() == trusted.rstrip("/").lower():
-            letters = iss.rstrip("/") != trusted.rstrip("/")
-            slash = len(iss) != len(trusted)
-            what = _and(["upper and lower case"] * letters + ["the slash at the end"] * slash)
-            return (
-                f"Only {what} is different, and the comparison is exact: configure the issuer just "
-                "as the token has it."
-            )
+    if nearly := _nearly([iss], case.trusted):
+        return (
+            f"Only {nearly} is different, and the comparison is exact: configure the issuer just "
+            "as the token has it."
+        )
     return (
-        "It comes from another issuer, perhaps another tenant or environment: get a token from "
-        f"{_or(case.trusted) or 'one that the resolver knows'}, or trust this one in the settings."
+        "It comes from another issuer, perhaps another tenant, environment or custom domain: get "
+        f"a token from {_or(case.trusted) or 'one that the resolver knows'}, or trust this one in "
+        "the settings."
     )
 
 
@@ -168,6 +165,11 @@ def _audience(case: Case) -> str:
         return (
             "This is an ID token: it tells the client who logged in, and no API takes it. Send the "
             f"access token that came beside it; for that, ask for audience={wanted}."
+        )
+    if nearly := _nearly(aud if isinstance(aud, list) else [aud], case.audience):
+        return (
+            f"Only {nearly} is different, and the comparison is exact: set the audience just as "
+            f"the token has it, or ask for one with audience={wanted}."
         )
     if aud is None:
         return f"It is for no API in particular: ask for a token with audience={wanted}."
@@ -203,6 +205,17 @@ def _keys_unavailable(case: Case) -> str:
 
 def _and(names: list[str]) -> str:
     return " and ".join(names)
+
+
+def _nearly(found: list[Any], wanted: tuple[str, ...]) -> str:
+    """Return the small difference between two names that look alike, or an empty text."""
+    for has in found:
+        for name in wanted:
+            if isinstance(has, str) and has.rstrip("/").lower() == name.rstrip("/").lower():
+                letters = has.rstrip("/") != name.rstrip("/")
+                slash = len(has) != len(name)
+                return _and(["upper and lower case"] * letters + ["the slash at the end"] * slash)
+    return ""
 
 
 def _or(names: tuple[str, ...]) -> str:

@@ -171,7 +171,7 @@ class _Walk:
         except AuthError as refusal:
             self._note("form", _FORM, self._parts(), refusal.reason)
             return
-        self._note("form", _FORM, "3 parts, as they must be", None)
+        self._note("form", _FORM, "3 parts", None)
         self.case = self.case._replace(header=parsed.header, claims=parsed.claims)
         for name, broken, wants in header.STRICT_RULES if self._validator.strict else header.RULES:
             value = parsed.header.get(name, ABSENT)
