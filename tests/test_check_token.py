@@ -23,6 +23,11 @@ class Ended(NamedTuple):
     out: str
     err: str
 
+    @property
+    def text(self) -> str:
+        """What it says, with its lines in one."""
+        return " ".join(self.out.split())
+
 
 async def check_token(text: str | bytes, folder: Path, **environ: str) -> Ended:
     process = await asyncio.create_subprocess_exec(
@@ -71,7 +76,7 @@ async def test_a_missing_permission_is_told(issuer: Issuer, tmp_path: Path) -> N
     ended = await check_token(issuer.mint(), tmp_path, **environ)
     assert ended.status == 0
     assert "GET /api/messages/admin: 403" in ended.out
-    assert "The permission read:admin-messages is missing" in ended.out
+    assert "The permission read:admin-messages is missing" in ended.text
 
 
 async def test_a_refusal_is_told_with_what_to_do(issuer: Issuer, tmp_path: Path) -> None:
@@ -131,7 +136,7 @@ async def test_why_an_issuer_cannot_be_asked_is_told(issuer: Issuer, tmp_path: P
     ended = await check_token(issuer.mint(), tmp_path, **environ_for(issuer))
     assert ended.status == 1
     assert "the issuer's keys cannot be had" in ended.err
-    assert "can this machine reach it?" in ended.out
+    assert "can this machine reach it?" in ended.text
 
 
 async def test_without_a_configuration_that_works_nothing_is_read(tmp_path: Path) -> None:

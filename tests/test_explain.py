@@ -53,6 +53,14 @@ async def test_a_good_token_meets_every_rule(issuer: Issuer, validator: TokenVal
     assert f'ok aud "{AUDIENCE}" (wants {AUDIENCE})' in the_text(explanation)
     assert str(explanation).count("\n") == len(explanation.findings) + 1
     assert "<-" not in str(explanation)
+    assert "2027-01-15 08:00:00 UTC, 0 s ago" in str(explanation)
+
+
+async def test_what_to_do_fits_on_a_terminal(issuer: Issuer, validator: TokenValidator) -> None:
+    explanation = await explained(validator, issuer.mint(claims={"aud": "b", "nonce": "n"}))
+    _, to_do = str(explanation).split("\n\n")
+    assert max(map(len, to_do.splitlines())) <= 100
+    assert " ".join(to_do.splitlines()[1:]) == explanation.advice
 
 
 @named([row for row in EVERY_TOKEN if row.name != "around the token: nothing"])

@@ -160,14 +160,6 @@ async def test_the_example_of_an_offline_test(
     await names["test_who_may_read_reports_does"](aiohttp_client, sandbox_issuer)
 
 
-def test_every_reason_is_listed_and_no_other() -> None:
-    table = text(PAGE).split("| reason | what it says |")[1].split("\n\n")[0]
-    listed = [
-        name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])
-    ]
-    assert sorted(listed) == sorted(auth.Reason)
-
-
 def test_every_option_of_protected_is_in_the_table() -> None:
     table = text(PAGE).split("| `@auth.protected(...)` |")[1].split("\n\n")[0]
     known: dict[str, Any] = auth.protected.__kwdefaults__ or {}

@@ -11,15 +11,22 @@ RUN_BY = {
     ("README.md", "python"): "test_readme.py",
     ("README.md", "bash"): "test_walk.py",
     ("README.md", "text"): "test_walk.py",
-    ("hello/auth/README.md", "python"): "test_guide.py",
+    ("hello/README.md", "bash"): "test_how_it_is_built.py",
+    ("hello/README.md", "diff"): "test_how_it_is_built.py",
+    ("hello/README.md", "python"): "test_how_it_is_built.py",
+    ("hello/README.md", "text"): "test_how_it_is_built.py",
     ("hello/auth/README.md", "bash"): "test_walk.py",
     ("hello/auth/README.md", "ini"): "test_walk.py",
+    ("hello/auth/README.md", "python"): "test_guide.py",
     ("hello/auth/README.md", "text"): "test_walk.py",
     ("hello/auth/coming-from.md", "js"): "test_coming_from.py",
     ("hello/auth/coming-from.md", "python"): "test_coming_from.py",
     ("hello/auth/providers.md", "bash"): "test_providers.py",
     ("hello/auth/providers.md", "json"): "test_providers.py",
     ("hello/auth/providers.md", "python"): "test_providers.py",
+    ("hello/auth/refusals.md", "bash"): "test_refusals_page.py",
+    ("hello/auth/refusals.md", "python"): "test_refusals_page.py",
+    ("hello/auth/refusals.md", "text"): "test_refusals_page.py",
 }
 
 

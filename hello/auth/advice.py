@@ -24,9 +24,13 @@ _PARTS_OF_JWE = 5
 
 
 class Case(NamedTuple):
-    """What is known of a token that is refused, and of what it was compared with."""
+    """What is known of a token that is refused, and of what it was compared with.
+
+    `stray`: there is a character in it that no token has.
+    """
 
     parts: int
+    stray: bool
     now: float
     strict: bool
     leeway: float
@@ -72,6 +76,11 @@ def missing(reason: Reason, asked: Requirement, token: AccessToken) -> str:
 
 def _malformed(case: Case) -> str:
     wanted = _or(case.audience) or "the API's identifier"
+    if case.stray:
+        return (
+            "There is a space, a quote or something else in it that no token has: perhaps Bearer "
+            "stands twice, or too much was copied. Send one Bearer, one space and the token alone."
+        )
     if case.parts == _PARTS_OF_JWE:
         what = "This is an encrypted token (JWE), which only the issuer can read."
     elif case.parts == 1:
@@ -104,8 +113,9 @@ def _algorithm(case: Case) -> str:
         if any(name.startswith("HS") for name in case.algorithms):
             return f"Only {accepted} is accepted."
         return (
-            f"The issuer signs with a shared secret. Let it sign with {accepted} (with Auth0: APIs "
-            "> your API > Settings > Signing Algorithm), and get a new token."
+            f"The issuer signs with a shared secret. Let it sign with {accepted}, and get a new "
+            "token. With Auth0: APIs > your API > Settings > Signing Algorithm; where that cannot "
+            "be changed, create the API anew."
         )
     return (
         f"Only {accepted} is accepted. If the issuer really signs with another algorithm, accept "
@@ -117,15 +127,15 @@ def _issuer(case: Case) -> str:
     iss = case.claims.get("iss")
     if not isinstance(iss, str):
         return "The token does not say who issued it: this is no issuer's access token."
-    for trusted in case.trusted:
-        if iss.rstrip("/").lower() == trusted.rstrip("/").lower():
-            return (
-                "Only a slash at the end, or the size of letters, is different, and the comparison "
-                "is exact: configure the issuer just as the token has it."
-            )
+    if nearly := _nearly([iss], case.trusted):
+        return (
+            f"Only {nearly} is different, and the comparison is exact: configure the issuer just "
+            "as the token has it."
+        )
     return (
-        "It comes from another issuer, perhaps another tenant or environment: get a token from "
-        f"{_or(case.trusted) or 'one that the resolver knows'}, or trust this one in the settings."
+        "It comes from another issuer, perhaps another tenant, environment or custom domain: get "
+        f"a token from {_or(case.trusted) or 'one that the resolver knows'}, or trust this one in "
+        "the settings."
     )
 
 
@@ -155,6 +165,11 @@ def _audience(case: Case) -> str:
         return (
             "This is an ID token: it tells the client who logged in, and no API takes it. Send the "
             f"access token that came beside it; for that, ask for audience={wanted}."
+        )
+    if nearly := _nearly(aud if isinstance(aud, list) else [aud], case.audience):
+        return (
+            f"Only {nearly} is different, and the comparison is exact: set the audience just as "
+            f"the token has it, or ask for one with audience={wanted}."
         )
     if aud is None:
         return f"It is for no API in particular: ask for a token with audience={wanted}."
@@ -190,6 +205,17 @@ def _keys_unavailable(case: Case) -> str:
 
 def _and(names: list[str]) -> str:
     return " and ".join(names)
+
+
+def _nearly(found: list[Any], wanted: tuple[str, ...]) -> str:
+    """Return the small difference between two names that look alike, or an empty text."""
+    for has in found:
+        for name in wanted:
+            if isinstance(has, str) and has.rstrip("/").lower() == name.rstrip("/").lower():
+                letters = has.rstrip("/") != name.rstrip("/")
+                slash = len(has) != len(name)
+                return _and(["upper and lower case"] * letters + ["the slash at the end"] * slash)
+    return ""
 
 
 def _or(names: tuple[str, ...]) -> str:

@@ -5,6 +5,8 @@ are the words. Nothing of this is for a client: it hears no more than the contra
 """
 
 import json
+import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +26,7 @@ from .requirements import refuse_unless_met
 from .validator import TokenValidator, accepted_algorithm
 
 _MOST_SHOWN = 160  # characters of a value
+_COLUMNS = 100  # that a sentence may take on a terminal
 # aiohttp's max_field_size, unless a server was given another one. It bounds the value alone; only
 # where aiohttp runs without its compiled parser the header's name counts too.
 _LONGEST = 8190 - len("Bearer ")
@@ -70,13 +73,16 @@ class Explanation:
                 # One line, so that those that are not ok stand out.
                 lines.append(f"{rule}{finding.has} (wants {finding.wants})")
                 continue
+            if finding.status == _NOT_CHECKED:
+                lines.append(f"{rule}{f'{finding.has} {finding.wants}'.lstrip()}")
+                continue
             mark = "  <- this is why" if finding is decisive else ""
             lines.append(f"{rule}wants  {finding.wants}")
             lines.append(f"{'':24}has    {finding.has}{mark}")
         lines += ["", *self._verdict()]
-        lines += [self.advice] if self.advice else []
+        lines += [_wrapped(sentences) for sentences in self.advice.splitlines()]
         for method, path, lacking in self.routes:
-            lines.append(f"{method} {path}: {lacking or 'it has what is asked for'}")
+            lines.append(_wrapped(f"{method} {path}: {lacking or 'it has what is asked for'}"))
         return "\n".join(lines)
 
     def _decides(self, finding: Finding) -> bool:
@@ -145,6 +151,7 @@ class _Walk:
         self.findings: list[Finding] = []
         self.case = Case(
             parts=token.count(".") + 1 if token else 0,
+            stray=_STRAY.search(token) is not None,
             now=self._now,
             strict=validator.strict,
             leeway=validator.leeway,
@@ -162,9 +169,9 @@ class _Walk:
         try:
             parsed = jws.parse(bearer_token([f"Bearer {self._token}"]))
         except AuthError as refusal:
-            self._note("form", _FORM, f"{self.case.parts} part(s)", refusal.reason)
+            self._note("form", _FORM, self._parts(), refusal.reason)
             return
-        self._note("form", _FORM, "3 parts, as they must be", None)
+        self._note("form", _FORM, "3 parts", None)
         self.case = self.case._replace(header=parsed.header, claims=parsed.claims)
         for rule in header.STRICT_RULES if self._validator.strict else header.RULES:
             value = parsed.header.get(rule.name, ABSENT)
@@ -218,7 +225,10 @@ class _Walk:
         except AuthError as refusal:
             kids = ", ".join(sorted(_shown(name or ABSENT) for name in known.keys.kids))
             self.case = self.case._replace(kids=kids)
-            self._note("key", wants, f"{kid}; the issuer has {kids or 'none'}", refusal.reason)
+            # During an outage those at hand, if any, are too old to say what the issuer has.
+            unavailable = refusal.reason is Reason.KEYS_UNAVAILABLE
+            keys = "keys cannot be had" if unavailable else f"keys are {kids or 'none'}"
+            self._note("key", wants, f"{kid}; the issuer's {keys}", refusal.reason)
             self._skip("signature", "", "there is no key")
             return
         self._note("key", wants, kid, None)
@@ -240,11 +250,16 @@ class _Walk:
             reason = None if passed else broken(value, expected, self._now)
             self._note(name, in_words, has, reason)
 
+    def _parts(self) -> str:
+        parts = self.case.parts
+        in_words = {0: "nothing", 1: "1 part", 3: "3 parts, not all of which can be read"}
+        return in_words.get(parts, f"{parts} parts")
+
     def _when(self, value: Any) -> str:
         if value is ABSENT or not is_numeric_date(value):
             return _shown(value)
         seconds = value - self._now
-        ago = f"{-seconds:.0f} s ago" if seconds <= 0 else f"in {seconds:.0f} s"
+        ago = f"{abs(seconds):.0f} s ago" if seconds <= 0 else f"in {seconds:.0f} s"
         try:
             return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC, {ago}"
         except (ValueError, OverflowError, OSError):
@@ -259,6 +274,12 @@ class _Walk:
 
 
 _FORM = "a signed JWT: three parts of base64url, the first two of them JSON objects"
+_STRAY = re.compile(r"[^A-Za-z0-9._~+/=-]")  # what neither a JWT nor an opaque token has in it
+
+
+def _wrapped(text: str) -> str:
+    # Never within a word: an address or a name can be copied from what is shown.
+    return textwrap.fill(text, _COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def _shown(value: Any) -> str:
