@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from .auth import ALGORITHMS
-from .auth.issuer import is_resource_url, is_secure_url
+from .auth.trusted_issuer import is_resource_url, is_secure_url
 
 _T = TypeVar("_T")
 

@@ -26,7 +26,7 @@ AUTH_ORDER = [
     "issuers",
     "discovery",
     "jwks",
-    "issuer",
+    "trusted_issuer",
     "keys",
     "header",
     "access_token",

@@ -26,10 +26,9 @@ from .errors import (
     UnavailableError,
 )
 from .explain import Explanation, Finding, explain
-from .issuer import TrustedIssuer
 from .issuers import Resolver
 from .jwks import Clock, FetchError
-from .jws import ALGORITHMS
+from .keys import ALGORITHMS
 from .marks import TOKEN_VALIDATOR
 from .overview import RouteAccess, routes
 from .protection import (
@@ -41,6 +40,7 @@ from .protection import (
     setup,
 )
 from .requirements import Check
+from .trusted_issuer import TrustedIssuer
 from .validator import Revoked, TokenValidator
 
 __all__ = [

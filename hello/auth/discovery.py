@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from .issuer import is_secure_url
 from .jwks import FetchError
 from .keys import KeySet, load_key_set
 from .strict_json import load_object
+from .trusted_issuer import is_secure_url
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """A coroutine function that GETs a URL and returns a body, or raises FetchError."""

@@ -12,6 +12,7 @@ from typing import ClassVar
 class Reason(StrEnum):
     """Why a request was refused: for the log and never for the client. The list is closed."""
 
+    # 401: no token, or one that is not valid.
     NO_CREDENTIALS = "no_credentials"  # no bearer token was sent
     SEVERAL_CREDENTIALS = "several_credentials"  # more than one Authorization header
     MALFORMED = "malformed"  # not three parts of base64url with JSON objects: opaque, JWE, cut off
@@ -33,11 +34,13 @@ class Reason(StrEnum):
     MISSING_CLAIM = "missing_claim"  # a required claim is not there
     BOUND = "bound"  # cnf: the token is bound to a key, and nobody has proved to have it
     REVOKED = "revoked"  # the application's own hook says so
+    # 403: valid, and not enough. Only a login that is not enough is a 401.
     SCOPE = "scope"  # valid, and lacks a scope
     PERMISSIONS = "permissions"  # valid, and lacks a permission
     CLAIM = "claim"  # valid, and a claim is not what the route asks for
     CHECK = "check"  # valid, and the application's own check says no, or raised
     AUTHENTICATION = "authentication"  # valid, and the login was too weak or too long ago
+    # 503: nobody can say now.
     KEYS_UNAVAILABLE = "keys_unavailable"  # the issuer's keys cannot be had
     ISSUER_UNAVAILABLE = "issuer_unavailable"  # the application's resolver raised
     REVOCATION_UNAVAILABLE = "revocation_unavailable"  # the application's revocation hook raised

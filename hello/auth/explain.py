@@ -158,7 +158,8 @@ class _Walk:
             trusted=tuple(known.trusted.issuer for known in validator.issuers.static),
         )
         static = validator.issuers.static
-        # Whoever a token comes from, what else is wrong with it is worth knowing.
+        # Where a token's own issuer is not trusted, this one's rules are walked all the same: what
+        # else is wrong with it is worth knowing.
         self._presumed = static[0] if len(static) == 1 else None
         self._compare_with(self._presumed)
 

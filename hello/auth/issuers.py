@@ -16,9 +16,9 @@ from weakref import WeakSet
 from .bounded import Bounded
 from .errors import AuthError, InvalidTokenError, Reason, UnavailableError
 from .hooks import HookError, ask, being_cancelled
-from .issuer import TrustedIssuer
 from .jwks import Clock, SigningKeys
 from .keys import KeySet, VerifyingKey
+from .trusted_issuer import TrustedIssuer
 
 Resolver = Callable[[str, str], Awaitable[TrustedIssuer | None]]
 """A coroutine function of one's own: the `iss` of a token that nobody has verified, and the host
@@ -66,7 +66,7 @@ class GivenKeys:
 
 
 class KnownIssuer(NamedTuple):
-    """A trusted issuer, with where its keys are found."""
+    """A trusted issuer, with where its keys are found; what requests compare with is at hand."""
 
     trusted: TrustedIssuer
     audience: frozenset[str]
@@ -97,13 +97,13 @@ class Issuers:
         # By where they come from, so that what a resolver says anew finds its keys again.
         self._fetched = Bounded[tuple[str, str | None], SigningKeys](most)
         self._made: WeakSet[SigningKeys] = WeakSet()  # those that were forgotten during a fetch too
-        # What the resolver said yes to: first on trial, since anybody can send an `iss` and a host
-        # that nobody has verified, and those must not push out what is in use.
+        # What the resolver said. A yes is on trial until a token of that issuer was verified:
+        # anybody can send an `iss` and a host, and those must not push out what is in use.
         self._on_trial = Bounded[_Question, _Answer](most)
         self._resolved = Bounded[_Question, _Answer](most)
-        self._unknown = Bounded[_Question, float](most)
-        self._failed = Bounded[_Question, float](most)
-        self._pending: dict[_Question, asyncio.Task[KnownIssuer | None]] = {}
+        self._unknown = Bounded[_Question, float](most)  # a no, and when it was said
+        self._failed = Bounded[_Question, float](most)  # when it raised, or took too long
+        self._pending: dict[_Question, asyncio.Task[KnownIssuer | None]] = {}  # being asked now
         self._resolver: Resolver | None = None
         self._static: dict[str, KnownIssuer] = {}
         if callable(trusted):

@@ -12,15 +12,6 @@ from typing import Any, NamedTuple
 from .errors import InvalidTokenError, Reason
 from .strict_json import load_object
 
-ALGORITHMS = frozenset(
-    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}
-    | {"ES256K", "EdDSA", "Ed25519"}
-)
-"""The `alg` values that a validator can be told to accept: asymmetric ones, by exact name."""
-
-HASH_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
-"""The symmetric ones, which want a secret, and as many bytes of it (RFC 7518 §3.2)."""
-
 # From base64url (RFC 4648 §5) to what binascii reads, strictly. What only the latter has becomes
 # what neither has.
 _BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")

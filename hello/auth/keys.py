@@ -26,10 +26,18 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from .jws import ALGORITHMS
 from .strict_json import load_object
 
 _logger = logging.getLogger("hello.auth")
+
+ALGORITHMS = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"}
+    | {"ES256K", "EdDSA", "Ed25519"}
+)
+"""The `alg` values that a validator can be told to accept: asymmetric ones, by exact name."""
+
+HASH_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
+"""The symmetric ones, which want a secret, and as many bytes of it (RFC 7518 §3.2)."""
 
 # What is read of a key: no private member (RFC 7518 §6), whatever an issuer may publish by mistake.
 _PUBLIC_MEMBERS = {

@@ -74,33 +74,6 @@ def application_mark(app: web.Application) -> Mark | None:
     return app.get(_OF_APPLICATION)
 
 
-class Way(NamedTuple):
-    """A route of an application, for one method, and the applications on the way to it."""
-
-    method: str
-    path: str
-    route: web.AbstractRoute
-    apps: tuple[web.Application, ...]
-
-    @property
-    def asked(self) -> "Asked":
-        """What a request that goes this way is asked for."""
-        return asked_for(self.route, self.method, self.apps)
-
-
-def ways(app: web.Application, around: tuple[web.Application, ...] = ()) -> Iterator[Way]:
-    """Yield every way into an application and its sub-applications."""
-    apps = (*around, app)
-    for resource in app.router.resources():
-        child = resource.get_info().get("app")
-        if child is not None:
-            yield from ways(child, apps)
-            continue
-        for route in resource:
-            for method in _methods(route):
-                yield Way(method, resource.canonical, route, apps)
-
-
 def asked_for(route: web.AbstractRoute, method: str, apps: Sequence[web.Application]) -> Asked:
     """Return what a request is asked for; `apps` are the route's, from the outermost inwards."""
     asked = _asked_by_handler(route.handler, method)
@@ -234,3 +207,30 @@ def _mark_table(table: web.RouteTableDef, mark: Mark) -> None:
     # In place, so that it does not matter whether anybody keeps what the decorator returns.
     table.__class__ = _MarkedTable
     table.mark = mark  # type: ignore[attr-defined]
+
+
+class Way(NamedTuple):
+    """A route of an application, for one method, and the applications on the way to it."""
+
+    method: str
+    path: str
+    route: web.AbstractRoute
+    apps: tuple[web.Application, ...]
+
+    @property
+    def asked(self) -> "Asked":
+        """What a request that goes this way is asked for."""
+        return asked_for(self.route, self.method, self.apps)
+
+
+def ways(app: web.Application, around: tuple[web.Application, ...] = ()) -> Iterator[Way]:
+    """Yield every way into an application and its sub-applications."""
+    apps = (*around, app)
+    for resource in app.router.resources():
+        child = resource.get_info().get("app")
+        if child is not None:
+            yield from ways(child, apps)
+            continue
+        for route in resource:
+            for method in _methods(route):
+                yield Way(method, resource.canonical, route, apps)

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from aiohttp import web
 
-from .issuer import is_resource_url
 from .marks import Door, set_mark, ways
+from .trusted_issuer import is_resource_url
 from .validator import TokenValidator
 
 METADATA_URL = web.AppKey("METADATA_URL", str)

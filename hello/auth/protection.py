@@ -93,6 +93,7 @@ def protected(
 ) -> _H | Callable[[_H], _H]:
     """Mark what wants a valid access token: a handler, or a group of them.
 
+    The middleware of `setup` asks for it; a marked coroutine function looks whether that was done.
     A handler is a function, a View class or one of its methods; a group is a RouteTableDef, a
     sub-application or an Application. What is asked for on the way to a handler adds up.
 

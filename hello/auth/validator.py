@@ -17,11 +17,11 @@ from .claims import is_numeric_date
 from .discovery import Fetch, load_signing_keys
 from .errors import AuthError, InvalidTokenError, KeysUnavailableError, Reason, UnavailableError
 from .hooks import HookError, ask
-from .issuer import TrustedIssuer, is_secure_url
 from .issuers import Issuers, KnownIssuer, Resolver
 from .jwks import Clock, SigningKeys
 from .remembered import Kept, Remembered, Verified
 from .strict_json import ReadOnly
+from .trusted_issuer import TrustedIssuer, is_secure_url
 
 _logger = logging.getLogger("hello.auth")
 

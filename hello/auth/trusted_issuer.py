@@ -10,8 +10,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from .jws import ALGORITHMS, HASH_BYTES
-from .keys import KeySet, SecretKey, load_keys
+from .keys import ALGORITHMS, HASH_BYTES, KeySet, SecretKey, load_keys
 
 # Visible ASCII. Without the backslash, which browsers and some parsers take for a slash.
 _URL = re.compile(r"[!-\[\]-~]+")
