@@ -13,6 +13,12 @@ RUN_BY = {
     ("README.md", "text"): "test_readme.py",
     ("hello/auth/README.md", "python"): "test_guide.py",
     ("hello/auth/README.md", "text"): "test_guide.py",
+    ("hello/running.md", "bash"): "test_running.py",
+    ("hello/running.md", "dockerfile"): "test_running.py",
+    ("hello/running.md", "dotenv"): "test_running.py",
+    ("hello/running.md", "ini"): "test_running.py",
+    ("hello/running.md", "nginx"): "test_nginx.py",
+    ("hello/running.md", "text"): "test_operating.py",
 }
 
 
