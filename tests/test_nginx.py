@@ -22,8 +22,9 @@ from joserfc.jwk import Key
 from conftest import ApiServer, Client, FakeClock, bearer, config_for
 from failing_issuer import FailingIssuer
 from hello.app import create_app
+from hello.auth.explain import _LONGEST
 from machine import PAGE, command
-from pages import blocks
+from pages import blocks, text
 from test_contract import SECURITY_HEADERS
 from test_run import PROTECTED, PUBLIC, Program, free_port, running
 
@@ -202,6 +203,11 @@ async def test_a_large_token_is_the_apis_to_judge(
     assert answer.status == status
     assert ("json" in answer.headers["Content-Type"]) is (who == "API")
     assert (CORS in answer.headers) is (status == 401)
+
+
+def test_the_limit_is_the_one_that_is_explained() -> None:
+    assert _LONGEST == LONGEST
+    assert f"{LONGEST:,} characters" in text(PAGE)
 
 
 async def test_nginxs_default_is_a_few_bytes_too_few(tmp_path: Path, api: Client) -> None:

@@ -33,6 +33,7 @@ def log(keys: list[Key], tmp_path_factory: pytest.TempPathFactory) -> str:
         "ISSUER_BASE_URL": NOT_ANSWERING,
         "PORT": str(port),
         "HOST": "127.0.0.1",
+        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY"), "http://127.0.0.1:10"),
     }
     with running([str(PROJECT / "run.py")], folder, environ) as program:
         program.listens(port)
@@ -74,6 +75,12 @@ def test_a_recipe_for_the_log_prints_what_the_page_shows(
         pytest.skip("there is no jq")
     (tmp_path / "log").write_text(log)
     assert Machine(tmp_path).run(code) == output
+
+
+def test_the_issuer_is_asked_directly_whatever_proxy_the_environment_names(log: str) -> None:
+    [line] = [line for line in log.splitlines() if "keys cannot be had" in line]
+    assert f"{NOT_ANSWERING}.well-known/openid-configuration: ClientConnectorError" in line
+    assert "Connect call failed ('127.0.0.1', 9)" in line
 
 
 def test_what_to_be_woken_up_for_is_what_the_log_can_say() -> None:
