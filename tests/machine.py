@@ -21,7 +21,8 @@ SCRIPTS = [
 ]
 """Each block of commands, and what the page says that it prints, if anything."""
 
-SERVER_SECONDS = server._DRAIN_SECONDS + server._IN_FLIGHT_SECONDS
+# aiohttp rounds both of its waits up to the next whole second of its loop's clock.
+SERVER_SECONDS = server._DRAIN_SECONDS + server._IN_FLIGHT_SECONDS + 2
 GUNICORN = Path(sys.executable).with_name("gunicorn")
 
 

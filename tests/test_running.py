@@ -150,9 +150,9 @@ def graceful_seconds() -> int:
 
 
 def test_who_stops_the_service_waits_for_who_is_inside() -> None:
-    assert SERVER_SECONDS == 26
+    assert SERVER_SECONDS == 27
     assert int(unit()["TimeoutStopSec"][0]) > graceful_seconds() > SERVER_SECONDS
-    for claim in ("at most 26 s", "30 s, and those are longer than the server's own 26 s"):
+    for claim in ("at most 27 s", "30 s, and those are longer than the server's own 27 s"):
         assert claim in text(PAGE)
     [idle] = re.findall(r"keepalive_timeout (\d+)s", blocks(PAGE, "nginx")[0])
     assert int(idle) < server._KEEPALIVE_SECONDS == 75
