@@ -55,7 +55,7 @@ class Runner(web.AppRunner):
     """
 
     def __init__(self, app: web.Application) -> None:
-        # aiohttp waits that long twice: again after it has told who reads a body that no more comes.
+        # aiohttp waits that long twice: again after telling who reads a body that no more comes.
         super().__init__(app, shutdown_timeout=_IN_FLIGHT_SECONDS / 2)
 
     async def _make_server(self) -> web.Server:
