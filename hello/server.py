@@ -31,7 +31,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _KEEPALIVE_SECONDS = 75  # longer than the load balancers that reuse our connections
 _DRAIN_SECONDS = 1
 _APP_LOAD_ERROR = 4  # gunicorn's: with any other status it would start the worker again, for ever
-_IN_FLIGHT_SECONDS = 25  # less than the 30 s after which those who sent SIGTERM send SIGKILL
+_IN_FLIGHT_SECONDS = 24  # with all before it less than the 30 s after which SIGKILL is sent
 
 
 class AddressError(Exception):
@@ -55,7 +55,8 @@ class Runner(web.AppRunner):
     """
 
     def __init__(self, app: web.Application) -> None:
-        super().__init__(app, shutdown_timeout=_IN_FLIGHT_SECONDS)
+        # aiohttp waits that long twice: again after telling who reads a body that no more comes.
+        super().__init__(app, shutdown_timeout=_IN_FLIGHT_SECONDS / 2)
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()

@@ -27,6 +27,12 @@ RUN_BY = {
     ("hello/auth/refusals.md", "bash"): "test_refusals_page.py",
     ("hello/auth/refusals.md", "python"): "test_refusals_page.py",
     ("hello/auth/refusals.md", "text"): "test_refusals_page.py",
+    ("hello/running.md", "bash"): "test_running.py",
+    ("hello/running.md", "dockerfile"): "test_running.py",
+    ("hello/running.md", "dotenv"): "test_running.py",
+    ("hello/running.md", "ini"): "test_running.py",
+    ("hello/running.md", "nginx"): "test_nginx.py",
+    ("hello/running.md", "text"): "test_operating.py",
 }
 
 
