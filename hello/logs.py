@@ -14,6 +14,18 @@ class LineFormatter(logging.Formatter):
     So nobody who gets a text into the log can make it look like an entry of its own.
     """
 
+    _second = (0, "")  # the last one that was formatted, and how
+
+    def formatTime(  # noqa: D102, N802 - logging's name
+        self, record: logging.LogRecord, _datefmt: str | None = None
+    ) -> str:
+        # Many entries fall into one second, and strftime is what takes longest about an entry.
+        second, text = self._second
+        if int(record.created) != second:
+            second, text = int(record.created), super().formatTime(record, self.default_time_format)
+            self._second = second, text
+        return f"{text},{int(record.msecs):03}"
+
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: D102, N802 - logging's name
         return _escape(super().formatMessage(record))
 

@@ -142,6 +142,15 @@ async def test_from_warning_up_there_is_no_access_log(
     assert ("hello.access" in {record.name for record in caplog.records}) is written
 
 
+def test_an_entry_is_dated_as_logging_dates_it() -> None:
+    """Though the same second is written once for many."""
+    ours, theirs = LineFormatter("%(asctime)s"), logging.Formatter("%(asctime)s")
+    record = logging.LogRecord("hello", logging.INFO, "", 1, "", (), None)
+    for created in (1_800_000_000.25, 1_800_000_000.999, 1_800_000_001.0, 1_799_999_999.5):
+        record.created, record.msecs = created, created % 1 * 1000
+        assert ours.format(record) == theirs.format(record)
+
+
 def test_an_access_line_counts_in_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
     request = SimpleNamespace(remote=None, method="GET", rel_url=URL("/a?b"))
     with caplog.at_level(logging.INFO):
