@@ -170,10 +170,15 @@ class Benchmark:
         return {key: Rounds(rates[key], spent[key] / max(1, answered[key]) * 1e6) for key in cells}
 
     def pace(
-        self, name: str, port: int, stream: Iterable[tuple[bytes, int, bool]], rate: float
+        self,
+        name: str,
+        port: int,
+        stream: Iterable[tuple[bytes, int, bool]],
+        rate: float,
+        seconds: float,
     ) -> Round:
         """Send requests at a rate, and keep what came back otherwise than it should."""
-        answers = uvloop.run(paced(port, stream, rate=rate, seconds=self.scale.seconds))
+        answers = uvloop.run(paced(port, stream, rate=rate, seconds=seconds))
         self._expect(name, answers)
         return answers
 

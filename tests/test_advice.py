@@ -37,6 +37,9 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         "Only upper and lower case is different, and the comparison is exact: set the audience",
     ),
     ({"aud": OMIT}, {}, f"FAILED aud wants {AUDIENCE} has (absent)", "for no API in particular"),
+    ({"aud": "client", "token_use": "id"}, {}, 'has "client"', "This is an ID token"),
+    ({"aud": "client", "typ": "ID"}, {}, 'has "client"', "This is an ID token"),
+    ({"aud": "b", "token_use": "access", "typ": "Bearer"}, {}, 'has "b"', "for another API"),
     ({"aud": "client", "nonce": "n"}, {}, 'has "client"', "This is an ID token"),
     ({"aud": "client", "sid": "s"}, {}, 'has "client"', "This is an ID token"),
     ({"aud": "b", "sid": "s", "scope": "a"}, {}, 'has "b"', "for another API"),
@@ -142,6 +145,22 @@ async def test_an_issuer_that_is_nearly_right_is_told(
     issuer: Issuer, validator: TokenValidator, change: Callable[[str], str], told: str
 ) -> None:
     explanation = await explained(validator, issuer.mint(claims={"iss": change(issuer.url)}))
+    assert told in explanation.advice
+
+
+@pytest.mark.parametrize(
+    ("trusted", "iss", "told"),
+    [
+        ("https://login.microsoftonline.com/t/v2.0", "https://sts.windows.net/t/", "to 2"),
+        ("https://login.microsoftonline.com/t/v2.0", "https://b.example.com/", "another issuer"),
+        ("https://b.example.com/", "https://sts.windows.net/t/", "another issuer"),
+    ],
+)
+async def test_the_other_version_of_entra_is_told(
+    issuer: Issuer, keys: list[Key], trusted: str, iss: str, told: str
+) -> None:
+    given = TrustedIssuer(issuer=trusted, audience=AUDIENCE, keys=keys[0].as_dict(private=False))
+    explanation = await explained(TokenValidator(issuers=[given]), issuer.mint(claims={"iss": iss}))
     assert told in explanation.advice
 
 

@@ -21,6 +21,7 @@ TOO_LONG = (
 
 _OF_ID_TOKENS = ("nonce", "at_hash", "c_hash", "s_hash")
 _PARTS_OF_JWE = 5
+_ENTRA_1, _ENTRA_2 = "https://sts.windows.net/", "https://login.microsoftonline.com/"
 
 
 class Case(NamedTuple):
@@ -132,6 +133,11 @@ def _issuer(case: Case) -> str:
             f"Only {nearly} is different, and the comparison is exact: configure the issuer just "
             "as the token has it."
         )
+    if iss.startswith(_ENTRA_1) and any(name.startswith(_ENTRA_2) for name in case.trusted):
+        return (
+            "It is one of Entra ID's version 1.0: in the manifest of the API's own registration, "
+            "set requestedAccessTokenVersion to 2, and get a new one."
+        )
     return (
         "It comes from another issuer, perhaps another tenant, environment or custom domain: get "
         f"a token from {_or(case.trusted) or 'one that the resolver knows'}, or trust this one in "
@@ -159,9 +165,7 @@ def _unfit_key(case: Case) -> str:
 
 def _audience(case: Case) -> str:
     aud, wanted = case.claims.get("aud"), _or(case.audience)
-    if any(name in case.claims for name in _OF_ID_TOKENS) or (
-        "sid" in case.claims and case.claims.keys().isdisjoint(("scope", "scp"))
-    ):
+    if _is_id_token(case.claims):
         return (
             "This is an ID token: it tells the client who logged in, and no API takes it. Send the "
             f"access token that came beside it; for that, ask for audience={wanted}."
@@ -172,10 +176,22 @@ def _audience(case: Case) -> str:
             f"the token has it, or ask for one with audience={wanted}."
         )
     if aud is None:
-        return f"It is for no API in particular: ask for a token with audience={wanted}."
+        return (
+            f"It is for no API in particular: ask for a token with audience={wanted} (some issuers "
+            "call it resource)."
+        )
     return (
         f"It is for another API: ask for a token with audience={wanted}. Or, if what it has is "
         "this API's identifier, set the audience to it, letter by letter."
+    )
+
+
+def _is_id_token(claims: Mapping[str, Any]) -> bool:
+    return (
+        any(name in claims for name in _OF_ID_TOKENS)
+        or claims.get("token_use") == "id"  # Cognito
+        or claims.get("typ") == "ID"  # Keycloak
+        or ("sid" in claims and claims.keys().isdisjoint(("scope", "scp")))
     )
 
 
