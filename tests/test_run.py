@@ -69,17 +69,17 @@ class Program:
     def err(self) -> str:
         return self._stderr.read_text("utf-8")
 
-    def until(self, fact: Callable[[], bool]) -> None:
+    def until(self, fact: Callable[[], bool], seconds: float = 30) -> None:
         """Wait for a fact that the program, while it runs, brings about."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + seconds
         while not fact():
             ended = self._process.poll()
             assert ended is None, f"it ended with {ended}:\n{self.out}\n{self.err}"
             assert time.monotonic() < deadline, f"nothing happened:\n{self.out}\n{self.err}"
             time.sleep(0.01)
 
-    def says(self, text: str) -> None:
-        self.until(lambda: text in self.out + self.err)
+    def says(self, text: str, seconds: float = 30) -> None:
+        self.until(lambda: text in self.out + self.err, seconds)
 
     def listens(self, port: int) -> None:
         self.until(lambda: is_listening(port))
