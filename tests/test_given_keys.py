@@ -159,6 +159,7 @@ RSA = RSAKey.generate_key(2048)
         ({"secret": SECRET, "algorithms": []}, "algorithms are some of"),
         ({"algorithms": ["HS256"]}, "algorithms are .* want a secret="),
         ({"algorithms": ["RS256", "HS256"]}, "algorithms are .* want a secret="),
+        ({"algorithms": [["RS256"]]}, "algorithms are names"),
         ({"algorithms": "RS256"}, r"write \['RS256'\]"),
         ({"keys": "nonsense"}, "^keys are public keys"),
         ({"keys": "{}"}, "^keys are public keys"),

@@ -146,6 +146,8 @@ async def test_an_expiry_is_any_number(signer: Signer, validator: TokenValidator
         ({"typ": "at+jwt"}, {"client_id": None}, Reason.CLAIM_TYPE),
         ({"typ": "at+jwt"}, {"client_id": ["sandbox"]}, Reason.CLAIM_TYPE),
         ({"typ": "at+jwt"}, {"jti": 1}, Reason.CLAIM_TYPE),
+        ({"typ": "at+jwt"}, {"scope": "read write"}, None),
+        ({"typ": "at+jwt"}, {"scope": ["read", "write"]}, Reason.CLAIM_TYPE),
     ],
 )
 async def test_strict_mode_asks_for_the_profile_of_rfc_9068(

@@ -15,7 +15,7 @@ ABSENT: Any = object()
 """What stands for a claim that is not there: not null, which may be there."""
 
 _RFC_9068_REQUIRED = frozenset({"iss", "exp", "aud", "sub", "client_id", "iat", "jti"})
-_RFC_9068_STRINGS = ("client_id", "jti")
+_RFC_9068_STRINGS = ("client_id", "jti", "scope")  # §2.2, and §2.2.3 for the last
 
 
 class Expected(NamedTuple):

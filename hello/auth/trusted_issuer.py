@@ -73,6 +73,8 @@ class TrustedIssuer:
             return frozenset({"RS256"} if self.secret is None else {"HS256"})
         if isinstance(self.algorithms, str):
             raise ValueError(f"algorithms is a collection of names: write [{self.algorithms!r}]")  # noqa: TRY004
+        if not all(isinstance(name, str) for name in self.algorithms):
+            raise ValueError(f"algorithms are names, not {self.algorithms!r}")
         algorithms = frozenset(self.algorithms)
         if self.secret is None and not algorithms.isdisjoint(HASH_BYTES):
             raise ValueError(
