@@ -3,32 +3,20 @@
 import argparse
 import asyncio
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from getpass import getpass
 from pathlib import Path
 
-from aiohttp import web
 from dotenv import dotenv_values
 
 from hello.app import create_app
-from hello.auth import TOKEN_VALIDATOR, Explanation, explain, routes
-from hello.auth.strict_json import load_object
+from hello.auth import terminal
 from hello.config import Config, ConfigError, names_issuer
 from hello.logs import log_to_stderr
 from hello.server import AddressError, Service, serve
 
-MOST_READ = 1 << 20
 PROJECT = Path(__file__).resolve().parent
-ERROR = re.compile(r"[ -~]{1,64}")  # an issuer's, that is fit for a terminal
-# What a token is copied with: a header's name, the scheme, quotes.
-BEFORE_TOKEN = re.compile(r"""(authorization["']?\s*:\s*["']?)?(bearer\s+)?["']?""", re.IGNORECASE)
-
-
-class NoTokenError(Exception):
-    """An issuer's answer holds no token. The message says so, and what the issuer says."""
 
 
 def main() -> int:
@@ -58,10 +46,12 @@ def main() -> int:
     from_file = {name: value or "" for name, value in dotenv_values(PROJECT / ".env").items()}
     try:
         environ = {**from_file, **really_set}
-        if arguments.routes:
-            return print_routes(environ)
-        if arguments.check_token:
-            return check_token(environ)
+        if arguments.routes or arguments.check_token:
+            config, _ = configure(environ)
+            log_to_stderr("warning")
+            app = create_app(config)
+            asked = terminal.check_token if arguments.check_token else terminal.print_routes
+            return asked(app)
         return run(environ, client=arguments.client)
     except (ConfigError, AddressError) as error:
         print(f"The server cannot start:\n{error}", file=sys.stderr)
@@ -89,72 +79,6 @@ def run(environ: Mapping[str, str], *, client: bool | None) -> int:
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(services, ready=lambda: print(greeting, flush=True)))
     return 0
-
-
-def print_routes(environ: Mapping[str, str]) -> int:
-    """Print every route of the API, and what it takes to be answered by it."""
-    config, _ = configure(environ)
-    listed = routes(create_app(config))
-    width = max(len(route.path) for route in listed) + 2
-    for method, path, access in listed:
-        print(f"{method:9}{path:{width}}{access}")
-    return 0
-
-
-def check_token(environ: Mapping[str, str]) -> int:
-    """Read a token and print what the API thinks of it.
-
-    Return 0 if a request with it gets through, else 1; 2 where there is no token to look at.
-    """
-    config, _ = configure(environ)
-    log_to_stderr("warning")
-    try:
-        token = read_token()
-    except NoTokenError as error:
-        print(error, file=sys.stderr)
-        return 2
-    explanation = asyncio.run(check(create_app(config), token))
-    print(explanation)
-    return 0 if explanation.refusal is None and not explanation.too_long else 1
-
-
-async def check(app: web.Application, token: str) -> Explanation:
-    """Explain a token as an application sees it."""
-    try:
-        return await explain(app, token)
-    finally:
-        await app[TOKEN_VALIDATOR].close()
-
-
-def read_token() -> str:
-    """Read a token from standard input: as it is, as a header has it, or in an issuer's answer.
-
-    Raises NoTokenError for an answer that has none.
-    """
-    if sys.stdin.isatty():
-        text = getpass("The access token, which is not shown: ")
-    else:
-        # Whatever the bytes are: what is no token is told so, and no traceback shows it.
-        text = sys.stdin.buffer.read(MOST_READ).decode(errors="replace")
-    text = text.strip()
-    if text.startswith("{"):
-        try:
-            return token_in(load_object(text.encode()))
-        except ValueError:
-            pass  # no JSON, and no token either, as the explanation will say
-    text = text.strip("\"'")
-    return BEFORE_TOKEN.sub("", text, count=1)
-
-
-def token_in(answer: Mapping[str, object]) -> str:
-    """Return the token of an issuer's answer (RFC 6749 §5.1). Raises NoTokenError."""
-    token, error = answer.get("access_token"), answer.get("error")
-    if isinstance(token, str):
-        return token
-    message = "the issuer's answer holds no access_token"
-    if isinstance(error, str) and ERROR.fullmatch(error):
-        message += f": {error}"
-    raise NoTokenError(message)
 
 
 def configure(environ: Mapping[str, str]) -> tuple[Config, bool]:

@@ -12,6 +12,8 @@ FILES = {path.relative_to(PROJECT).as_posix(): path for path in PROJECT.glob("he
 ORDER = ["run", "server", "app", "messages", "responses", "config", "logs", "auth"]
 # The same inside of auth.
 AUTH_ORDER = [
+    "__main__",
+    "terminal",
     "__init__",
     "explain",
     "advice",
@@ -38,7 +40,10 @@ AUTH_ORDER = [
     "strict_json",
     "errors",
 ]
-WITH_AIOHTTP = {"__init__", "explain", "overview", "protection", "metadata", "marks", "fetch"}
+WITH_AIOHTTP = {
+    *("__main__", "terminal", "__init__", "explain", "overview", "protection"),
+    *("metadata", "marks", "fetch"),
+}
 
 
 def imported(path: Path) -> set[str]:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-import run
 from conftest import AUDIENCE, ORIGIN
+from hello.auth import terminal
 from hello.sandbox.issuer import Issuer
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -146,8 +146,8 @@ async def test_without_a_configuration_that_works_nothing_is_read(tmp_path: Path
 
 
 def test_no_more_than_a_token_could_be_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a" * 2 * run.MOST_READ)))
-    assert len(run.read_token()) == run.MOST_READ
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a" * 2 * terminal.MOST_READ)))
+    assert len(terminal.read_token()) == terminal.MOST_READ
 
 
 def test_at_a_terminal_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,6 +162,6 @@ def test_at_a_terminal_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -
         return " bearer  abc "
 
     monkeypatch.setattr("sys.stdin", Terminal())
-    monkeypatch.setattr(run, "getpass", getpass)
-    assert run.read_token() == "abc"
+    monkeypatch.setattr(terminal, "getpass", getpass)
+    assert terminal.read_token() == "abc"
     assert asked == ["The access token, which is not shown: "]

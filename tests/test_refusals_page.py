@@ -15,10 +15,10 @@ import pytest
 from aiohttp import web
 from joserfc.jwk import Key, OctKey, RSAKey
 
-import run
 from conftest import ApiServer, Client, FakeClock, bearer
 from hello import auth
 from hello.app import create_app
+from hello.auth import terminal
 from hello.config import Config
 from hello.logs import _FORMAT, LineFormatter
 from hello.sandbox.issuer import OMIT, Issuer
@@ -171,7 +171,7 @@ async def test_the_page_shows_what_check_token_prints(
     mistake = MISTAKES[section][number]
     given = f"Bearer {mistake.make(tenant)}\n".encode()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
-    output = f"{await run.check(api(mistake), run.read_token())}\n"
+    output = f"{await terminal.explained(api(mistake), terminal.read_token())}\n"
     assert agrees(output, shown(section)[number]), output
 
 
@@ -259,7 +259,7 @@ def test_what_is_copied_along_is_forgiven(monkeypatch: pytest.MonkeyPatch) -> No
     assert forms
     for form in forms:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(form.encode())))
-        assert run.read_token() == "TOKEN"
+        assert terminal.read_token() == "TOKEN"
 
 
 COMMANDS = [block for block in blocks(PAGE, "bash") if not re.match(r"[A-Z0-9_]+=", block)]
