@@ -45,9 +45,9 @@ class AccessLog(AbstractAccessLogger):
         return self.logger.isEnabledFor(logging.INFO)
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Log one request; `time` is seconds."""
+        """Log one request; `time` is seconds, of a clock that counts in milliseconds (uvloop's)."""
         self.logger.info(
-            "%s %s %s %d %.1f ms",
+            "%s %s %s %d %.0f ms",
             request.remote,
             request.method,
             request.rel_url.raw_path,

@@ -5,6 +5,7 @@ HTTP, a log that never holds what was sent, and an end that loses no request.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -39,12 +40,16 @@ class AddressError(Exception):
 
 
 class Service(NamedTuple):
-    """An application and where it listens. `port_setting` is what decides the port."""
+    """An application and where it listens.
+
+    `port_setting` is what decides the port; `access_log` whether there is a line for each request.
+    """
 
     app: web.Application
     host: str
     port: int
     port_setting: str = "PORT"
+    access_log: bool = True
 
 
 class Runner(web.AppRunner):
@@ -54,13 +59,16 @@ class Runner(web.AppRunner):
     each answer still goes out, and asks the client to close (RFC 9112 §9.6).
     """
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: web.Application, *, access_log: bool = True) -> None:
+        self._access_log = access_log
         # aiohttp waits that long twice: again after telling who reads a body that no more comes.
         super().__init__(app, shutdown_timeout=_IN_FLIGHT_SECONDS / 2)
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        return _Server(server.request_handler, request_factory=server.request_factory)
+        drained = _Server(server.request_handler, request_factory=server.request_factory)
+        drained.access_log = self._access_log
+        return drained
 
     async def cleanup(self) -> None:
         """Stop listening, let connections drain, finish what is in flight."""
@@ -78,6 +86,7 @@ class Runner(web.AppRunner):
 
 class _Server(web.Server):
     draining = False
+    access_log = True
 
     def __call__(self) -> web.RequestHandler:
         return _RequestHandler(
@@ -85,7 +94,7 @@ class _Server(web.Server):
             loop=asyncio.get_running_loop(),
             keepalive_timeout=_KEEPALIVE_SECONDS,
             logger=_logger,
-            access_log=_access_logger,
+            access_log=_access_logger if self.access_log else None,
             access_log_class=AccessLog,
         )
 
@@ -164,7 +173,7 @@ async def serve(services: Sequence[Service], ready: Callable[[], None]) -> None:
     with suppress(NotImplementedError):  # Windows: Ctrl+C arrives as KeyboardInterrupt
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop.set)
-    runners = [Runner(service.app) for service in services]
+    runners = [Runner(service.app, access_log=service.access_log) for service in services]
     try:
         for runner, service in zip(runners, services, strict=True):
             await runner.setup()
@@ -183,9 +192,10 @@ async def _listen(runner: Runner, service: Service) -> None:
     except gaierror as error:
         raise AddressError(f"HOST {service.host} cannot be found: {error.strerror}") from error
     except OSError as error:
+        hint = "; stop what listens there first" if error.errno == errno.EADDRINUSE else ""
         raise AddressError(
             f"{service.port_setting} {service.port} on {service.host} cannot be listened on: "
-            f"{error.strerror or error}"
+            f"{error.strerror or error}{hint}"
         ) from error
 
 

@@ -51,7 +51,9 @@ def issuer_service(config: Config) -> Service:
         client_origin=config.client_origin,
         permissions=frozenset({permission}),
     )
-    return Service(issuer.app(), "localhost", _ISSUER_PORT, "The sandbox's issuer's port")
+    return Service(
+        issuer.app(), "localhost", _ISSUER_PORT, "The sandbox's issuer's port", access_log=False
+    )
 
 
 def client_service(config: Config) -> Service:
@@ -77,7 +79,7 @@ def client_service(config: Config) -> Service:
         audience=config.audience,
     )
     port = origin.port or 80
-    return Service(app, origin.hostname or "", port, "CLIENT_ORIGIN_URL's port")
+    return Service(app, origin.hostname or "", port, "CLIENT_ORIGIN_URL's port", access_log=False)
 
 
 def greeting(config: Config, *, client: bool) -> str:
