@@ -67,7 +67,7 @@ class Asked:
     async def issuer_up(self) -> None:
         app = self.issuer.app()
         app.middlewares.append(self._late)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_port=True).start()
 

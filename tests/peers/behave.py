@@ -52,6 +52,7 @@ SLOW_SECONDS = 1.0  # enough for all of them to arrive
 HOUR = 3600
 
 _BURST_TIMEOUT = ClientTimeout(total=20)  # fifty fetches take a slow machine some time
+_HANG_TIMEOUT = ClientTimeout(total=8)  # most who limit a fetch do so at five seconds
 _NODE = ("express", "express-oauth2-jwt-bearer", "fastify", "@fastify/jwt")
 _PYTHON = {
     "fastapi": ("fastapi", "auth0_fastapi_api", "auth0_api_python"),
@@ -87,6 +88,7 @@ TOKENS: dict[str, Build] = {
     "an ID token": claims(aud="the-client", nonce="n", permissions=OMIT),
     "`typ: logout+jwt`": header(typ="logout+jwt"),
     "bound to a key (`cnf`), without a proof": claims(cnf={"jkt": "x" * 43}),
+    "bound to a certificate (`cnf`), without one": claims(cnf={"x5t#S256": "x" * 43}),
     "`alg: none`": unsigned("none"),
     "`alg: 256`": header(alg=256),
     "an unknown `crit`": header(crit=["x"], x=1),
@@ -152,12 +154,19 @@ async def cold_burst(asked: Asked) -> dict[str, str]:
 
 
 DOWN = "the issuer is down at the first token"
-GONE = "the issuer goes down after it"
+HANGS = "the issuer hangs at the first token: the answer within 8 s"
+GONE = "the issuer goes down after the first token: the next"
 GONE_UNKNOWN = "and then a `kid` that nobody has"
 
 
 async def outage_at_first(asked: Asked) -> dict[str, str]:
     return {DOWN: (await asked.token()).status}
+
+
+async def hanging_at_first(asked: Asked) -> dict[str, str]:
+    asked.delay = HOUR
+    [answer] = await asked.get_all([bearer(asked.issuer.mint())], limit=_HANG_TIMEOUT)
+    return {HANGS: answer.status}
 
 
 async def outage_later(asked: Asked) -> dict[str, str]:
@@ -190,6 +199,7 @@ SCENES = [
     Scene(rotation, [ROTATION]),
     Scene(cold_burst, [BURST, BURST_FETCHES]),
     Scene(outage_at_first, [DOWN], issuer_is_up=False),
+    Scene(hanging_at_first, [HANGS]),
     Scene(outage_later, [GONE, GONE_UNKNOWN]),
 ]
 QUESTIONS = [row for scene in SCENES for row in scene.rows]
@@ -208,9 +218,12 @@ async def column(server: Server, keys: Keys, port: int, log: Path | None = None)
 
 
 async def columns(
-    installed: dict[str, Path], logs: Path | None = None
+    installed: dict[str, Path], logs: Path | None = None, **ours: str
 ) -> dict[str, dict[str, str]]:
-    """Return the answers of this project, and of the peers that are installed."""
+    """Return the answers of this project, and of the peers that are installed.
+
+    `logs`: the folder for their standard errors. `ours`: variables of this project's environment.
+    """
     keys = Keys(new_key(), new_key(), new_key())
     found = {}
     # Bound and not listening: while the issuer is down, its port is nobody else's.
@@ -223,6 +236,7 @@ async def columns(
                 continue
             # The speed's comparison has other times than the defaults.
             environ = {k: v for k, v in server.environ.items() if not k.startswith("JWKS_")}
+            environ |= ours if server.name == OURS else {}
             log = None if logs is None else logs / f"{server.name}.log"
             found[server.name] = await column(server._replace(environ=environ), keys, port, log)
     return found
