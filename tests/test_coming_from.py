@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp_cors
 import pytest
 from aiohttp import web
 from joserfc.jwk import RSAKey
@@ -94,6 +95,16 @@ def test_every_route_of_the_examples_is_asked(sandbox_issuer: Issuer, framework:
     assert asked == there
 
 
+@pytest.mark.parametrize("framework", AFTER)
+def test_the_examples_after_a_move_are_programs(
+    monkeypatch: pytest.MonkeyPatch, framework: str
+) -> None:
+    served: list[object] = []
+    monkeypatch.setattr(web, "run_app", lambda app, **_where: served.append(app))
+    exec(compile(AFTER[framework], PAGE, "exec"), {"__name__": "__main__"})
+    assert [type(app) for app in served] == [web.Application]
+
+
 def test_each_python_example_is_before_or_after_a_move() -> None:
     assert len(BEFORE) + len(AFTER) == len(PYTHON)
     assert set(AFTER) == {"Express", "FastAPI", "Flask"}
@@ -126,12 +137,17 @@ def spans_on_the_right() -> list[str]:
 NAMED = {  # that are no expressions
     "https://",
     "/",
+    "aiohttp_client",
     "audience",
+    "await request.json()",
     "exp",
     "issuer",
+    "python my_api.py",
     "run.py",
     "sandbox_issuer",
     "RouteTableDef",
+    "watchfiles 'python my_api.py'",
+    "web.run_app(app)",
 }
 PLAIN = {"keys=public_key": "auth.TrustedIssuer(issuer=issuer, audience=audience, {})"}
 
@@ -144,6 +160,7 @@ async def test_the_code_on_the_right_is_accepted(sandbox_issuer: Issuer, span: s
     url, audience = sandbox_issuer.url, sandbox_issuer.audience
     validator = auth.TokenValidator(issuer=url, audience=audience)
     names = {
+        "aiohttp_cors": aiohttp_cors,
         "auth": auth,
         "app": web.Application(),
         "issuer": url,

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from joserfc.jwk import Key, OctKey
 
 from conftest import ApiServer, Client, bearer
 from hello import auth
-from hello.config import Config
+from hello.app import create_app
+from hello.config import Config, ConfigError
+from hello.sandbox.client import FOLDER
 from hello.sandbox.issuer import OMIT, base64url, sign
 from hello.sandbox.signing import changed
 from pages import blocks, text
@@ -37,21 +40,21 @@ KEYS_AT = {
 }
 
 
-def sections() -> dict[str, str]:
-    """The page's sections with a token of a provider, by their headings."""
-    parts = re.split(r"^##+ (.+)\n", text(PAGE), flags=re.MULTILINE)
-    found = dict(zip(parts[1::2], parts[2::2], strict=True))
-    return {heading: part for heading, part in found.items() if "```json\n" in part}
+def parts() -> dict[str, str]:
+    """What the page says below each heading."""
+    split = re.split(r"^##+ (.+)\n", text(PAGE), flags=re.MULTILINE)
+    return dict(zip(split[1::2], split[2::2], strict=True))
 
 
-SECTIONS = sections()
+PARTS = parts()
+# Those with a token of a provider.
+SECTIONS = {heading: part for heading, part in PARTS.items() if "```json\n" in part}
+IN_ONE_FILE = "Keycloak in the same compose file"
 
 
 def only(heading: str, language: str) -> str:
     """A section's only block in a language."""
-    [block] = re.findall(
-        rf"^```{language}\n(.*?)^```$", SECTIONS[heading], re.MULTILINE | re.DOTALL
-    )
+    [block] = re.findall(rf"^```{language}\n(.*?)^```$", PARTS[heading], re.MULTILINE | re.DOTALL)
     return str(block)
 
 
@@ -170,6 +173,7 @@ SENT: dict[str, dict[str, Change]] = {
     "Keycloak": {
         "the token above": unchanged,
         "one without the realm role": having({"realm_access": {"roles": ["offline_access"]}}),
+        "one without any role: there is no `realm_access`": having({"realm_access": OMIT}),
         "one of a client without your scope: `aud` is `account`": having({"aud": "account"}),
         "one of a client without any role: there is no `aud`": having({"aud": OMIT}),
         "one that was asked for at `http://localhost:8080`, from inside a container": having(
@@ -335,17 +339,21 @@ async def test_a_token_gets_the_answer_that_the_page_names(
     refused = [each.split(":")[0] for each in caplog.messages if each.startswith("refused")]
     expected = [] if status == "200" else [f"refused {status} {reason.strip('`')}"]
     assert refused == expected
+    assert not [each for each in caplog.records if each.exc_info]  # a refusal leaves no stack
 
 
 def test_every_section_has_its_tokens_and_no_other() -> None:
     named = {heading: [row[0] for r, row in ROWS if r == heading] for heading in SECTIONS}
     assert named == {heading: list(sent) for heading, sent in SENT.items()}
     assert len(table(text(PAGE), "| provider |")) == len(SECTIONS)
-    for language in ("python", "json"):
-        assert len(blocks(PAGE, language)) == len(SECTIONS)
-        assert all(only(heading, language) for heading in SECTIONS)
+    shown_besides = {"python": [GIVEN_KEYS], "json": []}
+    for language, besides in shown_besides.items():
+        of_sections = [only(heading, language) for heading in SECTIONS]
+        assert sorted(blocks(PAGE, language)) == sorted(of_sections + besides)
 
 
+GIVEN_KEYS = only(IN_ONE_FILE, "python")
+IN_COMPOSE = "http://keycloak:8080"
 WRITER = {"resource_access": {"hello-api": {"roles": ["writer"]}}}
 DAEMON = {"scp": OMIT, "roles": ["Nightly.Run"]}
 
@@ -363,6 +371,7 @@ DAEMON = {"scp": OMIT, "roles": ["Nightly.Run"]}
 async def test_the_other_routes_of_a_section(
     provider: Callable[[str], Sent],
     aiohttp_client: Serve,
+    caplog: pytest.LogCaptureFixture,
     heading: str,
     path: str,
     claims: dict[str, Any],
@@ -371,6 +380,94 @@ async def test_the_other_routes_of_a_section(
     sent = having(claims)(provider(heading))
     client = await aiohttp_client(ApiServer(app_of(sent.code)))
     assert await answered(client, sent, "POST", path) == status
+    assert not [each for each in caplog.records if each.exc_info]
+
+
+ADMIN = "read:admin-messages"
+
+
+@pytest.mark.parametrize(
+    ("heading", "claims", "status"),
+    [
+        ("Auth0", {"permissions": [ADMIN]}, 200),
+        ("Keycloak", {"permissions": [ADMIN]}, 200),
+        ("Okta", {"permissions": [ADMIN]}, 200),
+        ("Microsoft Entra ID", {"roles": [ADMIN]}, 403),
+    ],
+)
+async def test_who_can_have_the_project_s_admin_permission(
+    provider: Callable[[str], Sent],
+    aiohttp_client: Serve,
+    heading: str,
+    claims: dict[str, Any],
+    status: int,
+) -> None:
+    sent = having(claims)(provider(heading))
+    environ = {**environment_of(heading), "ADMIN_PERMISSION": ADMIN}
+    client = await aiohttp_client(ApiServer(create_app(Config.from_environ(environ))))
+    assert await answered(client, sent, path="/api/messages/admin") == status
+
+
+@pytest.fixture
+def validator_with_given_keys(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keys: list[Key]
+) -> auth.TokenValidator:
+    """What the page's block makes of the first key, as Keycloak publishes it: with another's."""
+
+    async def fetch(url: str) -> bytes:
+        raise AssertionError(f"{url} is asked")
+
+    monkeypatch.setattr("hello.auth.fetch.fetch", fetch)
+    signing = {**keys[0].as_dict(private=False), "use": "sig", "alg": "RS256"}
+    encryption = {**keys[1].as_dict(private=False), "use": "enc", "alg": "RSA-OAEP"}
+    [file] = re.findall(r"> (\S+)$", KEYS_COMMAND, re.MULTILINE)
+    (tmp_path / file).write_text(json.dumps({"keys": [encryption, signing]}), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(GIVEN_KEYS, PAGE, "exec"), names)
+    validator = names["validator"]
+    assert isinstance(validator, auth.TokenValidator)
+    return validator
+
+
+@pytest.mark.parametrize(("number", "verdict"), [(0, "valid"), (1, "unknown_key")])
+async def test_keys_that_are_given_are_good_until_they_change(
+    validator_with_given_keys: auth.TokenValidator, keys: list[Key], number: int, verdict: str
+) -> None:
+    sent = having({"iss": f"{IN_COMPOSE}/realms/hello"})(shown("Keycloak", keys[number]))
+    assert await verdict_of(validator_with_given_keys, sent) == verdict
+    assert verdict == "valid" or f"401 `{verdict}`" in PARTS[IN_ONE_FILE]
+
+
+def test_plain_http_between_containers_is_refused() -> None:
+    realm = f"{IN_COMPOSE}/realms/hello"
+    environ = {**environment_of("Keycloak"), "ISSUER_BASE_URL": realm}
+    with pytest.raises(ConfigError, match=r"^ISSUER_BASE_URL is .*, not an https URL"):
+        Config.from_environ(environ)
+    with pytest.raises(ValueError, match="issuer is an https URL"):
+        auth.TokenValidator(issuer=realm, audience="hello-api")
+    with pytest.raises(ValueError, match="jwks_uri is an https URL"):
+        auth.TrustedIssuer(
+            issuer=KEYCLOAK,
+            audience="hello-api",
+            jwks_uri=KEYS_AT["Keycloak"].replace("https", "http"),
+        )
+
+
+def test_given_keys_are_asked_for_where_keycloak_has_them() -> None:
+    subprocess.run(["sh", "-n"], input=KEYS_COMMAND, text=True, check=True)
+    [url] = re.findall(r"^curl -s http://localhost:8080(\S+) > \S+$", KEYS_COMMAND, re.MULTILINE)
+    assert KEYS_AT["Keycloak"] == f"https://keycloak.example.com{url}"
+
+
+def test_the_demo_client_asks_for_what_the_page_says() -> None:
+    said = PARTS["What the settings have in common"].split("- `run.py --client`")[1]
+    code = "".join((FOLDER / name).read_text("utf-8") for name in ("login.js", "oidc.js"))
+    assert set(re.findall(r'\bscope: "([^"]+)"', code)) == {"openid profile email"}
+    modes = set(re.findall(r'\bresponse_mode: "([^"]+)"', code))
+    assert modes == {"query", "web_message"}
+    assert "`openid profile email`" in said
+    assert "`web_message`" in said
 
 
 async def test_entra_s_warnings(provider: Callable[[str], Sent], aiohttp_client: Serve) -> None:
@@ -418,15 +515,22 @@ def environment(block: str) -> dict[str, str] | None:
     return {name: value for name, _, value in lines}
 
 
+def environment_of(heading: str) -> dict[str, str]:
+    [block] = [block for block in ENVIRONMENTS if block in SECTIONS[heading]]
+    return environment(block) or {}
+
+
 ENVIRONMENTS = [block for block in blocks(PAGE, "bash") if environment(block) is not None]
-COMMANDS = [block for block in blocks(PAGE, "bash") if environment(block) is None]
+KEYS_COMMAND = only(IN_ONE_FILE, "bash")
+COMMANDS = [
+    block for block in blocks(PAGE, "bash") if environment(block) is None and block != KEYS_COMMAND
+]
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
 def test_a_section_s_environment_is_for_its_token(heading: str) -> None:
-    [block] = [block for block in ENVIRONMENTS if block in SECTIONS[heading]]
     claims = json.loads(only(heading, "json"))
-    config = Config.from_environ(environment(block) or {})
+    config = Config.from_environ(environment_of(heading))
     assert config.issuer == claims["iss"]
     aud = claims["aud"]
     assert config.audience in ([aud] if isinstance(aud, str) else aud)
