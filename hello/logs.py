@@ -14,7 +14,7 @@ class LineFormatter(logging.Formatter):
     So nobody who gets a text into the log can make it look like an entry of its own.
     """
 
-    _second = (0, "")  # the last one that was formatted, and how
+    _second: tuple[int | None, str] = (None, "")  # the last one that was formatted, and how
 
     def formatTime(  # noqa: D102, N802 - logging's name
         self, record: logging.LogRecord, _datefmt: str | None = None

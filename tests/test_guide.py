@@ -94,6 +94,20 @@ async def test_the_examples_routes_answer_as_the_page_says(
     assert (await answered(client, path, claims, sandbox_issuer, method))[0] == status
 
 
+async def test_a_page_may_read_answers_and_refusals(
+    names: dict[str, Any], aiohttp_client: Callable[[ApiServer], Awaitable[Client]]
+) -> None:
+    client = await aiohttp_client(ApiServer(names["create_app_for_pages"]()))
+    origin = {"Origin": "https://app.example.com"}
+    for path, status in (("/health", 200), ("/reports", 401)):
+        async with client.get(path, headers=origin) as response:
+            assert response.status == status
+            assert response.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+    asked = {**origin, "Access-Control-Request-Method": "GET"}
+    async with client.options("/reports", headers=asked) as response:
+        assert response.status == 200
+
+
 async def test_a_greeting_knows_who_is_known(
     names: dict[str, Any],
     sandbox_issuer: Issuer,

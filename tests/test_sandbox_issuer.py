@@ -237,6 +237,8 @@ NO_SCOPES: list[Any] = [
     (FORM, form(scope=f"{READ},{WRITE}"), {}),
     (FORM, form(scope="l\u00e9s"), {}),
     (FORM, form(scope="a\0"), {}),
+    (FORM, form(scope="a\u00a0b"), {}),
+    (FORM, form(scope="a\r\nb"), {}),
     (JSON, as_json(scope="\ud800"), {}),
 ]
 

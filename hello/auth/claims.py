@@ -53,9 +53,7 @@ def validity(claims: Mapping[str, Any], expected: Expected) -> tuple[float, floa
     return since, until
 
 
-def rules(
-    *, required: Collection[str] = (), strict: bool = False, max_age: float | None = None
-) -> "tuple[Rule, ...]":
+def rules(*, required: Collection[str], strict: bool, max_age: float | None) -> "tuple[Rule, ...]":
     """Return the rules for every token, with those for `required` claims.
 
     `strict`: RFC 9068 §2.2 requires more, and says what those are that no other rule reads.

@@ -26,6 +26,9 @@ _ENDINGS = (
 )
 
 
+_KEPT_HEADER = 512  # characters: an issuer's has some hundred
+
+
 class Token(NamedTuple):
     """A token's parts, none of them verified, and not to be changed."""
 
@@ -41,7 +44,7 @@ def parse(token: str) -> Token:
         text = token.encode("ascii")
         header, claims, signature = text.translate(_BASE64).split(b".")
         return Token(
-            _load_header(header),
+            _load_header(header) if len(header) <= _KEPT_HEADER else load_object(_decode(header)),
             load_object(_decode(claims)),
             text[: text.rindex(b".")],
             _decode(signature),
@@ -50,6 +53,7 @@ def parse(token: str) -> Token:
         raise InvalidTokenError(Reason.MALFORMED) from None
 
 
+# All that is kept of headers is less than a megabyte, whatever anybody sends.
 @lru_cache(maxsize=64)
 def _load_header(segment: bytes) -> Mapping[str, Any]:
     # All tokens that a key has signed begin with the same one.

@@ -71,7 +71,7 @@ class Tokens:
         if parameters.get("audience") != issuer.audience:
             raise OAuthError("invalid_request", f"audience must be {issuer.audience}")
         # Whatever a client asks for: so a route of one's own can be tried.
-        scopes = set(parameters.get("scope", "").split())
+        scopes = set(parameters.get("scope", "").split(" ")) - {""}
         if not all(_SCOPE.fullmatch(scope) for scope in scopes):
             raise OAuthError("invalid_scope", "scopes are ASCII, with spaces between them")
         scope = {"scope": " ".join(sorted(scopes))} if scopes else {}
