@@ -76,6 +76,30 @@ def test_it_answers_for_an_application_and_for_what_makes_one(
 
 
 @pytest.mark.parametrize(
+    ("given", "status", "says"),
+    [
+        (b'{"access_token": "nonsense"}', 1, "reason malformed"),
+        (b'{"access_token": ', 1, "reason malformed"),
+        (b'{"error": "invalid_client"}', 2, "the issuer's answer holds no access_token: invalid"),
+        (b'{"error": "\\u001b[2J"}', 2, "the issuer's answer holds no access_token\n"),
+        (b'{"error": 7}', 2, "the issuer's answer holds no access_token\n"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_it_reads_an_issuers_answer(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    given: bytes,
+    status: int,
+    says: str,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+    assert main(["check", "my_api:app"]) == status
+    printed = capsys.readouterr()
+    assert says in printed.out + printed.err
+
+
+@pytest.mark.parametrize(
     ("name", "says"),
     [
         ("my_api", "write module:name, such as my_api:create_app"),
