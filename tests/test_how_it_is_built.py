@@ -210,7 +210,10 @@ def test_its_commands_are_there(command: str) -> None:
     words = [word for word in command.split() if not re.match(r"[A-Z_]+=", word)]
     program, *arguments = words
     if program.startswith(".venv/bin/"):
-        assert (Path(sys.executable).parent / Path(program).name).exists()
+        there = (Path(sys.executable).parent / Path(program).name).exists()
+        if not there and os.environ.get("CI") != "true":
+            pytest.skip(f"{program} comes with the extra dev, which is not installed")
+        assert there
     else:
         assert os.access(PROJECT / program, os.X_OK)
     scripts = [word for word in arguments if word.endswith(".py")]
