@@ -1,4 +1,4 @@
-"""The guide's pages, and what is in them."""
+"""Which pages has the guide, and what is in them?"""
 
 import re
 from pathlib import Path

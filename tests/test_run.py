@@ -179,6 +179,8 @@ def test_without_any_configuration_there_is_a_sandbox_that_says_what_to_do(
     metadata = get(ISSUER_PORT, "/.well-known/openid-configuration").body
     assert metadata["issuer"] == f"http://localhost:{ISSUER_PORT}/"
     assert get(CLIENT_PORT, "/").status == 200
+    sandbox.says(f"GET {PUBLIC} 200")
+    assert "openid-configuration" not in sandbox.err  # its log is the API's alone
 
 
 def test_the_sandboxs_api_may_be_read_by_the_demo_client(sandbox: Program) -> None:

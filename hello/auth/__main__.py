@@ -1,4 +1,4 @@
-"""Ask about an application: `python -m hello.auth check my_api:create_app < token.txt`.
+"""Which application is asked about: `python -m hello.auth check my_api:create_app < token.txt`?
 
 `check` says why a token is refused, `routes` which routes are open. Exit status 2: no application,
 or no token.

@@ -127,7 +127,7 @@ class Issuers:
 
     @property
     def by_resolver(self) -> bool:
-        """Say whether a resolver knows them, one by one."""
+        """Say whether a resolver knows them, one by one: it alone has a use for a host."""
         return self._resolver is not None
 
     def at_hand(self, issuer: str) -> KnownIssuer | None:

@@ -222,7 +222,7 @@ async def _admit(request: web.Request, asked: Asked) -> None:
             return
         raise
     validator = request.app[TOKEN_VALIDATOR]
-    host = request.host if validator.resolves_issuers else ""
+    host = request.host if validator.issuers.by_resolver else ""
     token = await validator.validate(credentials, host=host)
     if isinstance(asked, tuple):
         if asked is not ANY_TOKEN:

@@ -185,11 +185,6 @@ class TokenValidator:
         return Verified(access_token, known, key, kid, algorithm)
 
     @property
-    def resolves_issuers(self) -> bool:
-        """Say whether `validate` has a use for a request's host."""
-        return self.issuers.by_resolver
-
-    @property
     def authorization_servers(self) -> list[str]:
         """Who a client can ask for a token: the issuers known from the start that are URLs."""
         names = (known.trusted.issuer for known in self.issuers.static)
