@@ -259,25 +259,25 @@ def refuses(reason: Reason) -> auth.Check:
         ({"any_scope": ["b", "a"]}, {}, "Ask for scope b when"),
         ({"claims": {"org": "x"}}, {}, "It asks for claim org='x': look at"),
         ({"acr_values": ["mfa"]}, {}, "Log in again as the challenge says"),
-        ({"check": says_no}, {}, "It asks for check says_no"),
-        ({"check": refuses(Reason.SCOPE)}, {}, "reason scope. It asks for check refuse; a check"),
-        ({"check": refuses(Reason.PERMISSIONS)}, {}, "It asks for check refuse; a check"),
+        ({"check": says_no}, {}, "The route's check says_no does not let"),
+        ({"check": refuses(Reason.SCOPE)}, {}, "reason scope. The route's check refuse does not"),
+        ({"check": refuses(Reason.PERMISSIONS)}, {}, "The route's check refuse does not let"),
         (
             {"check": refuses(Reason.PERMISSIONS)},
             {"permissions": OMIT},
-            "reason permissions. It asks for check refuse; a check",
+            "reason permissions. The route's check refuse does not",
         ),
         (
             {"check": refuses(Reason.PERMISSIONS), "permissions": {"p"}},
             {"permissions": ["p"]},
-            "It asks for permission p, check refuse; a check",
+            "The route's check refuse does not let",
         ),
         (
             {"check": refuses(Reason.SCOPE), "scopes": {"a"}, "any_scope": ["b", "c"]},
             {"scope": "a c"},
-            "It asks for scope a, scope b or c, check refuse; a check",
+            "The route's check refuse does not let",
         ),
-        ({"check": refuses(Reason.CLAIM)}, {}, "It asks for check refuse; a check"),
+        ({"check": refuses(Reason.CLAIM)}, {}, "The route's check refuse does not let"),
     ],
 )
 async def test_what_a_route_asks_for_is_explained_too(

@@ -21,6 +21,7 @@ from hello.app import create_app
 from hello.auth import terminal
 from hello.config import Config
 from hello.logs import _FORMAT, LineFormatter
+from hello.messages import message_routes
 from hello.sandbox.issuer import OMIT, Issuer
 from pages import PROJECT, blocks, text
 
@@ -28,6 +29,7 @@ PAGE = "hello/auth/refusals.md"
 NOW = 1_795_470_210.0
 TENANT = "https://dev-abc123.eu.auth0.com/"
 PROTECTED, ADMIN = "/api/messages/protected", "/api/messages/admin"
+ROUTES = (PROTECTED, ADMIN)
 SETTINGS = dict(re.findall(r"^(\w+)=(.+)$", "".join(blocks(PAGE, "bash")), re.MULTILINE))
 AUDIENCE = SETTINGS["AUTH0_AUDIENCE"]
 THE_SECTION = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -137,7 +139,14 @@ def tenant(keys: list[Key]) -> Tenant:
 
 @pytest.fixture
 def api(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mistake], web.Application]:
-    """The API as it is wired, but for its clock and for how the tenant is asked."""
+    """The API as it is wired, but for its clock and for how the tenant is asked.
+
+    And without routes of one's own, which --check-token tells of, too.
+    """
+
+    def routes(*, admin_permission: str | None) -> list[web.RouteDef]:
+        every = message_routes(admin_permission=admin_permission)
+        return [route for route in every if route.path in ROUTES]
 
     def create(mistake: Mistake) -> web.Application:
         validator = partial(
@@ -147,6 +156,7 @@ def api(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mistake], 
         )
         with monkeypatch.context() as patch:
             patch.setattr(auth, "TokenValidator", validator)
+            patch.setattr("hello.app.message_routes", routes)
             return create_app(Config.from_environ({**SETTINGS, **mistake.settings}))
 
     return create

@@ -20,7 +20,7 @@ import pytest
 from joserfc.jwk import Key
 
 from conftest import AUDIENCE, bearer
-from hello.sandbox.issuer import Issuer
+from hello.sandbox.issuer import CLIENT_SECRET, Issuer
 
 PROJECT = Path(__file__).resolve().parents[1]
 PUBLIC = "/api/messages/public"
@@ -190,20 +190,37 @@ def test_the_sandboxs_api_may_be_read_by_the_demo_client(sandbox: Program) -> No
     assert answer.headers["Access-Control-Allow-Origin"] == origin
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-def test_the_lines_that_the_sandbox_prints_work_as_they_are(sandbox: Program) -> None:
-    [fetch] = re.findall(r"^  TOKEN=\$\(.*?\)\n\n", sandbox.out, re.MULTILINE | re.DOTALL)
-    [use] = re.findall(r"^  curl -i .*\n", sandbox.out, re.MULTILINE)
-    ran = subprocess.run(
-        ["bash", "-c", fetch + use],
+FETCHES = r"^  TOKEN=\$\(.*?\)\n\n"
+
+
+def bash(lines: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", lines],
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         timeout=15,
-        check=True,
+        check=False,
     )
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_lines_that_the_sandbox_prints_work_as_they_are(sandbox: Program) -> None:
+    [fetch] = re.findall(FETCHES, sandbox.out, re.MULTILINE | re.DOTALL)
+    [use] = re.findall(r"^  curl -i .*\n", sandbox.out, re.MULTILINE)
+    ran = bash(fetch + use)
     assert ran.stdout.startswith("HTTP/1.1 200 OK")
     assert ran.stdout.endswith('{"text": "This is a protected message."}')
+    assert ran.returncode == 0
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_lines_that_the_sandbox_prints_show_an_issuers_error(sandbox: Program) -> None:
+    [fetch] = re.findall(FETCHES, sandbox.out, re.MULTILINE | re.DOTALL)
+    ran = bash(fetch.replace(CLIENT_SECRET, "no-such-secret"))
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "'error': 'invalid_client'" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def test_a_second_sandbox_is_told_that_there_is_one(

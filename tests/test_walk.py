@@ -31,6 +31,7 @@ SECOND_TERMINAL = re.compile(
     r"^```bash\n(?P<command>.*?)^```$(?:\n\n^```text\n(?P<printed>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
+FETCHES = re.compile(r"TOKEN=\$\(.*?'\)\n", re.DOTALL)
 OWN_PORT = 8080
 INSTALLS = "pip install"
 STARTS_WITH_PERMISSION = "ADMIN_PERMISSION=read:admin-messages .venv/bin/python run.py\n"
@@ -40,7 +41,7 @@ SETTINGS = re.compile(r"([A-Z0-9_]+=\S+\n)+")
 
 def printed_like(shown: str) -> re.Pattern[str]:
     """What a page shows, `...` standing for anything."""
-    return re.compile(re.escape(shown.strip()).replace(r"\.\.\.", ".*"), re.DOTALL)
+    return re.compile(re.escape(shown.strip()).replace(r"\.\.\.", ".*") + "\n?", re.DOTALL)
 
 
 class Terminal:
@@ -63,8 +64,8 @@ class Terminal:
             check=False,
         )
         assert ran.returncode == 0, f"{command}\n{ran.stderr}"
-        if command.startswith("TOKEN="):
-            self._before = command[: command.index('["access_token"])\')') + 20] + "\n"
+        if fetches := FETCHES.match(command):
+            self._before = fetches[0]
         return ran.stdout.replace("\r\n", "\n")
 
 
@@ -107,7 +108,7 @@ def test_the_guide_goes_as_it_says(tmp_path: Path) -> None:
                 continue  # the benchmarks, which tests of their own run
             found = terminal.prints(command)
             if printed is not None:
-                assert printed_like(printed).fullmatch(found.strip()), f"{command}\n{found}"
+                assert printed_like(printed).fullmatch(f"{found.strip()}\n"), f"{command}\n{found}"
                 walked += 1
         server.send(signal.SIGTERM)
         assert server.ends() == 0

@@ -51,7 +51,7 @@ def advice(reason: Reason, case: Case) -> str:
 def missing(reason: Reason, asked: Requirement, token: AccessToken) -> str:
     """Return what to do about a valid token that lacks what a route asks for.
 
-    A check may refuse for any reason, of what was not asked for or is there: then nobody can say.
+    A check that raises a refusal of its own may give any reason, of what is there or not asked for.
     """
     lacking = sorted(asked.permissions - token.permissions)
     if reason is Reason.PERMISSIONS and lacking:
@@ -72,7 +72,10 @@ def missing(reason: Reason, asked: Requirement, token: AccessToken) -> str:
         return "Log in again as the challenge says: acr_values, max_age (RFC 9470)."
     if reason is Reason.CLAIM and asked.claims:
         return f"It asks for {asked}: look at what the issuer writes into these claims."
-    return f"It asks for {asked}; a check that raised has a stack in the log."
+    return (
+        f"The route's check {asked.check_name} does not let this token through. If it raised or "
+        "took too long, the log has its stack."
+    )
 
 
 def _malformed(case: Case) -> str:

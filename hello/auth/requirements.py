@@ -46,9 +46,14 @@ class Requirement:
             *(f"claim {name}={expected!r}" for name, expected in self.claims.items()),
             *([f"login by {' or '.join(self.acr_values)}"] if self.acr_values else []),
             *([f"login within {self.max_auth_age} s"] if self.max_auth_age is not None else []),
-            *([f"check {getattr(self.check, '__name__', self.check)}"] if self.check else []),
+            *([f"check {self.check_name}"] if self.check else []),
         ]
         return ", ".join(parts) or "a valid token"
+
+    @property
+    def check_name(self) -> str:
+        """What the check is called in its source."""
+        return str(getattr(self.check, "__name__", self.check))
 
 
 ANY = Requirement()

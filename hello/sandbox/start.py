@@ -93,9 +93,9 @@ This is a sandbox, for this machine only: its issuer lets everybody in.
 {look}
 Get a token:
 
-  TOKEN=$(curl -s {config.issuer}oauth/token -d grant_type=client_credentials \\
+  TOKEN=$(curl -sS {config.issuer}oauth/token -d grant_type=client_credentials \\
     -d client_id={CLIENT_ID} -d client_secret={CLIENT_SECRET} -d audience={config.audience} \\
-    | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
+    | python3 -c 'import json; a = json.load(open(0)); print(a.get("access_token") or exit(a))')
 
 Use it:
 
