@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,7 +162,9 @@ RSA = RSAKey.generate_key(2048)
         ({"algorithms": ["RS256", "HS256"]}, "algorithms are .* want a secret="),
         ({"algorithms": [["RS256"]]}, "algorithms are names"),
         ({"algorithms": "RS256"}, r"write \['RS256'\]"),
-        ({"keys": "nonsense"}, "^keys are public keys"),
+        ({"keys": "partner.pem"}, r"^keys are public keys .*Give what is in a file, not its name$"),
+        ({"keys": "[]"}, "neither PEM nor a JSON object"),
+        ({"keys": "{nonsense"}, "^keys are public keys"),
         ({"keys": "{}"}, "^keys are public keys"),
         ({"keys": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"}, "^keys are"),
         ({"keys": pem(dsa.generate_private_key(2048))}, "neither an RSA, an EC nor an Ed25519 key"),
@@ -170,6 +173,7 @@ RSA = RSAKey.generate_key(2048)
         ({"keys": RSA.as_dict(private=True)}, "it is a private key"),
         ({"keys": RSA.as_pem(private=False) * 2}, "more than one key: give them as a list"),
         ({"keys": [RSA.as_dict(private=False, kid="x")] * 2}, r"a kid twice: \['x', 'x'\]"),
+        ({"keys": Path("p.pem")}, r"Path\('p.pem'\) is none. Give what is in a file, not its name"),
         ({"keys": 7}, "keys are public keys .*: 7 is none"),
         ({"keys": [None]}, "None is none"),
         ({"keys": [[]]}, r"\[\] is none"),

@@ -161,10 +161,12 @@ def load_keys(given: str | bytes | Mapping[str, Any]) -> list[SigningKey]:
                 raise ValueError(_PRIVATE)  # noqa: TRY301
             return _import_set(given) if "keys" in given else [SigningKey(given)]
         if not isinstance(given, str | bytes):
-            raise ValueError(f"{given!r} is none")  # noqa: TRY004, TRY301
+            raise ValueError(f"{given!r} is none. Give what is in a file, not its name")  # noqa: TRY004, TRY301
         text = given.encode() if isinstance(given, str) else given
         if b"-----BEGIN" in text:
             return [SigningKey(_read_pem(text))]
+        if not text.lstrip().startswith(b"{"):
+            raise ValueError("neither PEM nor a JSON object. Give what is in a file, not its name")  # noqa: TRY301
         given = load_object(text)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ValueError(

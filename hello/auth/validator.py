@@ -255,8 +255,11 @@ def _either(
         if issuer is None or audience is None:
             raise ValueError("give issuer and audience, or issuers")
         return [TrustedIssuer(issuer=issuer, audience=audience, algorithms=algorithms)]
-    if issuer is not None or audience is not None or algorithms is not None:
-        raise ValueError("issuers have an audience and algorithms each: give no others beside them")
+    given = {"issuer": issuer, "audience": audience, "algorithms": algorithms}
+    if beside := [name for name, value in given.items() if value is not None]:
+        raise ValueError(
+            f"give issuers or {' and '.join(beside)}, not both: each issuer says its own"
+        )
     return issuers
 
 
