@@ -83,7 +83,16 @@ async def passed(
     return files
 
 
-@pytest.mark.parametrize("drawing", blocks(PAGE, "text"))
+TREE, *DRAWINGS = blocks(PAGE, "text")
+
+
+def test_every_file_of_hello_is_in_the_tree() -> None:
+    for path in PROJECT.glob("hello/**/*.py"):
+        if path.name != "__init__.py" and path.parent.name != "sandbox":
+            assert re.search(rf"\b{re.escape(path.name)}\b", TREE), path
+
+
+@pytest.mark.parametrize("drawing", DRAWINGS)
 def test_a_request_passes_the_files_in_the_drawings_order(passed: list[str], drawing: str) -> None:
     drawn = re.findall(r"[\w/]+\.py", drawing)
     assert len(drawn) > 5
@@ -93,7 +102,7 @@ def test_a_request_passes_the_files_in_the_drawings_order(passed: list[str], dra
 
 
 def test_no_file_on_the_way_is_left_out(passed: list[str]) -> None:
-    drawn = re.findall(r"[\w/]+\.py", "".join(blocks(PAGE, "text")))
+    drawn = re.findall(r"[\w/]+\.py", "".join(DRAWINGS))
     ours = {file for file in passed if not file.startswith("sandbox/")}
     assert ours - {*drawn} <= USED_BY_OTHERS
 
