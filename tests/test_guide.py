@@ -11,6 +11,8 @@ from joserfc.jwk import Key, OctKey, RSAKey
 
 from conftest import ApiServer, Client, bearer
 from hello import auth
+from hello.auth import claims as claim_rules
+from hello.auth import header as header_rules
 from hello.sandbox.issuer import Issuer
 from pages import blocks, text
 
@@ -172,6 +174,15 @@ async def test_the_example_of_an_offline_test(
 ) -> None:
     assert names["pytest_plugins"] == ["hello.sandbox.fixtures"]
     await names["test_who_may_read_reports_does"](aiohttp_client, sandbox_issuer)
+    await names["test_a_partners_token_is_good"](sandbox_issuer)
+
+
+def test_every_rule_is_in_the_table() -> None:
+    table = text(PAGE).split("| of the token |")[1].split("\n\n")[0]
+    named = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:]))
+    of_headers = [rule.name for rule in header_rules.RULES]
+    of_claims = [rule.name for rule in claim_rules.rules(required=(), strict=False, max_age=None)]
+    assert sorted(named) == sorted(["alg", "iss", *of_headers, *of_claims])
 
 
 def test_every_option_of_protected_is_in_the_table() -> None:

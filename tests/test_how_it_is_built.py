@@ -35,7 +35,10 @@ USED_BY_OTHERS = {"auth/bounded.py", "auth/trusted_issuer.py"}
 SEEN_BY = {
     "How to add a route": ("tests/test_contract.py", "report", 4),
     "How to add a rule for claims": (
-        "tests/test_hostile_tokens.py tests/test_valid_tokens.py tests/test_explain.py",
+        " ".join(
+            f"tests/test_{name}.py"
+            for name in ("hostile_tokens", "valid_tokens", "explain", "guide")
+        ),
         "org_id or every_rule or payload_like_this",
         50,
     ),

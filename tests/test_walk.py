@@ -120,7 +120,7 @@ def test_a_project_of_ones_own_goes_as_it_says(tmp_path: Path) -> None:
     page = "hello/auth/README.md"
     own = tmp_path / "my-api"
     own.mkdir()
-    example, *_, conftest, test = blocks(page, "python")
+    example, *_, conftest, test, _partners = blocks(page, "python")
     (own / "my_api.py").write_text(example)
     (own / "conftest.py").write_text(conftest)
     (own / "test_my_api.py").write_text(test)

@@ -133,7 +133,7 @@ class Issuer:
         key = key or self.key
         now = int(self.clock())
         usual_claims = {"iss": self.url, "iat": now, "exp": now + self.lifetime}
-        usual_header = {"alg": "RS256", "typ": "JWT", "kid": key.kid}
+        usual_header = {"alg": "RS256", "typ": "JWT", "kid": key.kid or OMIT}
         return sign(changed(usual_header, header), changed(usual_claims, claims), key)
 
     def permissions_of(self, person: Person) -> frozenset[str]:
