@@ -105,10 +105,16 @@ class Walk:
 
 @asynccontextmanager
 async def sandbox(
-    *, admin_permission: str = "", other_origin: bool = False
+    *,
+    admin_permission: str = "",
+    other_origin: bool = False,
+    ports: tuple[int, int, int] | None = None,
 ) -> AsyncIterator[Sandbox]:
-    """Serve the three applications; with `other_origin`, the API expects another client."""
-    api_port, issuer_port, client_port = free_ports(3)
+    """Serve the three applications; with `other_origin`, the API expects another client.
+
+    `ports`: the API's, the issuer's and the client's, or None for some that are free.
+    """
+    api_port, issuer_port, client_port = ports or free_ports(3)
     client = f"http://localhost:{client_port}"
     issuer = Issuer(audience=AUDIENCE, url=f"http://localhost:{issuer_port}/", client_origin=client)
     config = Config.from_environ(
