@@ -133,6 +133,9 @@ NO_JSON: dict[str, Part] = {
     "a member twice, nested": adding(b'"x": [{"y": {"z": 1, "z": 1}}]'),
     "a member twice, once escaped": adding(rb'"x": 1, "\u0078": 1'),
     # Past the interpreter's depth, and no object in either case: newer ones can go deeper.
+    "65 levels": adding(b'"x": ' + b"[" * 64 + b"]" * 64),
+    "65 levels of objects": adding(b'"x": ' + b'{"x":' * 63 + b"[]" + b"}" * 63),
+    "900 levels": adding(b'"x": ' + b"[" * 900 + b"]" * 900),
     "1,000 brackets": b"[" * 1000 + b"]" * 1000,
     "5,000 brackets": b"[" * 5000,
     "1,000 objects": b'{"x":' * 1000,

@@ -9,8 +9,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 
+MOST_LEVELS = 64
+"""How deep objects and arrays may lie in each other: Python's own readers give up at a thousand."""
+
+
 def load_object(data: bytes) -> dict[str, Any]:
-    """Read a JSON object. Raises ValueError for anything else, whatever is wrong with it."""
+    """Read a JSON object. Raises ValueError for anything else, whatever is wrong with it.
+
+    And for one of more than 64 levels (RFC 8259 §9), so that whoever walks it needs no care.
+    """
     text = data.decode("utf-8").strip(_WHITESPACE)
     try:
         value, end = _DECODER.raw_decode(text)
@@ -21,7 +28,23 @@ def load_object(data: bytes) -> dict[str, Any]:
         raise ValueError("something follows the JSON")
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - one error for all bad input
+    if text.count("{") + text.count("[") > MOST_LEVELS and _is_too_deep(value):
+        raise ValueError("nested too deeply")
     return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 class ReadOnly(Mapping[str, Any]):
