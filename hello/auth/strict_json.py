@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
-
 MOST_LEVELS = 64
 """How deep objects and arrays may lie in each other: Python's own readers give up at a thousand."""
 
