@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e[0-9]+)?")
 _ORIGIN_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 _PLACEHOLDER = re.compile(
     r"[<>{}]|auth0[-_](domain|audience)|tenant(-name)?\.region\."
-    r"|your[-_]?(auth0|tenant|domain|api|audience|identifier|client|permission)",
+    r"|(?<![a-z0-9])your[-_]?(auth0|tenant|domain|api|audience|identifier|client|permission)",
     re.IGNORECASE,
 )
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3
@@ -80,7 +80,8 @@ class Config:
             jwks_cooldown=read("JWKS_COOLDOWN", _seconds, "10"),
             jwks_timeout=read("JWKS_TIMEOUT", _seconds, "5"),
         )
-        if not read.problems and config.jwks_max_stale < config.jwks_max_age:
+        ages_are_read = read.bad.isdisjoint({"JWKS_MAX_AGE", "JWKS_MAX_STALE"})
+        if ages_are_read and config.jwks_max_stale < config.jwks_max_age:
             read.problems.append(
                 "JWKS_MAX_STALE is less than JWKS_MAX_AGE: both count from the last good fetch"
             )
@@ -91,7 +92,9 @@ class Config:
     @property
     def base_url(self) -> str:
         """The API's address, as a person on this machine would type it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        everywhere = self.host in ("0.0.0.0", "::")  # noqa: S104
+        host = "localhost" if everywhere else self.host
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}"
 
 
@@ -106,6 +109,7 @@ class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.problems: list[str] = []
+        self.bad: set[str] = set()  # the variables that have one
 
     def text(self, name: str) -> str:
         """Return a variable's value; an empty one counts as not set."""
@@ -117,6 +121,7 @@ class _Reader:
             return parse(self.text(name) or default)
         except ValueError as error:
             self.problems.append(f"{name} {error}")
+            self.bad.add(name)
             return cast("_T", None)
 
 

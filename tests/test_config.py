@@ -332,6 +332,24 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert [problem.split()[0] for problem in problems_of(mistakes)] == list(mistakes)
 
 
+def test_what_does_not_fit_together_is_told_beside_other_mistakes() -> None:
+    mistakes = {"PORT": "0", "JWKS_MAX_STALE": "5"}
+    problems = problems_of({**TENANT, **mistakes})
+    assert [problem.split()[0] for problem in problems] == list(mistakes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AUTH0_AUDIENCE", "https://api.knowyourclient.com"),
+        ("CLIENT_ORIGIN_URL", "https://app.knowyourclient.com"),
+        ("AUTH0_DOMAIN", "askyourdomain.eu.auth0.com"),
+    ],
+)
+def test_a_name_is_no_placeholder_because_it_has_one_in_it(name: str, value: str) -> None:
+    assert Config.from_environ(environ_with(name, value))
+
+
 @pytest.mark.parametrize(
     ("max_age", "max_stale", "good"),
     [("600", "600", True), ("600", "599.9", False), ("3601", "", False), ("", "10", False)],
@@ -352,7 +370,8 @@ def test_stale_keys_are_kept_no_shorter_than_fresh_ones(
     [
         ("localhost", "http://localhost:80"),
         ("::1", "http://[::1]:80"),
-        ("0.0.0.0", "http://0.0.0.0:80"),
+        ("0.0.0.0", "http://localhost:80"),
+        ("::", "http://localhost:80"),
     ],
 )
 def test_the_apis_address_can_be_typed(host: str, url: str) -> None:

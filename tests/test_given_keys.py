@@ -171,6 +171,7 @@ RSA = RSAKey.generate_key(2048)
         ({"keys": RSA.as_pem(private=True)}, "it is a private key"),
         ({"keys": pem(rsa.generate_private_key(65537, 1024))}, "fewer than 2048 bits"),
         ({"keys": RSA.as_dict(private=True)}, "it is a private key"),
+        ({"keys": {"keys": [None, RSA.as_dict(private=True)]}}, "it is a private key"),
         ({"keys": RSA.as_pem(private=False) * 2}, "more than one key: give them as a list"),
         ({"keys": [RSA.as_dict(private=False, kid="x")] * 2}, r"a kid twice: \['x', 'x'\]"),
         ({"keys": Path("p.pem")}, r"Path\('p.pem'\) is none. Give what is in a file, not its name"),

@@ -68,8 +68,6 @@ async def test_the_validator_refuses_it_for_its_reason(
     asked = forger.issuer.requests
     if hostile.reason in WITHOUT_A_KEY:
         assert not asked
-    elif hostile.reason is Reason.UNKNOWN_KEY:
-        assert asked == {DISCOVERY: 2, JWKS: 2}
     else:
         assert asked == {DISCOVERY: 1, JWKS: 1}
 

@@ -291,13 +291,16 @@ async def test_forged_tokens_push_out_nobody_who_is_in_use(issuer: Issuer, keys:
     assert not tenants.asked
 
 
-async def test_not_too_many_questions_are_under_way_at_once(issuer: Issuer) -> None:
+async def test_not_too_many_questions_are_under_way_at_once(
+    issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
     validator = TokenValidator(issuers=hangs, most_issuers=3)
     tokens = [issuer.mint(claims={"iss": f"{OURS}{number}"}) for number in range(5)]
     waiting = [asyncio.create_task(validator.validate(token)) for token in tokens]
     await asyncio.sleep(0)
     assert len(validator.issuers._pending) == 3
     assert await refused(validator, issuer.mint()) == "issuer_unavailable"
+    assert "3 questions are put to the resolver of issuers at once" in caplog.text
     await validator.close()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(result, UnavailableError) for result in results)

@@ -128,8 +128,12 @@ NO_RESOURCES = [
 
 @pytest.mark.parametrize("resource", NO_RESOURCES)
 def test_what_is_no_resource_is_refused(validator: auth.TokenValidator, resource: str) -> None:
+    app = web.Application()
     with pytest.raises(ValueError, match=r"^resource is .*: write the https URL"):
-        auth.setup(web.Application(), validator, resource=resource)
+        auth.setup(app, validator, resource=resource)
+    auth.setup(
+        app, validator, resource=RESOURCE
+    )  # who puts it right is not told of another mistake
 
 
 @pytest.mark.parametrize("value", [*NO_RESOURCES[:7], "https://<your-api>/"])

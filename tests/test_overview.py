@@ -30,6 +30,7 @@ async def is_owner(_token: auth.AccessToken) -> bool:
         (auth.protected(any_scope=["b", "a"])(new_handler()), "scope b or a"),
         (auth.protected(permissions={"p"})(new_handler()), "permission p"),
         (auth.protected(claims={"org_id": "x"})(new_handler()), "claim org_id='x'"),
+        (auth.protected(claims={"g": {"c", "a", "b"}})(new_handler()), "claim g={'a', 'b', 'c'}"),
         (auth.protected(acr_values=["mfa"])(new_handler()), "login by mfa"),
         (auth.protected(max_auth_age=60)(new_handler()), "login within 60 s"),
         (auth.protected(check=is_owner)(new_handler()), "check is_owner"),

@@ -1,13 +1,14 @@
 """Which handlers are open, and which only to whom?"""
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import aiohttp_cors
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractView
 
 from conftest import AUDIENCE, ORIGIN, ApiServer, Client, bearer
 from hello import auth
@@ -74,6 +75,17 @@ class GuardedHeirOfOpenGetView(OpenGetView):
 class ReadersGetView(web.View):
     @auth.protected(permissions={READ})
     async def get(self) -> web.Response:
+        return web.json_response({})
+
+
+class BareReadersView(AbstractView):
+    """A View of another make than aiohttp's own."""
+
+    def __await__(self) -> Generator[Any, None, web.StreamResponse]:
+        return self.get().__await__()
+
+    @auth.protected(permissions={READ})
+    async def get(self) -> web.StreamResponse:
         return web.json_response({})
 
 
@@ -150,6 +162,7 @@ WHO_MAY = [
     ("public heir, protected method", PublicHeirOfPublicView, "POST", (401, 403, 403)),
     ("heir of a public method", HeirOfOpenGetView, "GET", (401, 200, 200)),
     ("guarded heir of a public method", GuardedHeirOfOpenGetView, "GET", (401, 403, 200)),
+    ("view of another make", BareReadersView, "GET", (401, 403, 200)),
     ("overridden method", OverriddenReadersGetView, "GET", (401, 403, 200)),
     ("all that is asked adds up", WritersReadersGetView, "GET", (401, 403, 403)),
     ("view's permission", ReadersView, "GET", (401, 403, 200)),

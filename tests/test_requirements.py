@@ -1,6 +1,7 @@
 """What can a handler ask of a token, and who has it?"""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -78,7 +79,11 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({"claims": {"level": True}}, {"level": 1}, "claim"),
     ({"claims": {"level": None}}, {"level": 0}, "claim"),
     ({"claims": STAFF}, {"groups": ["hr", "staff", "x"]}, None),
-    ({"claims": STAFF}, {"groups": "hr staff"}, None),
+    ({"claims": STAFF}, {"groups": "hr staff"}, "claim"),
+    ({"claims": {"groups": {"hr"}}}, {"groups": "hr"}, None),
+    ({"claims": {"groups": {"hr"}}}, {"groups": "not hr at all"}, "claim"),
+    ({"claims": {"scope": {"a", "b"}}}, {"scope": "c b a"}, None),
+    ({"claims": {"scp": ["a", "b"]}}, {"scp": "c b"}, "claim"),
     ({"claims": STAFF}, {"groups": ["hr"]}, "claim"),
     ({"claims": STAFF}, {"groups": "hr"}, "claim"),
     ({"claims": STAFF}, {"groups": {"hr": 1, "staff": 1}}, "claim"),
@@ -154,6 +159,18 @@ async def test_a_check_that_raises_is_logged_and_says_nothing(
     assert error.exc_info
     assert error.exc_info[1]
     assert isinstance(error.exc_info[1].__cause__, ZeroDivisionError)
+
+
+async def test_a_check_that_returns_neither_yes_nor_no_is_logged(
+    serve: Serve, issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def check(token: auth.AccessToken) -> Any:
+        return re.match("sandbox", token.subject or "")
+
+    client = await serve(web.get("/", auth.protected(check=check)(new_handler())))
+    assert await status(client, issuer.mint()) == 403
+    [error] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert error.getMessage() == "a check returned Match, neither True nor False, so it refuses"
 
 
 async def test_a_check_can_refuse_in_words_of_its_own(serve: Serve, issuer: Issuer) -> None:

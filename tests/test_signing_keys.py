@@ -18,7 +18,13 @@ from failing_issuer import (
     validating,
 )
 from hello.app import create_app
-from hello.auth import AccessToken, InvalidTokenError, Reason, TokenValidator
+from hello.auth import (
+    AccessToken,
+    InvalidTokenError,
+    KeysUnavailableError,
+    Reason,
+    TokenValidator,
+)
 from hello.sandbox.issuer import base64url
 
 # Fractions of a second are eighths, which a float holds exactly.
@@ -354,10 +360,12 @@ async def test_a_client_that_goes_away_takes_the_fetch_from_nobody(
 async def test_one_token_forces_one_fetch_however_short_the_cooldown_is(
     issuer: FailingIssuer,
 ) -> None:
+    """The first one of all: what is fetched for it is the issuer's word of now."""
     validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, jwks_cooldown=1e-9)
-    with pytest.raises(InvalidTokenError):
-        await validator.validate(issuer.mint(header={"kid": "nobody's"}))
-    assert issuer.asked == (2, 2)
+    for fetches in (1, 2, 3):
+        with pytest.raises(InvalidTokenError):
+            await validator.validate(issuer.mint(header={"kid": "nobody's"}))
+        assert issuer.asked == (fetches, fetches)
 
 
 async def test_closing_ends_the_fetch_under_way(
@@ -370,9 +378,50 @@ async def test_closing_ends_the_fetch_under_way(
     await validator.close()
     assert fetching is not None
     assert fetching.done()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(KeysUnavailableError) as refusal:  # its client is there still
+        await waiting
+    assert refusal.value.headers["Retry-After"] == "1"
+    await held.abandoned()
+
+
+async def test_closing_while_an_unknown_key_is_looked_for_refuses_no_token(
+    issuer: FailingIssuer, validator: TokenValidator, good: str
+) -> None:
+    held = issuer.hold(JWKS)
+    waiting = in_background(renamed(good), validator)
+    await held.asked()
+    await validator.close()
+    with pytest.raises(KeysUnavailableError):
         await waiting
     await held.abandoned()
+
+
+async def test_a_fetch_that_is_cancelled_from_within_has_failed(
+    issuer: FailingIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fetch(_url: str) -> bytes:
+        raise asyncio.CancelledError
+
+    async with validating(issuer, clock, fetch=fetch) as validator:
+        with pytest.raises(KeysUnavailableError):
+            await validator.validate(issuer.mint())
+        with pytest.raises(KeysUnavailableError):  # and is not tried again at once
+            at_once(validator.validate(issuer.mint()))
+    assert "next attempt in 1 s: something that the fetch waited for was cancelled" in caplog.text
+
+
+async def test_who_waits_for_keys_and_is_cancelled_is_cancelled(
+    issuer: FailingIssuer, validator: TokenValidator
+) -> None:
+    held = issuer.hold(JWKS)
+    waiting = in_background(issuer.mint(), validator)
+    await held.asked()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    held.release()
+    await settled(validator)
+    at_once(validator.validate(issuer.mint()))
 
 
 async def test_what_was_closed_before_its_fetch_began_can_begin_anew(
@@ -381,7 +430,7 @@ async def test_what_was_closed_before_its_fetch_began_can_begin_anew(
     waiting = in_background(issuer.mint(), validator)
     await asyncio.sleep(0)
     await validator.close()
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(KeysUnavailableError):
         await waiting
     await validator.validate(issuer.mint())
     assert issuer.asked == (1, 1)

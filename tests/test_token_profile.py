@@ -156,6 +156,19 @@ async def test_a_hook_that_does_not_answer_is_not_waited_for(
             assert response.status == status
 
 
+async def test_a_timeout_of_the_hooks_own_is_not_taken_for_its_being_slow(
+    issuer: Issuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hook(_token: AccessToken) -> bool:
+        raise TimeoutError("the pool is exhausted")
+
+    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, revoked=hook)
+    with pytest.raises(UnavailableError):
+        await validator.validate(issuer.mint())
+    assert "it raised TimeoutError" in caplog.text
+    assert "no answer within" not in caplog.text
+
+
 async def test_who_is_cancelled_while_a_hook_is_asked_is_cancelled(issuer: Issuer) -> None:
     validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, revoked=hangs)
     await TokenValidator(issuer=issuer.url, audience=AUDIENCE).validate(issuer.mint())

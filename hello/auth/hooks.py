@@ -17,10 +17,11 @@ async def ask(hook: Callable[..., Any], *arguments: object, timeout: float) -> A
 
     Raises HookError, or the AuthError that the hook refuses with.
     """
+    limit = None
     try:
         answer = hook(*arguments)
         if inspect.isawaitable(answer):
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout) as limit:
                 answer = await answer
     except AuthError:
         raise
@@ -29,9 +30,9 @@ async def ask(hook: Callable[..., Any], *arguments: object, timeout: float) -> A
             raise  # the client went away, or the server ends
         # Something of the hook's was cancelled: unanswered, this would drop the connection.
         raise HookError("something that the hook waited for was cancelled") from None
-    except TimeoutError as error:
-        raise HookError(f"no answer within {timeout:g} s") from error
     except Exception as error:
+        if limit is not None and limit.expired():
+            raise HookError(f"no answer within {timeout:g} s") from error
         raise HookError(f"it raised {type(error).__name__}") from error
     return answer
 

@@ -192,6 +192,11 @@ class Issuers:
         task = self._pending.get(question)
         if task is None:
             if len(self._pending) >= self._most:
+                _logger.warning(
+                    "%d questions are put to the resolver of issuers at once: it is too slow, or "
+                    "somebody makes issuers up",
+                    self._most,
+                )
                 raise HookError("too many questions are under way")
             task = self._pending[question] = asyncio.create_task(self._ask(resolver, question))
             task.add_done_callback(partial(self._answered, question))

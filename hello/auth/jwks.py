@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from .errors import InvalidTokenError, KeysUnavailableError, Reason
+from .hooks import being_cancelled
 from .keys import KeySet, VerifyingKey
 
 _logger = logging.getLogger("hello.auth")
@@ -113,23 +114,25 @@ class SigningKeys:
         """
         if not self.usable and not self.due:
             raise self._unavailable()
-        if not self.fresh:
+        wait = not self.fresh
+        # What is fetched from now on is the issuer's newest word; an attempt under way is not.
+        asked = self._pending is None and (wait or self.due)
+        if wait:
             await self._refresh()
         elif self.due:
             self._begin()  # in the background: these keys are good enough for now
         if not self.usable:
             raise self._unavailable()
 
-        forced = False
         while not self._keys.knows(kid):
             if self._pending is None:  # else: the attempt under way may bring it
                 if self.failing:
                     # The issuer cannot be asked, so nobody can say that there is no such key.
                     raise self._unavailable()
-                if self.cooling_down or forced:
+                if self.cooling_down or asked:
                     raise InvalidTokenError(Reason.UNKNOWN_KEY)
                 self._begin(forced=True)
-                forced = True  # once is enough, however short the cooldown is
+                asked = True  # once is enough, however short the cooldown is
             await self._refresh()
 
         key = self._keys.find(kid, algorithm)
@@ -146,11 +149,17 @@ class SigningKeys:
 
     def _unavailable(self) -> KeysUnavailableError:
         seconds = self._due_at - self._clock.monotonic()
-        return KeysUnavailableError(retry_after=max(1, math.ceil(seconds)))
+        return KeysUnavailableError(retry_after=math.ceil(max(1, seconds)))
 
     async def _refresh(self) -> None:
         # Shielded, so that a client that goes away does not take the fetch from the others.
-        await asyncio.shield(self._begin())
+        try:
+            await asyncio.shield(self._begin())
+        except asyncio.CancelledError:
+            if being_cancelled():
+                raise
+            # `close` ended the attempt: unanswered, this would drop the connection.
+            raise self._unavailable() from None
 
     def _begin(self, *, forced: bool = False) -> asyncio.Task[None]:
         if self._pending is None:
@@ -163,6 +172,10 @@ class SigningKeys:
                 keys = await self._load()
         except (FetchError, TimeoutError) as error:
             self._failed(str(error) or f"no answer within {self._timeout:g} s")
+        except asyncio.CancelledError:
+            if being_cancelled():
+                raise
+            self._failed("something that the fetch waited for was cancelled")
         except Exception as error:
             _logger.exception("a fetch of the issuer's keys ended as nobody planned")
             self._failed(type(error).__name__)

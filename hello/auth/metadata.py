@@ -18,10 +18,8 @@ METADATA_URL = web.AppKey("METADATA_URL", str)
 _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
-def serve_metadata(
-    app: web.Application, validator: TokenValidator, resource: str
-) -> list[web.RouteDef]:
-    """Return the route of a resource's metadata. Raises ValueError for what is no resource's URL.
+def serve_metadata(app: web.Application, validator: TokenValidator, resource: str) -> None:
+    """Add the route of a resource's metadata. Raises ValueError for what is no resource's URL.
 
     `resource`: what clients know the API by, an https URL without query and fragment (§1.2).
     """
@@ -46,7 +44,7 @@ def serve_metadata(
 
     set_mark(metadata, Door.PUBLIC)
     app.on_startup.append(check_path)
-    return [web.get(path, metadata)]
+    app.router.add_get(path, metadata)
 
 
 def _metadata(app: web.Application, validator: TokenValidator, resource: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractView
 from multidict import CIMultiDict
 
 from .access_token import AccessToken
@@ -162,12 +163,12 @@ def setup(app: web.Application, validator: TokenValidator, *, resource: str | No
         raise RuntimeError("this application is protected already: call auth.setup once")
     if isinstance(application_mark(app), Door):
         raise TypeError(_OPENED_AS_A_WHOLE)
+    if resource is not None:
+        serve_metadata(app, validator, resource)
     app[TOKEN_VALIDATOR] = validator
     app[_ASKED] = {}
     app.middlewares.append(authenticate)
     app.cleanup_ctx.append(_close_validator)
-    if resource is not None:
-        app.router.add_routes(serve_metadata(app, validator, resource))
 
 
 @web.middleware
@@ -283,7 +284,7 @@ def _request_among(arguments: tuple[Any, ...]) -> web.Request:
     for argument in arguments:
         if isinstance(argument, web.Request):
             return argument
-        if isinstance(argument, web.View):
+        if isinstance(argument, AbstractView):
             return argument.request
     raise TypeError("a protected handler was called without a request")
 

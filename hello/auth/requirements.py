@@ -43,7 +43,7 @@ class Requirement:
             *(f"scope {name}" for name in sorted(self.scopes)),
             *([f"scope {' or '.join(self.any_scope)}"] if self.any_scope else []),
             *(f"permission {name}" for name in sorted(self.permissions)),
-            *(f"claim {name}={expected!r}" for name, expected in self.claims.items()),
+            *(f"claim {name}={_shown(expected)}" for name, expected in self.claims.items()),
             *([f"login by {' or '.join(self.acr_values)}"] if self.acr_values else []),
             *([f"login within {self.max_auth_age} s"] if self.max_auth_age is not None else []),
             *([f"check {self.check_name}"] if self.check else []),
@@ -54,6 +54,13 @@ class Requirement:
     def check_name(self) -> str:
         """What the check is called in its source."""
         return str(getattr(self.check, "__name__", self.check))
+
+
+def _shown(expected: Any) -> str:
+    """Return a claim's value as it is in the source; a set in one order, and not in any."""
+    if isinstance(expected, set | frozenset):
+        return f"{{{', '.join(sorted(map(repr, expected)))}}}"
+    return repr(expected)
 
 
 ANY = Requirement()
@@ -132,7 +139,7 @@ async def refuse_unless_met(
         raise InsufficientScopeError(Reason.PERMISSIONS)
     for each in asked:
         for name, expected in each.claims.items():
-            if not _agrees(token.claims.get(name, ABSENT), expected):
+            if not _meets(name, token.claims.get(name, ABSENT), expected):
                 raise InsufficientScopeError(Reason.CLAIM)
     if not all(_authenticated(each, token, now, leeway) for each in asked):
         raise InsufficientAuthenticationError(
@@ -178,19 +185,28 @@ def _authenticated(asked: Requirement, token: AccessToken, now: float, leeway: f
     return is_numeric_date(auth_time) and now - asked.max_auth_age <= auth_time <= now + leeway
 
 
-def _agrees(claim: Any, expected: Any) -> bool:
+def _meets(name: str, claim: Any, expected: Any) -> bool:
     if not isinstance(expected, _COLLECTIONS):
-        return type(claim) is type(expected) and claim == expected  # True is no 1 here
+        return _equals(claim, expected)
     if isinstance(claim, str):
-        claim = list(names(claim))
-    return isinstance(claim, list) and all(
-        any(_agrees(item, wanted) for item in claim) for wanted in expected
+        # Only these are several names in one string; what a person writes has spaces, too.
+        claim = names(claim) if name in ("scope", "scp") else [claim]
+    return isinstance(claim, list | frozenset) and all(
+        any(_equals(item, wanted) for item in claim) for wanted in expected
     )
+
+
+def _equals(value: Any, expected: Any) -> bool:
+    return type(value) is type(expected) and value == expected  # True is no 1 here
 
 
 async def _passes(check: Check, token: AccessToken, timeout: float) -> bool:  # noqa: ASYNC109
     try:
-        return await ask(check, token, timeout=timeout) is True
+        answer = await ask(check, token, timeout=timeout)
     except HookError:
         _logger.exception("a check failed, so it refuses")
         return False
+    if not isinstance(answer, bool):
+        kind = type(answer).__name__
+        _logger.error("a check returned %s, neither True nor False, so it refuses", kind)
+    return answer is True
