@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from .auth import ALGORITHMS
+from .auth.requirements import SCOPE_TOKEN
 from .auth.trusted_issuer import is_resource_url, is_secure_url
 
 _T = TypeVar("_T")
@@ -27,7 +28,6 @@ _PLACEHOLDER = re.compile(
     r"|(?<![a-z0-9])your[-_]?(auth0|tenant|domain|api|audience|identifier|client|permission)",
     re.IGNORECASE,
 )
-_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 §3.3
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PORTS = range(1, 65536)
@@ -225,7 +225,7 @@ def _algorithms(value: str) -> tuple[str, ...]:
 
 
 def _permission(value: str) -> str | None:
-    if value and not _SCOPE_TOKEN.fullmatch(value):
+    if value and not SCOPE_TOKEN.fullmatch(value):
         raise ValueError(f"is {value!r}, which is not one permission, like read:admin-messages")
     return value or None
 

@@ -12,7 +12,7 @@ from joserfc.jwk import Key
 from forger import Forger
 from hello.app import create_app
 from hello.auth import TokenValidator
-from hello.auth.jwks import SigningKeys
+from hello.auth.jwks import FetchedKeys
 from hello.config import Config
 from hello.sandbox.issuer import Issuer, new_key
 from hello.server import Runner
@@ -95,10 +95,10 @@ async def api(config: Config, aiohttp_client: Callable[[TestServer], Awaitable[C
     return await aiohttp_client(ApiServer(create_app(config)))
 
 
-def signing_keys(validator: TokenValidator) -> SigningKeys:
+def signing_keys(validator: TokenValidator) -> FetchedKeys:
     """The fetched keys of a validator's only issuer."""
     [known] = validator.issuers._static.values()
-    assert isinstance(known.keys, SigningKeys)
+    assert isinstance(known.keys, FetchedKeys)
     return known.keys
 
 

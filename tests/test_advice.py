@@ -220,7 +220,7 @@ async def test_an_issuer_that_is_down_is_explained(issuer: Issuer, clock: FakeCl
     ("revoked", "has", "advised"),
     [
         (lambda _: True, "yes", "it was revoked"),
-        (lambda _: None, "(not answered)", "hook raised"),
+        (lambda _: None, "(not answered)", "hook did not answer"),
     ],
 )
 async def test_revocation_is_explained(

@@ -119,7 +119,7 @@ async def test_a_resolver_that_raises_has_not_answered(issuer: Issuer) -> None:
     text = the_text(explanation)
     assert f'knows has "{issuer.url}" (not answered) <- this is why' in text
     assert "is not trusted" not in text
-    assert "The resolver of issuers raised" in explanation.advice
+    assert "The resolver of issuers did not answer" in explanation.advice
 
 
 @pytest.mark.parametrize(

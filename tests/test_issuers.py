@@ -167,7 +167,7 @@ async def test_what_is_remembered_of_a_resolver_is_bounded(issuer: Issuer) -> No
     assert len(tenants.asked) == 40
     assert issuer.requests["/.well-known/jwks.json"] == 1, "hosts do not multiply fetches"
     issuers = validator.issuers
-    assert (len(issuers._resolved), len(issuers._unknown), len(issuers._fetched)) == (5, 5, 1)
+    assert (len(issuers._resolved), len(issuers._unknown), len(issuers._by_source)) == (5, 5, 1)
     assert not issuers._pending
     assert not len(issuers._on_trial)
 
@@ -224,7 +224,7 @@ async def test_a_resolver_that_fails_lets_nobody_in_and_says_nothing(
         assert response.headers["Retry-After"] == "1"
         assert "WWW-Authenticate" not in response.headers
     assert "the resolver of issuers failed" in caplog.text
-    assert "refused 503 issuer_unavailable" in caplog.text
+    assert "refused 503 resolver_unavailable" in caplog.text
     assert not issuer.requests
 
 
@@ -263,13 +263,13 @@ async def test_during_an_outage_of_the_resolver_its_last_yes_holds_for_an_hour(
     tenants.asked.clear()
     for _ in range(10):
         await validator.validate(issuer.mint())
-        assert await refused(validator, issuer.mint(claims={"iss": OURS})) == "issuer_unavailable"
+        assert await refused(validator, issuer.mint(claims={"iss": OURS})) == "resolver_unavailable"
     assert sorted(tenants.asked) == sorted([(issuer.url, ""), (OURS, "")])
     clock.advance(1)
     await validator.validate(issuer.mint())
     assert len(tenants.asked) == 3
     clock.advance(3600 - 61)
-    assert await refused(validator, issuer.mint()) == "issuer_unavailable"
+    assert await refused(validator, issuer.mint()) == "resolver_unavailable"
     tenants.down = False
     clock.advance(1)
     await validator.validate(issuer.mint())
@@ -299,7 +299,7 @@ async def test_not_too_many_questions_are_under_way_at_once(
     waiting = [asyncio.create_task(validator.validate(token)) for token in tokens]
     await asyncio.sleep(0)
     assert len(validator.issuers._pending) == 3
-    assert await refused(validator, issuer.mint()) == "issuer_unavailable"
+    assert await refused(validator, issuer.mint()) == "resolver_unavailable"
     assert "3 questions are put to the resolver of issuers at once" in caplog.text
     await validator.close()
     results = await asyncio.gather(*waiting, return_exceptions=True)

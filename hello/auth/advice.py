@@ -289,6 +289,8 @@ _ADVICE: Mapping[Reason, Callable[[Case], str]] = {
     ),
     Reason.REVOKED: _always("The application's own hook says that it was revoked."),
     Reason.KEYS_UNAVAILABLE: _keys_unavailable,
-    Reason.ISSUER_UNAVAILABLE: _always("The resolver of issuers raised: its stack is in the log."),
-    Reason.REVOCATION_UNAVAILABLE: _always("The revocation hook raised: its stack is in the log."),
+    Reason.RESOLVER_UNAVAILABLE: _always(
+        "The resolver of issuers did not answer: the log says why."
+    ),
+    Reason.REVOCATION_UNAVAILABLE: _always("The revocation hook did not answer: the log says why."),
 }

@@ -38,12 +38,13 @@ class Reason(StrEnum):
     SCOPE = "scope"  # valid, and lacks a scope
     PERMISSIONS = "permissions"  # valid, and lacks a permission
     CLAIM = "claim"  # valid, and a claim is not what the route asks for
-    CHECK = "check"  # valid, and the application's own check says no, or raised
+    CHECK = "check"  # valid, and the application's own check says no, or did not answer
     AUTHENTICATION = "authentication"  # valid, and the login was too weak or too long ago
-    # 503: nobody can say now.
+    # 503: nobody can say now. A hook has not answered where it raised, took too long, or returned
+    # what is no answer.
     KEYS_UNAVAILABLE = "keys_unavailable"  # the issuer's keys cannot be had
-    ISSUER_UNAVAILABLE = "issuer_unavailable"  # the application's resolver raised
-    REVOCATION_UNAVAILABLE = "revocation_unavailable"  # the application's revocation hook raised
+    RESOLVER_UNAVAILABLE = "resolver_unavailable"  # the application's resolver did not answer
+    REVOCATION_UNAVAILABLE = "revocation_unavailable"  # the application's hook did not answer
 
 
 # The only phrases that a challenge ever carries: none is made from a token or an exception.

@@ -21,7 +21,7 @@ from .claims import ABSENT, Expected, is_numeric_date
 from .credentials import bearer_token
 from .errors import AuthError, InvalidTokenError, Reason
 from .issuers import KnownIssuer
-from .marks import ANY_TOKEN, TOKEN_VALIDATOR, Door, ways
+from .marks import ANY_TOKEN, TOKEN_VALIDATOR, Open, mounted_routes
 from .requirements import refuse_unless_met
 from .validator import TokenValidator, accepted_algorithm
 
@@ -32,7 +32,7 @@ _COLUMNS = 100  # that a sentence may take on a terminal
 _LONGEST = 8190 - len("Bearer ")
 _OK, _FAILED, _NOT_CHECKED = "ok", "FAILED", "not checked"
 _NOT_ANSWERED = "(not answered)"
-_UNAVAILABLE = (Reason.ISSUER_UNAVAILABLE, Reason.REVOCATION_UNAVAILABLE)
+_HOOK_UNAVAILABLE = (Reason.RESOLVER_UNAVAILABLE, Reason.REVOCATION_UNAVAILABLE)
 
 
 class Finding(NamedTuple):
@@ -127,7 +127,7 @@ async def explain(app: web.Application, token: str, *, host: str = "") -> Explan
     await walk.through()
     findings = walk.findings
     if refusal is not None and refusal.reason in (Reason.REVOKED, Reason.REVOCATION_UNAVAILABLE):
-        has = _NOT_ANSWERED if refusal.reason in _UNAVAILABLE else "yes"
+        has = _NOT_ANSWERED if refusal.reason in _HOOK_UNAVAILABLE else "yes"
         findings.append(Finding("revoked", "no", has, _FAILED, refusal.reason))
     advised = [TOO_LONG] if too_long else []
     advised += [] if refusal is None else [advice(refusal.reason, walk.case)]
@@ -195,7 +195,7 @@ class _Walk:
         try:
             known = await self._validator.issuers.find(iss, self._host)
         except AuthError as refusal:
-            unanswered = f" {_NOT_ANSWERED}" if refusal.reason in _UNAVAILABLE else ""
+            unanswered = f" {_NOT_ANSWERED}" if refusal.reason in _HOOK_UNAVAILABLE else ""
             self._note("iss", wants, f"{_shown(iss)}{unanswered}", refusal.reason)
             return None
         self._note("iss", wants, _shown(iss), None)
@@ -295,30 +295,23 @@ async def _routes(app: web.Application, token: AccessToken) -> tuple[tuple[str, 
     """Return what the routes that ask for more than a valid token would tell this one."""
     told = []
     validator = app[TOKEN_VALIDATOR]
-    now = validator.clock.time()
-    for way in ways(app):
-        asked = way.asked
-        if isinstance(asked, Door) or way.method == hdrs.METH_HEAD:
+    for mounted in mounted_routes(app):
+        asked = mounted.asked
+        if isinstance(asked, Open) or mounted.method == hdrs.METH_HEAD:
             continue
-        if any(TOKEN_VALIDATOR in other for other in way.apps if other is not app):
+        if any(TOKEN_VALIDATOR in other for other in mounted.apps if other is not app):
             # Even where any valid token will do: this one's being valid here says nothing there.
-            told.append((way.method, way.path, "protected by another validator"))
+            told.append((mounted.method, mounted.path, "protected by another validator"))
             continue
         lacking = []
         for requirement in asked:
             try:
-                await refuse_unless_met(
-                    [requirement],
-                    token,
-                    now=now,
-                    leeway=validator.leeway,
-                    timeout=validator.hook_timeout,
-                )
+                await refuse_unless_met([requirement], token, validator)
             except AuthError as refusal:
                 lacking.append(
                     f'{refusal.status} "{refusal.message}", reason {refusal.reason}. '
                     + missing(refusal.reason, requirement, token)
                 )
         if asked != ANY_TOKEN:
-            told.append((way.method, way.path, " ".join(lacking)))
+            told.append((mounted.method, mounted.path, " ".join(lacking)))
     return tuple(told)

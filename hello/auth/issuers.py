@@ -16,7 +16,7 @@ from weakref import WeakSet
 from .bounded import Bounded
 from .errors import AuthError, InvalidTokenError, Reason, UnavailableError
 from .hooks import HookError, ask, being_cancelled
-from .jwks import Clock, SigningKeys
+from .jwks import Clock, FetchedKeys
 from .keys import KeySet, VerifyingKey
 from .trusted_issuer import TrustedIssuer
 
@@ -71,13 +71,13 @@ class KnownIssuer(NamedTuple):
     trusted: TrustedIssuer
     audience: frozenset[str]
     algorithms: frozenset[str]
-    keys: SigningKeys | GivenKeys
+    keys: FetchedKeys | GivenKeys
 
 
 class Issuers:
     """The issuers that an application trusts, each with its keys.
 
-    `trusted`: all of them, or a resolver. `new_keys` makes the SigningKeys of one. `most`: how many
+    `trusted`: all of them, or a resolver. `new_keys` makes the FetchedKeys of one. `most`: how many
     of a resolver's are remembered. `timeout`: the seconds that a resolver may take.
     """
 
@@ -85,7 +85,7 @@ class Issuers:
         self,
         trusted: Iterable[TrustedIssuer] | Resolver,
         *,
-        new_keys: Callable[[TrustedIssuer], SigningKeys],
+        new_keys: Callable[[TrustedIssuer], FetchedKeys],
         most: int,
         timeout: float,
         clock: Clock,
@@ -95,8 +95,9 @@ class Issuers:
         self._timeout = timeout
         self._clock = clock
         # By where they come from, so that what a resolver says anew finds its keys again.
-        self._fetched = Bounded[tuple[str, str | None], SigningKeys](most)
-        self._made: WeakSet[SigningKeys] = WeakSet()  # those that were forgotten during a fetch too
+        self._by_source = Bounded[tuple[str, str | None], FetchedKeys](most)
+        # Those that were forgotten during a fetch, too.
+        self._all_made: WeakSet[FetchedKeys] = WeakSet()
         # What the resolver said. A yes is on trial until a token of that issuer was verified:
         # anybody can send an `iss` and a host, and those must not push out what is in use.
         self._on_trial = Bounded[_Question, _Answer](most)
@@ -116,7 +117,7 @@ class Issuers:
                 raise ValueError(f"issuers are TrustedIssuers, or a resolver, not {issuer!r}")  # noqa: TRY004
             if issuer.issuer in self._static:
                 raise ValueError(f"{issuer.issuer!r} stands twice among the issuers")
-            self._static[issuer.issuer] = _known(issuer, self._keys_made)
+            self._static[issuer.issuer] = _known(issuer, self._make_keys)
         if not self._static:
             raise ValueError("issuers is empty: nobody's tokens would be good")
 
@@ -163,7 +164,7 @@ class Issuers:
         """End what is under way."""
         for task in list(self._pending.values()):
             task.cancel()
-        for keys in list(self._made):
+        for keys in list(self._all_made):
             await keys.close()
 
     async def _resolve(self, resolver: Resolver, question: _Question) -> KnownIssuer | None:
@@ -186,7 +187,7 @@ class Issuers:
         if answer is not None and age < _STALE_SECONDS:
             return answer.known
         # An outage of the application's database is not the token's fault.
-        raise UnavailableError(Reason.ISSUER_UNAVAILABLE)
+        raise UnavailableError(Reason.RESOLVER_UNAVAILABLE)
 
     def _begin(self, resolver: Resolver, question: _Question) -> asyncio.Task[KnownIssuer | None]:
         task = self._pending.get(question)
@@ -225,22 +226,22 @@ class Issuers:
             self._on_trial.forget(question)
             self._unknown.put(question, now)
             return None
-        answer = _Answer(now, _known(trusted, self._fetched_keys))
+        answer = _Answer(now, _known(trusted, self._keys_of))
         kept = self._on_trial if self._resolved.get(question, None) is None else self._resolved
         kept.put(question, answer)
         return answer.known
 
-    def _fetched_keys(self, trusted: TrustedIssuer) -> SigningKeys:
+    def _keys_of(self, trusted: TrustedIssuer) -> FetchedKeys:
         source = (trusted.issuer, trusted.jwks_uri)
-        keys = self._fetched.get(source, None)
+        keys = self._by_source.get(source, None)
         if keys is None:
-            keys = self._keys_made(trusted)
-            self._fetched.put(source, keys)
+            keys = self._make_keys(trusted)
+            self._by_source.put(source, keys)
         return keys
 
-    def _keys_made(self, trusted: TrustedIssuer) -> SigningKeys:
+    def _make_keys(self, trusted: TrustedIssuer) -> FetchedKeys:
         keys = self._new_keys(trusted)
-        self._made.add(keys)
+        self._all_made.add(keys)
         return keys
 
 
@@ -249,7 +250,7 @@ class _Answer(NamedTuple):
     known: KnownIssuer
 
 
-def _known(trusted: TrustedIssuer, fetched: Callable[[TrustedIssuer], SigningKeys]) -> KnownIssuer:
+def _known(trusted: TrustedIssuer, fetched: Callable[[TrustedIssuer], FetchedKeys]) -> KnownIssuer:
     given = trusted.given_keys
     keys = fetched(trusted) if given is None else GivenKeys(given)
     algorithms = frozenset(trusted.algorithms or ())

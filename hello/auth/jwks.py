@@ -37,7 +37,7 @@ class Clock(Protocol):
         """Return seconds that never go back, which ages are measured in."""
 
 
-class SigningKeys:
+class FetchedKeys:
     """One issuer's keys, as fresh as the policy wants them.
 
     `load` fetches them and raises FetchError; `max_age`, `max_stale`, `cooldown` and `timeout` are

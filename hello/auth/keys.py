@@ -65,9 +65,6 @@ class SigningKey:
             raise ValueError("it is not for signatures")
         self.kid = kid
         self._key = _import(jwk)
-        # RFC 8017 §8.1.2 and §8.2.2, step 1. OpenSSL takes a shorter PSS signature for one with
-        # leading zeros, and so one signature could be written in two ways.
-        self._signature_bytes = -(-_bits(jwk["n"]) // 8) if self._key.key_type == "RSA" else None
         self.algorithms = frozenset(
             name for name in ALGORITHMS if alg in (None, name) and _fits(self._key, name)
         )
@@ -80,8 +77,6 @@ class SigningKey:
         """Say whether the signature over the input is this key's (RFC 7515 §5.2)."""
         verify = self._verifiers.get(algorithm)
         if verify is None:
-            return False
-        if self._signature_bytes is not None and len(signature) != self._signature_bytes:
             return False
         try:
             verify(signature, signing_input)
@@ -257,8 +252,20 @@ def _verifier(public: Any, algorithm: str) -> _Verify:
     padded: padding.AsymmetricPadding = padding.PKCS1v15()
     if algorithm.startswith("PS"):
         padded = padding.PSS(mgf=padding.MGF1(hashed), salt_length=hashed.digest_size)
-    verify = public.verify
-    return lambda signature, signing_input: verify(signature, signing_input, padded, hashed)
+    return _rsa(public, padded, hashed)
+
+
+def _rsa(public: Any, padded: padding.AsymmetricPadding, hashed: hashes.HashAlgorithm) -> _Verify:
+    size = (public.key_size + 7) // 8
+
+    def verify(signature: bytes, signing_input: bytes) -> None:
+        # RFC 8017 §8.1.2 and §8.2.2, step 1. OpenSSL takes a shorter PSS signature for one with
+        # leading zeros, and so one signature could be written in two ways.
+        if len(signature) != size:
+            raise ValueError("not of the modulus' size")
+        public.verify(signature, signing_input, padded, hashed)
+
+    return verify
 
 
 def _ecdsa(public: Any, scheme: ec.ECDSA, half: int) -> _Verify:

@@ -25,15 +25,15 @@ TOKEN_VALIDATOR = web.AppKey("TOKEN_VALIDATOR", TokenValidator)
 """Where an application keeps its validator."""
 
 
-class Door(Enum):
+class Open(Enum):
     """How a handler that asks for nothing else treats a token."""
 
     PUBLIC = "public"  # nobody looks
     OPTIONAL = "optional"  # who sends one is known by it
 
 
-Mark = Requirement | Door
-Asked = Door | tuple[Requirement, ...]
+Mark = Requirement | Open
+Asked = Open | tuple[Requirement, ...]
 """What a request is asked for: requirements, which add up, or how a door stands open."""
 
 _MARK = "__auth_requirement__"
@@ -77,26 +77,20 @@ def application_mark(app: web.Application) -> Mark | None:
 def asked_for(route: web.AbstractRoute, method: str, apps: Sequence[web.Application]) -> Asked:
     """Return what a request is asked for; `apps` are the route's, from the outermost inwards."""
     asked = _asked_by_handler(route.handler, method)
-    if isinstance(asked, Door):
+    if isinstance(asked, Open):
         return asked
     requirements = list(asked)
-    closed = bool(asked)
-    groups = [(_of_route.get(route), False)]
-    # Who calls setup for an application closes it, whatever stands open around it.
-    groups += [(application_mark(app), TOKEN_VALIDATOR in app) for app in reversed(apps)]
-    for mark, with_setup in groups:
+    for mark in (_of_route.get(route), *map(_closed_by_setup, reversed(apps))):
         if isinstance(mark, Requirement):
             requirements.append(mark)
-        elif mark is not None and not closed:
-            return mark
-        closed = closed or mark is not None or with_setup
+        elif mark is not None and not requirements:
+            return mark  # open, and nothing nearer asks for a token
     return tuple(each for each in requirements if each is not ANY) or ANY_TOKEN
 
 
-def _methods(route: web.AbstractRoute) -> list[str]:
-    if route.method == hdrs.METH_ANY and isinstance(route.handler, type):
-        return [name for name in hdrs.METH_ALL if hasattr(route.handler, name.lower())]
-    return [route.method]
+def _closed_by_setup(app: web.Application) -> Mark | None:
+    # Who calls setup for an application closes it, whatever stands open around it.
+    return application_mark(app) or (ANY if TOKEN_VALIDATOR in app else None)
 
 
 def _asked_by_handler(handler: object, method: str) -> Asked:
@@ -104,7 +98,7 @@ def _asked_by_handler(handler: object, method: str) -> Asked:
     if isinstance(handler, type):
         return _asked_by_view(handler, method)
     if getattr(handler, "__module__", None) in _PREFLIGHT_MODULES:
-        return Door.PUBLIC
+        return Open.PUBLIC
     mark = _marked(handler)
     return (mark,) if isinstance(mark, Requirement) else mark or ()
 
@@ -116,13 +110,13 @@ def _asked_by_view(view: type, method: str) -> Asked:
     """
     name = method.lower()
     if getattr(getattr(view, name, None), "__module__", None) in _PREFLIGHT_MODULES:
-        return Door.PUBLIC
+        return Open.PUBLIC
     of_methods = [_marked(vars(base).get(name)) for base in view.__mro__]
     of_classes = [_marked(base) for base in view.__mro__]
-    if isinstance(of_methods[0], Door):
+    if isinstance(of_methods[0], Open):
         return of_methods[0]
     asked = [mark for mark in of_methods if isinstance(mark, Requirement)]
-    if not asked and isinstance(of_classes[0], Door):
+    if not asked and isinstance(of_classes[0], Open):
         return of_classes[0]
     return (*asked, *(mark for mark in of_classes if isinstance(mark, Requirement)))
 
@@ -130,7 +124,7 @@ def _asked_by_view(view: type, method: str) -> Asked:
 def _marked(handler: Any) -> Mark | None:
     # The object's own, so that what merely resembles a marked handler stays closed.
     mark = getattr(handler, "__dict__", {}).get(_MARK)
-    return mark if isinstance(mark, Requirement | Door) else None
+    return mark if isinstance(mark, Requirement | Open) else None
 
 
 def _function_of(method: Any) -> Callable[..., Any]:
@@ -209,7 +203,7 @@ def _mark_table(table: web.RouteTableDef, mark: Mark) -> None:
     table.mark = mark  # type: ignore[attr-defined]
 
 
-class Way(NamedTuple):
+class MountedRoute(NamedTuple):
     """A route of an application, for one method, and the applications on the way to it."""
 
     method: str
@@ -219,18 +213,26 @@ class Way(NamedTuple):
 
     @property
     def asked(self) -> "Asked":
-        """What a request that goes this way is asked for."""
+        """What a request for it is asked for."""
         return asked_for(self.route, self.method, self.apps)
 
 
-def ways(app: web.Application, around: tuple[web.Application, ...] = ()) -> Iterator[Way]:
-    """Yield every way into an application and its sub-applications."""
+def mounted_routes(
+    app: web.Application, around: tuple[web.Application, ...] = ()
+) -> Iterator[MountedRoute]:
+    """Yield every route of an application and its sub-applications, once for each method."""
     apps = (*around, app)
     for resource in app.router.resources():
         child = resource.get_info().get("app")
         if child is not None:
-            yield from ways(child, apps)
+            yield from mounted_routes(child, apps)
             continue
         for route in resource:
             for method in _methods(route):
-                yield Way(method, resource.canonical, route, apps)
+                yield MountedRoute(method, resource.canonical, route, apps)
+
+
+def _methods(route: web.AbstractRoute) -> list[str]:
+    if route.method == hdrs.METH_ANY and isinstance(route.handler, type):
+        return [name for name in hdrs.METH_ALL if hasattr(route.handler, name.lower())]
+    return [route.method]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from aiohttp import web
 
-from .marks import Door, set_mark, ways
+from .marks import Open, mounted_routes, set_mark
 from .trusted_issuer import is_resource_url
 from .validator import TokenValidator
 
@@ -37,12 +37,12 @@ def serve_metadata(app: web.Application, validator: TokenValidator, resource: st
         return web.json_response(_metadata(app, validator, resource))
 
     async def check_path(_app: web.Application) -> None:
-        if not any(way.path == path for way in ways(app)):
+        if not any(mounted.path == path for mounted in mounted_routes(app)):
             raise RuntimeError(
                 f"{path} is not where it must be: give resource= to the root's setup"
             )
 
-    set_mark(metadata, Door.PUBLIC)
+    set_mark(metadata, Open.PUBLIC)
     app.on_startup.append(check_path)
     app.router.add_get(path, metadata)
 
@@ -60,11 +60,11 @@ def _metadata(app: web.Application, validator: TokenValidator, resource: str) ->
 
 
 def _scopes(app: web.Application) -> set[str]:
-    asked = (way.asked for way in ways(app))
+    asked = (mounted.asked for mounted in mounted_routes(app))
     return {
         scope
         for requirements in asked
-        if not isinstance(requirements, Door)
+        if not isinstance(requirements, Open)
         for requirement in requirements
         for scope in (*requirement.scopes, *requirement.any_scope)
     }

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from .marks import TOKEN_VALIDATOR, Door, Way, ways
+from .marks import TOKEN_VALIDATOR, MountedRoute, Open, mounted_routes
 
 UNGUARDED = "open: auth.setup was not called"
 """The access of every route of an application that nothing protects."""
@@ -23,14 +23,14 @@ class RouteAccess(NamedTuple):
 
 def routes(app: web.Application) -> list[RouteAccess]:
     """Return every route of an application and of its sub-applications, by path and method."""
-    listed = [RouteAccess(way.method, way.path, _access(way)) for way in ways(app)]
+    listed = [RouteAccess(each.method, each.path, _access(each)) for each in mounted_routes(app)]
     return sorted(listed, key=lambda route: (route.path, route.method))
 
 
-def _access(way: Way) -> str:
-    if not any(TOKEN_VALIDATOR in app for app in way.apps):
+def _access(mounted: MountedRoute) -> str:
+    if not any(TOKEN_VALIDATOR in app for app in mounted.apps):
         return UNGUARDED
-    asked = way.asked
-    if isinstance(asked, Door):
+    asked = mounted.asked
+    if isinstance(asked, Open):
         return asked.value
     return ", ".join(map(str, asked))

@@ -25,7 +25,7 @@ from .marks import (
     ANY_TOKEN,
     TOKEN_VALIDATOR,
     Asked,
-    Door,
+    Open,
     application_mark,
     asked_for,
     set_mark,
@@ -138,7 +138,7 @@ def optional(handler: _H, /) -> _H:
     It finds the token with `request.get(ACCESS_TOKEN)`. A token that is not valid is refused: who
     sends one does not want to be taken for nobody. Raises TypeError as `public` does.
     """
-    return _open(handler, Door.OPTIONAL)
+    return _open(handler, Open.OPTIONAL)
 
 
 def public(handler: _H, /) -> _H:
@@ -147,7 +147,7 @@ def public(handler: _H, /) -> _H:
     What is marked otherwise inside of the group is not opened. Raises TypeError at import for what
     cannot be marked, what is marked otherwise, and for an application with `setup`.
     """
-    return _open(handler, Door.PUBLIC)
+    return _open(handler, Open.PUBLIC)
 
 
 def setup(app: web.Application, validator: TokenValidator, *, resource: str | None = None) -> None:
@@ -161,7 +161,7 @@ def setup(app: web.Application, validator: TokenValidator, *, resource: str | No
     """
     if TOKEN_VALIDATOR in app:
         raise RuntimeError("this application is protected already: call auth.setup once")
-    if isinstance(application_mark(app), Door):
+    if isinstance(application_mark(app), Open):
         raise TypeError(_OPENED_AS_A_WHOLE)
     if resource is not None:
         serve_metadata(app, validator, resource)
@@ -177,7 +177,7 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
     try:
         if request.match_info.http_exception is None:  # not aiohttp's own 404 or 405
             asked = _asked(request)
-            if asked is not Door.PUBLIC:
+            if asked is not Open.PUBLIC:
                 await _admit(request, asked)
         return await handler(request)
     except AuthError as refusal:
@@ -219,7 +219,7 @@ async def _admit(request: web.Request, asked: Asked) -> None:
     try:
         credentials = bearer_token(request.headers.getall("Authorization", ()))
     except UnauthorizedError:
-        if asked is Door.OPTIONAL:
+        if asked is Open.OPTIONAL:
             return
         raise
     validator = request.app[TOKEN_VALIDATOR]
@@ -227,28 +227,12 @@ async def _admit(request: web.Request, asked: Asked) -> None:
     token = await validator.validate(credentials, host=host)
     if isinstance(asked, tuple):
         if asked is not ANY_TOKEN:
-            await _refuse_unless_met(asked, token, validator)
+            await refuse_unless_met(asked, token, validator)
         request[_ADMITTED] = asked
     request[ACCESS_TOKEN] = token
 
 
-async def _refuse_unless_met(
-    asked: tuple[Requirement, ...], token: AccessToken, validator: TokenValidator
-) -> None:
-    try:
-        await refuse_unless_met(
-            asked,
-            token,
-            now=validator.clock.time(),
-            leeway=validator.leeway,
-            timeout=validator.hook_timeout,
-        )
-    except AuthError as refusal:
-        refusal.subject = token.subject
-        raise
-
-
-def _open(handler: _H, door: Door) -> _H:
+def _open(handler: _H, door: Open) -> _H:
     if isinstance(handler, web.Application) and TOKEN_VALIDATOR in handler:
         raise TypeError(_OPENED_AS_A_WHOLE)
     return set_mark(handler, door)
@@ -274,7 +258,7 @@ def _guarded(handler: _H, asked: Requirement) -> _H:
             )
         if asked is not ANY and asked not in request.get(_ADMITTED, ()):
             validator = request.config_dict[TOKEN_VALIDATOR]
-            await _refuse_unless_met((asked,), request[ACCESS_TOKEN], validator)
+            await refuse_unless_met((asked,), request[ACCESS_TOKEN], validator)
         return await handler(*arguments, **named)
 
     return cast("_H", guarded)

@@ -8,15 +8,17 @@ from typing import Any
 
 from .access_token import AccessToken
 from .claims import ABSENT, is_numeric_date, names
-from .errors import InsufficientAuthenticationError, InsufficientScopeError, Reason
+from .errors import AuthError, InsufficientAuthenticationError, InsufficientScopeError, Reason
 from .hooks import HookError, ask
+from .validator import TokenValidator
 
 Check = Callable[[AccessToken], bool | Awaitable[bool]]
 """A rule of one's own: True, and nothing else, lets the token's bearer through."""
 
 _logger = logging.getLogger("hello.auth")
-# A scope-token of RFC 6749 §3.3: what a challenge can hold, too.
-_NAME = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+"""A scope-token of RFC 6749 §3.3: what a challenge can hold, too."""
+
 _COLLECTIONS = (set, frozenset, list, tuple)
 
 
@@ -115,24 +117,30 @@ def _check_names(option: str, value: object) -> None:
     if not value and option in ("any_scope", "acr_values"):
         raise TypeError(f"{option} is empty, and nobody has one of none: leave {option} out")
     for name in () if option == "permissions" else value:
-        if not _NAME.fullmatch(name):
+        if not SCOPE_TOKEN.fullmatch(name):
             raise TypeError(f"{option} has {name!r}: write each name as a string of its own")
 
 
 async def refuse_unless_met(
-    asked: Sequence[Requirement],
-    token: AccessToken,
-    *,
-    now: float,
-    leeway: float,
-    timeout: float,  # noqa: ASYNC109
+    asked: Sequence[Requirement], token: AccessToken, validator: TokenValidator
 ) -> None:
-    """Refuse a token that lacks any of what is asked, and say all that would do.
+    """Refuse a valid token that lacks any of what is asked, and say all that would do.
 
-    `now`: seconds since the epoch; `leeway`: seconds that clocks may differ by; `timeout`: seconds
-    that a check may take. Raises InsufficientAuthenticationError where another login would help
-    (RFC 9470), and InsufficientScopeError where none would (RFC 6750 §3.1).
+    `validator`: whose clock, leeway and patience with hooks count. Raises
+    InsufficientAuthenticationError where another login would help (RFC 9470),
+    InsufficientScopeError where none would (RFC 6750 §3.1), or what a check refuses with.
     """
+    try:
+        await _refuse_unless_met(asked, token, validator)
+    except AuthError as refusal:
+        refusal.subject = token.subject
+        raise
+
+
+async def _refuse_unless_met(
+    asked: Sequence[Requirement], token: AccessToken, validator: TokenValidator
+) -> None:
+    now, leeway = validator.clock.time(), validator.leeway
     if not all(_has_scopes(each, token) for each in asked):
         raise InsufficientScopeError(Reason.SCOPE, scope=_would_do(asked, token))
     if not all(each.permissions <= token.permissions for each in asked):
@@ -149,7 +157,7 @@ async def refuse_unless_met(
             ),
         )
     for each in asked:
-        if each.check is not None and not await _passes(each.check, token, timeout):
+        if each.check is not None and not await _passes(each.check, token, validator.hook_timeout):
             raise InsufficientScopeError(Reason.CHECK)
 
 

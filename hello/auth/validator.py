@@ -18,7 +18,7 @@ from .discovery import Fetch, load_signing_keys
 from .errors import AuthError, InvalidTokenError, KeysUnavailableError, Reason, UnavailableError
 from .hooks import HookError, ask
 from .issuers import Issuers, KnownIssuer, Resolver
-from .jwks import Clock, SigningKeys
+from .jwks import Clock, FetchedKeys
 from .remembered import Kept, Remembered, Verified
 from .strict_json import ReadOnly
 from .trusted_issuer import TrustedIssuer, is_secure_url
@@ -103,9 +103,9 @@ class TokenValidator:
         self.leeway, self._max_age = leeway, max_age
         self._rules = claims.rules(required=required_claims, strict=strict, max_age=max_age)
         self.issuers = Issuers(
-            _either(issuer, audience, algorithms, issuers),
+            _trusted(issuer, audience, algorithms, issuers),
             new_keys=partial(
-                _signing_keys,
+                _fetched_keys,
                 fetch=fetch or _fetch_with_aiohttp(),
                 max_age=jwks_max_age,
                 max_stale=jwks_max_stale,
@@ -245,7 +245,7 @@ def granted(token: str, parsed: jws.Token) -> AccessToken:
     )
 
 
-def _either(
+def _trusted(
     issuer: str | None,
     audience: str | Collection[str] | None,
     algorithms: Collection[str] | None,
@@ -263,8 +263,8 @@ def _either(
     return issuers
 
 
-def _signing_keys(trusted: TrustedIssuer, *, fetch: Fetch, **policy: Any) -> SigningKeys:
-    return SigningKeys(
+def _fetched_keys(trusted: TrustedIssuer, *, fetch: Fetch, **policy: Any) -> FetchedKeys:
+    return FetchedKeys(
         partial(load_signing_keys, trusted.issuer, trusted.jwks_uri, fetch), **policy
     )
 
