@@ -1,10 +1,11 @@
 """What does a person see, in a real browser, from login to logout?"""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,7 @@ import pytest_asyncio
 from sandbox_walk import Walk, chromium, sandbox, walking, why_not
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser
+    from playwright.async_api import Browser, Route
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
@@ -154,6 +155,104 @@ async def test_who_logs_out_is_asked_again(walk: Walk) -> None:
     await walk.page.get_by_role("button", name="Log in").first.wait_for()
     await walk.open("/protected")
     await walk.page.get_by_role("heading", name="Who are you today?").wait_for()
+
+
+async def redirect(route: "Route") -> None:
+    """As RFC 6749 §4.1.2.1 has it of a request that an issuer does not understand."""
+    back = parse_qs(urlsplit(route.request.url).query)
+    location = f"{back['redirect_uri'][0]}?error=invalid_request&state={back['state'][0]}"
+    await route.fulfill(status=302, headers={"Location": location})
+
+
+async def refuse(route: "Route") -> None:
+    """A page of the issuer's own, that may not be in a frame."""
+    headers = {"Content-Type": "text/html", "X-Frame-Options": "SAMEORIGIN"}
+    await route.fulfill(status=400, headers=headers, body="Invalid parameter: response_mode")
+
+
+async def explain(route: "Route") -> None:
+    """The same, where it may."""
+    await route.fulfill(status=400, content_type="text/html", body="Unknown response_mode")
+
+
+async def hang_up(route: "Route") -> None:
+    await route.abort()
+
+
+async def say_nothing(route: "Route") -> None:
+    pass
+
+
+IN_A_FRAME = "**/authorize?*response_mode=web_message*"
+
+
+@pytest.mark.parametrize("answer", [redirect, refuse, explain, hang_up])
+async def test_where_the_issuer_has_no_silent_answer_a_person_can_still_log_in(
+    browser: "Browser", answer: Callable[["Route"], Awaitable[None]]
+) -> None:
+    async with sandbox() as there, walking(browser, there) as walk:
+        await walk.page.route(IN_A_FRAME, answer)
+        await walk.open()
+        told = await walk.page.locator(".notice").inner_text()
+        assert f"{there.issuer.url[:-1]} did not say who is logged in" in told
+        for cause in (there.client, "Allowed Web Origins", "web_message", "Keycloak"):
+            assert cause in told
+        await walk.log_in(ROBIN)
+        await walk.page.get_by_text(ROBIN).first.wait_for()
+        await walk.open("/protected")  # the tokens are gone, and the issuer's own session is not
+        assert await walk.message() == "This is a protected message."
+        assert walk.page.url == f"{there.client}/protected"
+
+
+async def test_an_issuer_that_never_answers_is_waited_for_ten_seconds(walk: Walk) -> None:
+    await walk.page.clock.install()
+    await walk.page.route(IN_A_FRAME, say_nothing)
+    async with walk.page.expect_request(IN_A_FRAME):
+        await walk.open()
+    assert await walk.page.locator("iframe").count() == 1
+    await walk.page.clock.fast_forward("00:10")
+    assert "did not say who is logged in" in await walk.page.locator(".notice").inner_text()
+    assert await walk.page.locator("iframe").count() == 0
+    await walk.log_in(ADA)
+    await walk.page.get_by_text(ADA).first.wait_for()
+
+
+async def test_without_a_silent_answer_an_expired_token_leads_to_the_login(
+    browser: "Browser",
+) -> None:
+    async with sandbox() as there, walking(browser, there) as walk:
+        await walk.page.clock.install()
+        await walk.page.route(IN_A_FRAME, refuse)
+        there.issuer.lifetime = 20  # seconds
+        await walk.open("/protected")
+        await walk.choose(ROBIN)
+        await walk.message()
+        await walk.page.clock.fast_forward("00:30")
+        there.issuer.lifetime = 86400
+        asked = there.issuer.requests["/authorize"]
+        await walk.go("Admin")
+        assert await walk.message() == "This is an admin message."
+        assert there.issuer.requests["/authorize"] == asked + 1
+
+
+@pytest.mark.parametrize("origin", ["https://tokens.example.com", "http://127.0.0.1:6061"])
+async def test_a_token_endpoint_that_the_policy_keeps_out_is_told_before_the_login(
+    walk: Walk, origin: str
+) -> None:
+    async def metadata(route: "Route") -> None:
+        answer = await route.fetch()
+        changed = {**await answer.json(), "token_endpoint": f"{origin}/oauth2/token"}
+        await route.fulfill(response=answer, json=changed)
+
+    await walk.page.route("**/.well-known/openid-configuration", metadata)
+    await walk.open()
+    notice = await walk.page.locator(".notice").inner_text()
+    await walk.page.get_by_role("button", name="Log in").first.click()
+    for told in (notice, await walk.alert()):
+        assert "cannot log in with this issuer" in told
+        assert f"token_endpoint is at {origin}." in told
+        assert "Content-Security-Policy" in told
+    assert walk.sandbox.issuer.requests["/authorize"] == 0
 
 
 async def test_signing_up_leads_to_the_login_too(walk: Walk) -> None:

@@ -468,6 +468,8 @@ def test_the_demo_client_asks_for_what_the_page_says() -> None:
     assert modes == {"query", "web_message"}
     assert "`openid profile email`" in said
     assert "`web_message`" in said
+    assert "`resource`" in said
+    assert not re.search(r"\bresource:", code)
 
 
 async def test_entra_s_warnings(provider: Callable[[str], Sent], aiohttp_client: Serve) -> None:

@@ -15,7 +15,7 @@ from aiohttp import web
 from joserfc.jwk import Key
 
 from .login import Login
-from .oauth import CLIENT_ID, CLIENT_SECRET, errors_as_oauth
+from .oauth import CLIENT_ID, CLIENT_SECRET, errors_as_oauth, for_this_machine
 from .people import Person
 from .signing import OMIT, base64url, changed, new_key, sign
 from .tokens import Tokens
@@ -72,7 +72,8 @@ class Issuer:
     def app(self) -> web.Application:
         """Return the HTTP server."""
         app = web.Application(
-            middlewares=[self._count, errors_as_oauth], client_max_size=_MOST_BYTES
+            middlewares=[errors_as_oauth, for_this_machine, self._count],
+            client_max_size=_MOST_BYTES,
         )
         login = Login(self)
         asked_by_pages = [

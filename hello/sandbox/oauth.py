@@ -6,6 +6,7 @@ RFC 6749, for the token endpoint and, where nobody can be redirected, for a pers
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
@@ -13,12 +14,16 @@ from urllib.parse import unquote_plus
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
+from hello.auth.trusted_issuer import is_loopback
+
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
     from multidict import MultiMapping
 
 CLIENT_ID = "sandbox"
 CLIENT_SECRET = "not-a-secret"  # noqa: S105 - it opens nothing but this machine's sandbox
+
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]*)?", re.IGNORECASE)
 
 # What aiohttp raises for a body whose charset or compression is not what it says.
 _UNREADABLE = (ValueError, LookupError, web.RequestPayloadError, ContentEncodingError)
@@ -48,6 +53,19 @@ async def errors_as_oauth(request: web.Request, handler: "Handler") -> web.Strea
             scheme = "Bearer" if error.error == "invalid_token" else "Basic"
             headers["WWW-Authenticate"] = f'{scheme} realm="sandbox"'
         return web.json_response(body, status=error.status, headers=headers)
+
+
+@web.middleware
+async def for_this_machine(request: web.Request, handler: "Handler") -> web.StreamResponse:
+    """Refuse what was asked of another host than this machine (RFC 9110 §7.4 and §15.5.20).
+
+    A foreign page whose name was made to lead to 127.0.0.1 (DNS rebinding) is of one origin with
+    what answers there, so CORS does not keep it out. The Host that its browser sends does.
+    """
+    host = _HOST.fullmatch(request.headers.get("Host", ""))
+    if host is None or not is_loopback((host[1] or host[2]).lower()):
+        raise OAuthError("invalid_request", "Host is no name of this machine", status=421)
+    return await handler(request)
 
 
 async def browser_parameters(request: web.Request) -> dict[str, str]:

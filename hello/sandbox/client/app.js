@@ -2,7 +2,7 @@
 
 import { Login } from "./login.js";
 import { CALLBACK, NOT_FOUND, PAGES, personName } from "./pages.js";
-import { LoginRequired, Problem, ask } from "./problem.js";
+import { LoginRequired, NoSilentAnswer, Problem, ask } from "./problem.js";
 import { alert, announce, button, el, waiting } from "./view.js";
 
 const main = document.getElementById("main");
@@ -89,10 +89,11 @@ async function leaveForLogin(place, returnTo) {
   }
 }
 
-/** On a page that works without a login: say so where nobody can log in. */
+/** On a page that works without a login: say so where nobody can log in, or not silently. */
 async function tellOfSilence(place) {
   const problem = await silence;
-  if (problem !== null && !(problem instanceof LoginRequired)) {
+  const expected = problem instanceof LoginRequired && !(problem instanceof NoSilentAnswer);
+  if (problem !== null && !expected) {
     place.prepend(
       el(
         "div",

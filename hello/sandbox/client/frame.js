@@ -1,12 +1,16 @@
 // How is the issuer asked for a code without anybody noticing?
 
-import { Problem } from "./problem.js";
+import { NoSilentAnswer } from "./problem.js";
 
 const PATIENCE_MILLISECONDS = 10_000;
+// A page that has the answer sends it while it loads. Another one, such as a refusal, never will.
+const PATIENCE_ONCE_LOADED_MILLISECONDS = 1_000;
 
 /**
  * Open an authorization request in a hidden frame, and return what it answers: { code, state } or
- * { error, error_description, state } (OAuth 2.0 Web Message Response Mode).
+ * { error, error_description, state } (OAuth 2.0 Web Message Response Mode). Throws NoSilentAnswer.
+ *
+ * Whether an issuer knows how to has to be tried: Auth0 does, and its metadata does not say so.
  */
 export function authorizeInFrame(url, issuer, state) {
   const origin = new URL(issuer).origin;
@@ -14,15 +18,12 @@ export function authorizeInFrame(url, issuer, state) {
   frame.hidden = true;
   frame.title = "Silent login";
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(
-        new Problem(
-          `The issuer at ${origin} did not say who is logged in.`,
-          `It has to know ${location.origin} as an origin of this client: "Allowed Web Origins", at Auth0.`,
-        ),
-      );
+    const timer = setTimeout(giveUp, PATIENCE_MILLISECONDS);
+
+    function giveUp() {
+      reject(new NoSilentAnswer(origin)); // which says nothing where there was an answer
       stop();
-    }, PATIENCE_MILLISECONDS);
+    }
 
     function listen(event) {
       // Any window can send us a message. Only the issuer's, only in this frame, only to this question.
@@ -40,6 +41,7 @@ export function authorizeInFrame(url, issuer, state) {
     }
 
     addEventListener("message", listen);
+    frame.addEventListener("load", () => setTimeout(giveUp, PATIENCE_ONCE_LOADED_MILLISECONDS));
     frame.src = url;
     document.body.append(frame);
   });

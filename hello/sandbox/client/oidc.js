@@ -28,6 +28,13 @@ export async function discover(issuer) {
       throw new Problem("The issuer's metadata cannot be used", `Its ${name} is ${endpoint}.`);
     }
   }
+  const [asked, own] = [metadata.token_endpoint, issuer].map((url) => new URL(url).origin);
+  if (asked !== own) {
+    throw new Problem(
+      "This page cannot log in with this issuer",
+      `Its token_endpoint is at ${asked}. Of issuers, this page's Content-Security-Policy lets it ask ${own} alone.`,
+    );
+  }
   return metadata;
 }
 

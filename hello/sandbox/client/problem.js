@@ -10,8 +10,21 @@ export class Problem extends Error {
 
 /** Nobody is logged in, and only a person can change that. */
 export class LoginRequired extends Problem {
-  constructor() {
-    super("You are not logged in", "This page is for people who are.");
+  constructor(
+    message = "You are not logged in",
+    explanation = "This page is for people who are.",
+  ) {
+    super(message, explanation);
+  }
+}
+
+/** The issuer did not answer in the hidden frame. It may well answer a person on its own page. */
+export class NoSilentAnswer extends LoginRequired {
+  constructor(origin) {
+    super(
+      `The issuer at ${origin} did not say who is logged in. You can still log in.`,
+      `It has to know ${location.origin} as an origin of this client ("Allowed Web Origins", at Auth0), and the response mode web_message. Keycloak and Okta do not know that one: with them, log in after each reload.`,
+    );
   }
 }
 
