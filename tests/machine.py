@@ -21,8 +21,12 @@ SCRIPTS = [
 ]
 """Each block of commands, and what the page says that it prints, if anything."""
 
+OWN = [(code, output) for code, output in SCRIPTS if "my_server" in code]
+PRINTING = [(code, output) for code, output in SCRIPTS if output and (code, output) not in OWN]
+
 # aiohttp rounds both of its waits up to the next whole second of its loop's clock.
 SERVER_SECONDS = server._DRAIN_SECONDS + server._IN_FLIGHT_SECONDS + 2
+WORKER_SECONDS = SERVER_SECONDS + 1  # aiohttp's worker looks once a second whether it shall end
 GUNICORN = Path(sys.executable).with_name("gunicorn")
 
 
@@ -124,5 +128,10 @@ class Machine:
         assert (ran.returncode, ran.stderr) == (0, "")
         return ran.stdout
 
-    def stop_server(self) -> None:
-        os.kill(int(self._pid.read_text()), signal.SIGTERM)
+    def stop_server(self, number: signal.Signals) -> None:
+        """Send what `systemctl stop` sends the server, or what a terminal sends all of it."""
+        pid = int(self._pid.read_text())
+        if number == signal.SIGINT:
+            os.killpg(os.getpgid(pid), number)
+        else:
+            os.kill(pid, number)

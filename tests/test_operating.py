@@ -1,10 +1,13 @@
 """Is what hello/running.md says of the log, of keys, outages and settings what happens?"""
 
+import errno
 import inspect
+import os
 import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,11 +17,11 @@ from conftest import FakeClock, bearer
 from failing_issuer import FailingIssuer, settled, validating
 from hello.auth import AuthError, Reason, TokenValidator
 from hello.sandbox.issuer import Issuer
-from machine import GUNICORN, PAGE, SCRIPTS, Machine, lacks, rows, settings
+from machine import GUNICORN, OWN, PAGE, PRINTING, Machine, lacks, rows, settings
 from pages import PROJECT, blocks
+from test_check_token import check_token, environ_for
 from test_run import PROTECTED, PUBLIC, free_port, get, running
 
-PRINTING = [(code, output) for code, output in SCRIPTS if output is not None]
 NOT_ANSWERING = "http://127.0.0.1:9/"
 
 
@@ -58,7 +61,9 @@ def without_times(line: str) -> str:
 
 
 def test_the_log_looks_as_the_page_shows(log: str) -> None:
-    shown, real = blocks(PAGE, "text")[0].splitlines(), log.splitlines()
+    printed = [output for _, output in [*OWN, *PRINTING]]
+    [block] = [block for block in blocks(PAGE, "text") if block not in printed]
+    shown, real = block.splitlines(), log.splitlines()
     assert len(shown) == len(real)
     for line, entry in zip(map(without_times, shown), map(without_times, real), strict=True):
         if line.endswith("…"):  # it goes on with what failed
@@ -83,11 +88,25 @@ def test_the_issuer_is_asked_directly_whatever_proxy_the_environment_names(log: 
     assert "Connect call failed ('127.0.0.1', 9)" in line
 
 
+def test_what_sounds_bad_at_the_end_is_what_gunicorn_can_say() -> None:
+    """Not each of them comes at each end: test_running.py looks for others than these."""
+    [[closing, _], [killed, _]] = rows("gunicorn says")
+    sources = [inspect.getsource(import_module(f"gunicorn.{name}")) for name in ("sock", "arbiter")]
+    assert (
+        closing.strip("`")
+        == f"Error while closing socket {OSError(errno.EBADF, os.strerror(errno.EBADF))}"
+    )
+    assert "Error while closing socket %s" in sources[0]
+    assert killed.strip("`") == f"Worker (pid:…) was sent {signal.SIGQUIT.name}!"
+    assert "Worker (pid:%s) was sent %s!" in sources[1]
+
+
 def test_what_to_be_woken_up_for_is_what_the_log_can_say() -> None:
     source = "".join(path.read_text() for path in PROJECT.glob("hello/auth/*.py"))
+    gunicorns = re.sub("%s", "SIGKILL", inspect.getsource(import_module("gunicorn.arbiter")))
     for cell, *_ in rows("in the log"):
         for words in re.findall("`(.+?)`", cell):
-            assert words in {*Reason, "ERROR"} or words in source
+            assert words in {*Reason, "ERROR"} or words in source or words in gunicorns
 
 
 # --- Keys and outages ----------------------------------------------------------------------------
@@ -176,6 +195,19 @@ async def test_a_stolen_key_is_trusted_as_long_as_the_table_says(
             case _:
                 pytest.fail("nobody knows how to try this")
         assert await status(validator, stolen) == (503 if "reached" in case else 401)
+
+
+async def test_a_check_asks_the_issuer_and_not_a_server_that_may_hold_older_keys(
+    issuer: Issuer, validator: TokenValidator, keys: list[Key], tmp_path: Path
+) -> None:
+    token = issuer.mint()
+    assert await status(validator, token) == 200
+    issuer.rotate(keys[1])
+    issuer.withdraw(keys[0])
+    checked = await check_token(token, tmp_path, **environ_for(issuer))
+    assert (checked.status, "reason unknown_key" in checked.out) == (1, True)
+    assert await status(validator, token) == 200
+    await validator.close()
 
 
 # --- The settings --------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Do the recipes of hello/running.md work: commands, the systemd unit, the container?"""
 
+import asyncio
 import json
 import re
 import shlex
@@ -9,30 +10,46 @@ import socket
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
+from conftest import bearer
 from hello import server
 from hello.config import Config
+from hello.sandbox.issuer import Issuer
 from machine import (
     FENCES,
     GUNICORN,
+    OWN,
     PAGE,
+    PRINTING,
     SCRIPTS,
     SERVER_SECONDS,
+    WORKER_SECONDS,
     Machine,
     command,
     lacks,
+    rows,
     settings,
 )
 from pages import PROJECT, blocks, text
 from test_production import READY
-from test_run import PROTECTED, PUBLIC, get, running
+from test_run import PROTECTED, PUBLIC, ask, get, running
 
-SERVING = [code for code, _ in SCRIPTS if "run.py" in code or "--bind" in code]
-PRINTING = [code for code, output in SCRIPTS if output is not None]
-CHANGING = [code for code, _ in SCRIPTS if code not in {*SERVING, *PRINTING}]
+COMMANDS = [code for code, output in SCRIPTS if (code, output) not in [*OWN, *PRINTING]]
+SERVING = [code for code in COMMANDS if "run.py" in code or "--bind" in code]
+CHANGING = [code for code in COMMANDS if code not in SERVING]
+
+
+def seconds_of(option: str) -> int:
+    """What an option of gunicorn's is if nobody says otherwise."""
+    ran = subprocess.run(
+        [GUNICORN, "--help"], capture_output=True, text=True, timeout=30, check=True
+    )
+    return int(re.findall(rf"{option} INT\s.*?\[(\d+)\]", ran.stdout, re.DOTALL)[0])
 
 
 @pytest.fixture
@@ -42,16 +59,30 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_each_block_is_run_by_a_test_of_this_page() -> None:
     assert {language for language, _ in FENCES} == {
-        *("bash", "text", "dotenv", "ini", "dockerfile", "nginx")
+        *("bash", "text", "dotenv", "ini", "dockerfile", "nginx", "python")
     }
-    assert len(SERVING) + len(PRINTING) + len(CHANGING) == len(blocks(PAGE, "bash"))
-    assert len(blocks(PAGE, "text")) == 1 + len(PRINTING)  # the log, and what is printed
-    for language in ("dotenv", "ini", "dockerfile", "nginx"):
+    assert [len(OWN), len(SERVING)] == [1, 2]
+    assert sum(map(len, (OWN, SERVING, PRINTING, CHANGING))) == len(blocks(PAGE, "bash"))
+    printed = [output for _, output in [*OWN, *PRINTING]]
+    assert len(blocks(PAGE, "text")) == 1 + len(printed)  # the log, and what is printed
+    for language in ("dotenv", "ini", "dockerfile", "nginx", "python"):
         assert len(blocks(PAGE, language)) == 1
 
 
+def ask_until_told_to_close(connection: HTTPConnection, path: str) -> None:
+    """Ask one request after another, until an answer says that the connection closes."""
+    closes = False
+    while not closes:
+        answer = ask(connection, path)
+        assert answer.status == 200
+        closes = answer.headers.get("Connection") == "close"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("code", SERVING)
-def test_a_command_that_serves_serves_and_ends_with_status_0(machine: Machine, code: str) -> None:
+def test_a_command_that_serves_serves_and_ends_without_losing_a_request(
+    machine: Machine, code: str, number: signal.Signals
+) -> None:
     (machine.checkout / "ready.py").write_text(READY)
     environ = {**machine.environ, "GUNICORN_CMD_ARGS": "--config ready.py"}
     with running(machine.script(code), machine.checkout, environ) as program:
@@ -61,9 +92,17 @@ def test_a_command_that_serves_serves_and_ends_with_status_0(machine: Machine, c
         program.listens(machine.port)
         assert get(machine.port, PUBLIC).status == 200
         assert get(machine.port, PROTECTED).status == 401
-        machine.stop_server()
+        with closing(HTTPConnection("127.0.0.1", machine.port, timeout=10)) as connection:
+            assert "Connection" not in ask(connection, PUBLIC).headers
+            machine.stop_server(number)
+            ask_until_told_to_close(connection, PUBLIC)
         assert program.ends() == 0
     assert "Traceback" not in program.err
+    for line in program.err.splitlines():  # what sounds bad is on the page
+        said = re.sub(r"^\[.*?\] \[\d+\] \[[A-Z]+\] ", "", line)
+        if re.search(r"error|\[WARNING\]|\[ERROR\]|\[CRITICAL\]", line, re.IGNORECASE):
+            said = re.sub(r"pid:\d+", "pid:…", said)
+            assert said in [row[0].strip("`") for row in rows("gunicorn says")]
 
 
 @pytest.mark.parametrize("code", CHANGING)
@@ -96,6 +135,116 @@ def test_a_command_that_changes_the_machine_is_one_that_there_is(
                 pass
             case _:
                 pytest.fail(f"nobody knows what this does: {call}")
+
+
+# --- An application of one's own -----------------------------------------------------------------
+
+
+@pytest.fixture
+def own(machine: Machine) -> Machine:
+    """A machine with the files of somebody's own project, of the two pages that have them."""
+    example = blocks("hello/auth/README.md", "python")[0]
+    (machine.checkout / "my_api.py").write_text(f"{example}\n\napp = create_app()\n")
+    (machine.checkout / "my_server.py").write_text(blocks(PAGE, "python")[0])
+    (machine.checkout / "ready.py").write_text(READY)
+    return machine
+
+
+async def test_an_application_of_ones_own_is_served_and_says_what_it_refused(
+    own: Machine, sandbox_issuer: Issuer
+) -> None:
+    [(code, output)] = OWN
+    for old, new in (
+        ("https://dev-abc123.eu.auth0.com/", sandbox_issuer.url),
+        ("127.0.0.1:8080", "127.0.0.1:6060"),
+    ):
+        assert code.count(old) == 1
+        code = code.replace(old, new)
+    tokens = [sandbox_issuer.mint(claims={"permissions": each}) for each in ([], ["read:reports"])]
+    statuses: list[int] = []
+
+    def serve() -> str:
+        environ = {**own.environ, "GUNICORN_CMD_ARGS": "--config ready.py"}
+        with running(own.script(code), own.checkout, environ) as program:
+            program.until(lambda: program.err.count("Ready: ") == 2)
+            statuses.extend(
+                get(own.port, "/reports?access_token=a.b.c", headers).status
+                for headers in ({}, *map(bearer, tokens))
+            )
+            own.stop_server(signal.SIGINT)
+            assert program.ends() == 0
+        return program.err + program.out
+
+    log = await asyncio.to_thread(serve)
+    assert statuses == [401, 403, 200]
+    assert output is not None
+    [line] = [line for line in log.splitlines() if "no_credentials" in line]
+    date = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
+    assert date.sub("DATE ", line) == date.sub("DATE ", output.rstrip("\n"))
+    assert not [secret for secret in ("a.b.c", *tokens) if secret in log]
+    assert own.calls == ["pip install ../hello-aiohttp[production]"]
+
+
+@pytest.mark.parametrize("row", rows("gunicorn is told"), ids=lambda row: row[0])
+def test_gunicorn_takes_and_refuses_what_the_table_says(own: Machine, row: list[str]) -> None:
+    told, _, says = row
+    environ = {**own.environ, "ISSUER": "http://localhost:9/", "AUDIENCE": "api"}
+    arguments = (
+        *("--bind", f"127.0.0.1:{own.port}", "--config", "ready.py", "--no-control-socket"),
+        *("--worker-class", "aiohttp.GunicornUVLoopWebWorker"),
+    )
+    with running(command(GUNICORN, told.strip("`"), *arguments), own.checkout, environ) as program:
+        if not says.startswith("works"):
+            assert says == f"ends with status {program.ends()}"
+            return
+        program.says("Ready: ")
+        assert get(own.port, "/health").status == 200
+        assert get(own.port, "/reports").status == 401
+        program.send(signal.SIGINT)
+        assert program.ends() == 0
+    time = r"\d{4}-\d\d-\d\d [\d:,]+ WARNING hello\.auth: " if "my_server" in told else ""
+    line = rf"^{time}refused 401 no_credentials: GET /reports sub=-$"
+    assert re.search(line, program.err, re.MULTILINE)
+
+
+def test_what_aiohttp_alone_does_is_what_the_table_says(own: Machine) -> None:
+    """With an access log, there are queries in it; without our server, all the rest."""
+    secret = "aaa.bbb.ccc"
+    arguments = (
+        *("my_api:app", "--bind", f"127.0.0.1:{own.port}", "--config", "ready.py"),
+        *("--worker-class", "aiohttp.GunicornUVLoopWebWorker", "--access-logfile", "-"),
+    )
+    cells = {row[0]: row[2] for row in rows("| this project's API")}
+    with running(command(GUNICORN, *arguments), own.checkout, own.environ) as program:
+        program.says("Ready: ")
+        assert get(own.port, f"/reports?access_token={secret}").status == 401
+        program.until(lambda: f"?access_token={secret} " in program.out)
+        assert "*with* queries" in cells["access log"]
+
+        with socket.create_connection(("127.0.0.1", own.port), 10) as broken:
+            broken.sendall(f"GET / HTTP/1.1\r\nAuthorization: Bearer {secret}\1\r\n\r\n".encode())
+            answer = broken.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.0 400 ")
+        assert secret.encode() in answer
+        program.until(lambda: secret in program.err)
+        assert "logged and sent back" in cells["what is no HTTP"]
+
+        with closing(HTTPConnection("127.0.0.1", own.port, timeout=10)) as connection:
+            assert "Connection" not in ask(connection, "/health").headers
+            program.send(signal.SIGTERM)
+            with pytest.raises(ConnectionError):
+                ask_until_told_to_close(connection, "/health")
+        assert "a request that comes just then is lost" in cells["at the end"]
+        assert program.ends() == 0
+    code = (own.checkout / "my_api.py").read_text().replace("port=8080", f"port={own.port}")
+    (own.checkout / "my_api.py").write_text(code)
+    with running(["my_api.py"], own.checkout, own.environ) as program:
+        program.listens(own.port)
+        assert get(own.port, f"/reports?access_token={secret}").status == 401
+        program.says(f"?access_token={secret} ")
+        assert "`web.run_app`" in cells["access log"]
+    assert f"{seconds_of('--keep-alive')} s by default" in cells["idle connections"]
+    assert f", {seconds_of('--graceful-timeout')} s" in cells["requests that have begun"]
 
 
 # --- systemd -------------------------------------------------------------------------------------
@@ -141,18 +290,11 @@ def test_systemd_understands_the_unit_and_finds_it_well_locked(tmp_path: Path) -
     assert float(exposure) < 2
 
 
-def graceful_seconds() -> int:
-    """Gunicorn's own --graceful-timeout."""
-    ran = subprocess.run(
-        [GUNICORN, "--help"], capture_output=True, text=True, timeout=30, check=True
-    )
-    return int(re.findall(r"--graceful-timeout INT\s.*?\[(\d+)\]", ran.stdout, re.DOTALL)[0])
-
-
 def test_who_stops_the_service_waits_for_who_is_inside() -> None:
     assert SERVER_SECONDS == 27
-    assert int(unit()["TimeoutStopSec"][0]) > graceful_seconds() > SERVER_SECONDS
-    for claim in ("at most 27 s", "30 s, and those are longer than the server's own 27 s"):
+    assert WORKER_SECONDS == 28
+    assert int(unit()["TimeoutStopSec"][0]) > seconds_of("--graceful-timeout") > WORKER_SECONDS
+    for claim in ("at most 28 s", "30 s, and those are longer than the 28 s of a worker"):
         assert claim in text(PAGE)
     [idle] = re.findall(r"keepalive_timeout (\d+)s", blocks(PAGE, "nginx")[0])
     assert int(idle) < server._KEEPALIVE_SECONDS == 75
