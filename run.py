@@ -50,8 +50,8 @@ def main() -> int:
             config, _ = configure(environ)
             log_to_stderr("warning")
             app = create_app(config)
-            asked = terminal.check_token if arguments.check_token else terminal.print_routes
-            return asked(app)
+            answer = terminal.check_token if arguments.check_token else terminal.print_routes
+            return answer(app)
         return run(environ, client=arguments.client)
     except (ConfigError, AddressError) as error:
         print(f"The server cannot start:\n{error}", file=sys.stderr)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from .auth import ALGORITHMS
 from .auth.requirements import SCOPE_TOKEN
-from .auth.trusted_issuer import is_resource_url, is_secure_url
+from .auth.urls import is_resource_url, is_secure_url
 
 _T = TypeVar("_T")
 

@@ -28,7 +28,7 @@ async def public_message(_request: web.Request) -> web.Response:
 
 @auth.protected
 async def protected_message(_request: web.Request) -> web.Response:
-    """Answer who has a valid access token."""
+    """Answer whoever has a valid access token."""
     return _message(_PROTECTED)
 
 

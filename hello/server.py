@@ -32,7 +32,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _KEEPALIVE_SECONDS = 75  # longer than the load balancers that reuse our connections
 _DRAIN_SECONDS = 1
 _APP_LOAD_ERROR = 4  # gunicorn's: with any other status it would start the worker again, for ever
-_IN_FLIGHT_SECONDS = 24  # with all before it less than the 30 s after which SIGKILL is sent
+# With _DRAIN_SECONDS less than the 30 s after which gunicorn and Kubernetes send SIGKILL.
+_IN_FLIGHT_SECONDS = 24
 
 
 class AddressError(Exception):

@@ -34,6 +34,7 @@ AUTH_ORDER = [
     "access_token",
     "claims",
     "hooks",
+    "urls",
     "bounded",
     "credentials",
     "jws",

@@ -32,7 +32,7 @@ from hello.auth import InvalidTokenError, KeysUnavailableError, TokenValidator
 from hello.auth.discovery import load_signing_keys
 from hello.auth.fetch import fetch
 from hello.auth.jwks import FetchError
-from hello.auth.trusted_issuer import is_loopback, is_secure_url
+from hello.auth.urls import is_loopback, is_secure_url
 from hello.sandbox.issuer import OMIT
 
 BOMB = 64 * 1024 * 1024

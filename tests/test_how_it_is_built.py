@@ -29,7 +29,7 @@ CHANGE = re.compile(r"^## (How to add .+?)\n(.*?)(?=^## )", re.MULTILINE | re.DO
 DIFF = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # No step by themselves: a map, and what is said about URLs.
-USED_BY_OTHERS = {"auth/bounded.py", "auth/trusted_issuer.py"}
+USED_BY_OTHERS = {"auth/bounded.py", "auth/urls.py"}
 
 # The tests that see a change, which of them, and how many there are at least.
 SEEN_BY = {

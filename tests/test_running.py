@@ -153,6 +153,7 @@ def own(machine: Machine) -> Machine:
 async def test_an_application_of_ones_own_is_served_and_says_what_it_refused(
     own: Machine, sandbox_issuer: Issuer
 ) -> None:
+    """And it ends as this project's API does: no request is lost."""
     [(code, output)] = OWN
     for old, new in (
         ("https://dev-abc123.eu.auth0.com/", sandbox_issuer.url),
@@ -171,7 +172,10 @@ async def test_an_application_of_ones_own_is_served_and_says_what_it_refused(
                 get(own.port, "/reports?access_token=a.b.c", headers).status
                 for headers in ({}, *map(bearer, tokens))
             )
-            own.stop_server(signal.SIGINT)
+            with closing(HTTPConnection("127.0.0.1", own.port, timeout=10)) as connection:
+                assert "Connection" not in ask(connection, "/health").headers
+                own.stop_server(signal.SIGINT)
+                ask_until_told_to_close(connection, "/health")
             assert program.ends() == 0
         return program.err + program.out
 
@@ -181,6 +185,7 @@ async def test_an_application_of_ones_own_is_served_and_says_what_it_refused(
     [line] = [line for line in log.splitlines() if "no_credentials" in line]
     date = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
     assert date.sub("DATE ", line) == date.sub("DATE ", output.rstrip("\n"))
+    assert "INFO hello.access: 127.0.0.1 GET /reports 200 " in log
     assert not [secret for secret in ("a.b.c", *tokens) if secret in log]
     assert own.calls == ["pip install ../hello-aiohttp[production]"]
 
@@ -214,7 +219,7 @@ def test_what_aiohttp_alone_does_is_what_the_table_says(own: Machine) -> None:
         *("my_api:app", "--bind", f"127.0.0.1:{own.port}", "--config", "ready.py"),
         *("--worker-class", "aiohttp.GunicornUVLoopWebWorker", "--access-logfile", "-"),
     )
-    cells = {row[0]: row[2] for row in rows("| this project's API")}
+    cells = {row[0]: row[2] for row in rows("| with `Runner` and")}
     with running(command(GUNICORN, *arguments), own.checkout, own.environ) as program:
         program.says("Ready: ")
         assert get(own.port, f"/reports?access_token={secret}").status == 401

@@ -11,8 +11,8 @@ class AccessToken:
 
     `header` and `claims` are the token's own, not to be changed; `issuer` is its `iss`, and the one
     within which `subject` is unique; `scopes` and `permissions` are empty where it has none;
-    `expires_at` is seconds since the epoch. Its repr is fit for a log: it leaves out what could be
-    used again or is personal.
+    `expires_at` is seconds since the epoch. Its repr leaves out the token itself, its header and
+    its claims.
     """
 
     token: str = field(repr=False)

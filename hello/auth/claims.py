@@ -44,7 +44,7 @@ def check(claims: Mapping[str, Any], expected: Expected, now: float) -> None:
 def validity(claims: Mapping[str, Any], expected: Expected) -> tuple[float, float]:
     """Return since and until when claims that were checked stay good, in seconds since the epoch.
 
-    Not beyond `exp`: who has to do with the leeway checks anew.
+    `until` is `exp` itself at most: in the leeway after it, everything is checked again.
     """
     since = max(claims.get("nbf", -math.inf), claims.get("iat", -math.inf)) - expected.leeway
     until = claims["exp"]
@@ -141,9 +141,10 @@ def _are_strings(value: Any) -> bool:
 
 
 class Rule(NamedTuple):
-    """A claim, what finds out why it is not as expected now, if it is not, and that in words.
+    """What one claim must be like.
 
-    An `optional` claim is looked at only where it is there.
+    `broken` returns the reason to refuse its value, or None; `wants` says in words what is
+    accepted. An `optional` claim is looked at only where it is there.
     """
 
     name: str

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit, urlunsplit
 from .jwks import FetchError
 from .keys import KeySet, load_key_set
 from .strict_json import load_object
-from .trusted_issuer import is_secure_url
+from .urls import is_secure_url
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """A coroutine function that GETs a URL and returns a body, or raises FetchError."""
 
 
 async def load_signing_keys(issuer: str, jwks_uri: str | None, fetch: Fetch) -> KeySet:
-    """Fetch an issuer's keys, from where it says that they are if nobody else does.
+    """Fetch an issuer's keys: from `jwks_uri` or, if that is None, from where its metadata says.
 
     Raises FetchError.
     """

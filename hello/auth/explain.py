@@ -30,6 +30,8 @@ _COLUMNS = 100  # that a sentence may take on a terminal
 # aiohttp's max_field_size, unless a server was given another one. It bounds the value alone; only
 # where aiohttp runs without its compiled parser the header's name counts too.
 _LONGEST = 8190 - len("Bearer ")
+_FORM = "a signed JWT: three parts of base64url, the first two of them JSON objects"
+_STRAY = re.compile(r"[^A-Za-z0-9._~+/=-]")  # what neither a JWT nor an opaque token has in it
 _OK, _FAILED, _NOT_CHECKED = "ok", "FAILED", "not checked"
 _NOT_ANSWERED = "(not answered)"
 _HOOK_UNAVAILABLE = (Reason.RESOLVER_UNAVAILABLE, Reason.REVOCATION_UNAVAILABLE)
@@ -38,7 +40,8 @@ _HOOK_UNAVAILABLE = (Reason.RESOLVER_UNAVAILABLE, Reason.REVOCATION_UNAVAILABLE)
 class Finding(NamedTuple):
     """A rule, what it wants, what the token has, and "ok", "FAILED" or "not checked".
 
-    `reason` is the validator's; a token that is too long fails without one.
+    For what was not checked, `wants` says why not. `reason` is the validator's; a token that is
+    too long fails without one.
     """
 
     rule: str
@@ -272,10 +275,6 @@ class _Walk:
 
     def _skip(self, rule: str, has: str, why: str) -> None:
         self.findings.append(Finding(rule, f"({why})", has, _NOT_CHECKED))
-
-
-_FORM = "a signed JWT: three parts of base64url, the first two of them JSON objects"
-_STRAY = re.compile(r"[^A-Za-z0-9._~+/=-]")  # what neither a JWT nor an opaque token has in it
 
 
 def _wrapped(text: str) -> str:

@@ -52,9 +52,10 @@ def _is_one_of(typ: Any, types: frozenset[str]) -> bool:
 
 
 class Rule(NamedTuple):
-    """A header parameter, what finds out why its value will not do, and what would, in words.
+    """What one header parameter must be like.
 
-    An `optional` one is looked at only where it is there.
+    `broken` returns the reason to refuse its value, or None; `wants` says in words what is
+    accepted. An `optional` one is looked at only where it is there.
     """
 
     name: str

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from aiohttp import web
 
 from .marks import Open, mounted_routes, set_mark
-from .trusted_issuer import is_resource_url
+from .urls import is_resource_url
 from .validator import TokenValidator
 
 METADATA_URL = web.AppKey("METADATA_URL", str)

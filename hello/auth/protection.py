@@ -98,9 +98,10 @@ def protected(
     A handler is a function, a View class or one of its methods; a group is a RouteTableDef, a
     sub-application or an Application. What is asked for on the way to a handler adds up.
 
-    And more than a token, all of it, else the answer is 403. `scopes`: all of them, from `scope` or
+    All of these must be met, else the answer is 403. `scopes`: all of them, from `scope` or
     `scp`. `any_scope`: one of them at least; a refusal suggests the first. `permissions`: all of
-    them. `claims`: by name, a value that the claim equals, or a collection that it includes.
+    them. `claims`: by name, a value that the claim equals, or a collection whose items
+    are all in it.
     `check`: a function of yours, sync or async, that gets the AccessToken and returns True.
     `acr_values`: the token's `acr` is one of these, and `max_auth_age`: its `auth_time` is at most
     so many seconds ago; else the answer is a 401 that asks for another login (RFC 9470).
@@ -202,7 +203,7 @@ def _error_body(message: str) -> bytes:
 
 
 def _asked(request: web.Request) -> Asked:
-    """Return what a request is asked for; what a route's are is found out once."""
+    """Return what a request is asked for, which is worked out once for each route."""
     match_info = request.match_info
     route = match_info.route
     found = request.app[_ASKED]

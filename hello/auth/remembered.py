@@ -26,7 +26,11 @@ class Verified(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A verified token. Nothing about time changes between two times, seconds since the epoch."""
+    """A verified token.
+
+    From `since` until before `until`, in seconds since the epoch, no rule about time can change
+    what it was found to be.
+    """
 
     verified: Verified
     since: float

@@ -39,8 +39,8 @@ def print_routes(app: web.Application) -> int:
 def check_token(app: web.Application) -> int:
     """Read a token from standard input, and print what an application with `setup` thinks of it.
 
-    Return 0 if a request with it gets through, 1 if not; 2 where there is no token to look at.
-    Raises RuntimeError for an application without `setup`.
+    Return 0 if it is valid, whatever a route may ask for besides, and 1 if not; 2 where there is
+    no token to look at. Raises RuntimeError for an application without `setup`.
     """
     try:
         token = read_token()

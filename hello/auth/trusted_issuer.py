@@ -3,17 +3,12 @@
 What an application says about an issuer that it trusts, checked when it says so.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from .keys import ALGORITHMS, HASH_BYTES, KeySet, SecretKey, load_keys
-
-# Visible ASCII. Without the backslash, which browsers and some parsers take for a slash.
-_URL = re.compile(r"[!-\[\]-~]+")
+from .urls import is_secure_url
 
 Keys = str | bytes | Mapping[str, Any]
 """A public key or a certificate in PEM; a JWK or a JWK Set, in JSON or parsed."""
@@ -44,13 +39,14 @@ class TrustedIssuer:
 
     def __post_init__(self) -> None:
         given = [name for name in ("keys", "secret", "jwks_uri") if getattr(self, name) is not None]
+        fetched = "keys" not in given and "secret" not in given
         if not isinstance(self.issuer, str) or not self.issuer:
             raise ValueError(f"issuer is what its tokens have as iss, not {self.issuer!r}")
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} say where keys come from: give one of them")
-        if given in ([], ["jwks_uri"]) and not is_secure_url(self.issuer):
+        if fetched and not is_secure_url(self.issuer):
             raise ValueError(f"issuer is an https URL (http on loopback only), not {self.issuer!r}")
-        if given in ([], ["jwks_uri"]) and set(self.issuer) & {"?", "#"}:
+        if fetched and set(self.issuer) & {"?", "#"}:
             raise ValueError(f"issuer has no query and no fragment (RFC 8414 §2): {self.issuer!r}")
         if self.jwks_uri is not None and not is_secure_url(self.jwks_uri):
             raise ValueError(
@@ -123,33 +119,3 @@ def _names(option: str, value: str | Collection[str]) -> frozenset[str]:
             f"{option} is the API's identifier, a string, or a collection of them, not {value!r}"
         )
     return names
-
-
-def is_secure_url(url: str) -> bool:
-    """Say whether a URL is absolute and https; http will do on this machine's own loopback."""
-    if not _URL.fullmatch(url):
-        return False
-    try:
-        parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        return False
-    if not host or parts.username is not None or parts.password is not None:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host's name or address is this machine's own (RFC 6761 §6.3)."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def is_resource_url(url: str) -> bool:
-    """Say whether a URL can be a resource's (RFC 9728 §1.2), and stand in a challenge and a route.
-
-    It has no query and no fragment, and in its path nothing that aiohttp would read otherwise.
-    """
-    return is_secure_url(url) and set(url).isdisjoint('"?#{}%')

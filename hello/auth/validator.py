@@ -21,7 +21,8 @@ from .issuers import Issuers, KnownIssuer, Resolver
 from .jwks import Clock, FetchedKeys
 from .remembered import Kept, Remembered, Verified
 from .strict_json import ReadOnly
-from .trusted_issuer import TrustedIssuer, is_secure_url
+from .trusted_issuer import TrustedIssuer
+from .urls import is_secure_url
 
 _logger = logging.getLogger("hello.auth")
 
@@ -35,8 +36,9 @@ class TokenValidator:
 
     Either `issuer`, `audience` and `algorithms`, as TrustedIssuer has them; or `issuers`: several
     TrustedIssuers, or a coroutine function that is called with a token's unverified `iss` and the
-    host that the request names, and returns the TrustedIssuer or None. What it says is remembered
-    for a minute, for at most `most_issuers`; where it raises, the answer is a 503.
+    host that the request names, and returns the TrustedIssuer or None. Its answers are remembered,
+    at most `most_issuers` of them: a yes for 60 s, a no for 10 s. While it does not answer, its
+    last yes holds for an hour, and everybody else gets a 503.
 
     Times are in seconds: `leeway` for clocks that differ, `max_age` since a token's `iat`,
     `jwks_max_age` for keys in use, `jwks_max_stale` for keys during an outage, `jwks_cooldown`
@@ -75,7 +77,7 @@ class TokenValidator:
         fetch: Fetch | None = None,
         clock: Clock = time,
     ) -> None:
-        _check_seconds("leeway", leeway, least="from zero up")
+        _check_seconds("leeway", leeway, zero=True)
         if max_age is not None:
             _check_seconds("max_age", max_age)
         _check_seconds("jwks_max_age", jwks_max_age)
@@ -136,8 +138,8 @@ class TokenValidator:
             self._remembered.forget(digest)
         verified = await self._verify(token, host)
         if self._remembered.seen_before(digest):
-            known, granted = verified.known, verified.access_token
-            since, until = claims.validity(granted.claims, self.expected(known))
+            said, expected = verified.access_token.claims, self.expected(verified.known)
+            since, until = claims.validity(said, expected)
             self._remembered.put(digest, Kept(verified, since, until))
         return verified.access_token
 
@@ -275,8 +277,8 @@ def _fetch_with_aiohttp() -> Fetch:
     return fetch
 
 
-def _check_seconds(name: str, seconds: float, *, least: str = "above zero") -> None:
+def _check_seconds(name: str, seconds: float, *, zero: bool = False) -> None:
     # Without this a NaN would switch its rule off: no comparison with it is ever true.
-    good = is_numeric_date(seconds) and (seconds > 0 or (seconds == 0 and least != "above zero"))
-    if not good:
+    if not is_numeric_date(seconds) or seconds < 0 or (seconds == 0 and not zero):
+        least = "from zero up" if zero else "above zero"
         raise ValueError(f"{name} is a number of seconds {least}, not {seconds!r}")

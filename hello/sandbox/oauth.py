@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
-from hello.auth.trusted_issuer import is_loopback
+from hello.auth.urls import is_loopback
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler

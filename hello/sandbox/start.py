@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from hello.auth.trusted_issuer import is_loopback
+from hello.auth.urls import is_loopback
 from hello.config import Config, ConfigError
 from hello.server import Service
 
