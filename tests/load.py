@@ -55,9 +55,10 @@ async def saturate(
 ) -> Round:
     """Send the next request as soon as a connection has its answer: a closed loop.
 
-    Ends after so many seconds, or with the last of the requests. `awake`: never sleep, for where
-    there is a core to spare. Else the server pays for waking this process up, on a virtual machine
-    some 15 µs for each answer, and the more often the slower it is: no network asks for that.
+    Ends after so many seconds and the first answer, or with the last of the requests. `awake`:
+    never sleep, for where there is a core to spare. Else the server pays for waking this process
+    up, on a virtual machine some 15 µs for each answer, and the more often the slower it is: no
+    network asks for that.
     """
     result = Round()
     source, first = iter(requests), 0.0
@@ -68,7 +69,7 @@ async def saturate(
     def answered(connection: "_Connection", got: int) -> None:
         nonlocal running
         now = time.perf_counter()
-        if now < first + seconds:
+        if now < first + seconds or not result.answers:
             result.answers += 1
             result.seconds = now - first
             if got != status:
@@ -143,7 +144,7 @@ async def paced(
         free = list(pool)
         with _no_pauses():
             first = time.perf_counter()
-            planned = int(rate * seconds)
+            planned = max(1, int(rate * seconds))
             begun = 0
             while begun < planned or waiting or asked:
                 now = time.perf_counter()
