@@ -97,7 +97,7 @@ async def api(config: Config, aiohttp_client: Callable[[TestServer], Awaitable[C
 
 def signing_keys(validator: TokenValidator) -> FetchedKeys:
     """The fetched keys of a validator's only issuer."""
-    [known] = validator.issuers._static.values()
+    [known] = validator.issuers.listed
     assert isinstance(known.keys, FetchedKeys)
     return known.keys
 

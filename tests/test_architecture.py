@@ -25,6 +25,7 @@ AUTH_ORDER = [
     "validator",
     "remembered",
     "fetch",
+    "resolver",
     "issuers",
     "discovery",
     "jwks",

@@ -12,6 +12,7 @@ from joserfc.jwk import Key, RSAKey
 from conftest import AUDIENCE, ApiServer, Client, FakeClock, bearer
 from hello import auth
 from hello.auth import InvalidTokenError, Reason, TokenValidator, TrustedIssuer, UnavailableError
+from hello.auth.resolver import ResolvedIssuers
 from hello.sandbox.issuer import OMIT, Issuer
 from protecting import new_handler
 
@@ -32,6 +33,11 @@ async def other(
 
 def trusted(issuer: Issuer, **options: Any) -> TrustedIssuer:
     return TrustedIssuer(**{"issuer": issuer.url, "audience": issuer.audience, **options})
+
+
+def resolved(validator: TokenValidator) -> ResolvedIssuers:
+    assert isinstance(validator.issuers, ResolvedIssuers)
+    return validator.issuers
 
 
 async def refused(validator: TokenValidator, token: str, host: str = "") -> Reason:
@@ -166,7 +172,7 @@ async def test_what_is_remembered_of_a_resolver_is_bounded(issuer: Issuer) -> No
         await refused(validator, issuer.mint(claims={"iss": f"{OURS}{number}"}))
     assert len(tenants.asked) == 40
     assert issuer.requests["/.well-known/jwks.json"] == 1, "hosts do not multiply fetches"
-    issuers = validator.issuers
+    issuers = resolved(validator)
     assert (len(issuers._resolved), len(issuers._unknown), len(issuers._by_source)) == (5, 5, 1)
     assert not issuers._pending
     assert not len(issuers._on_trial)
@@ -235,7 +241,7 @@ async def test_closing_ends_a_question_to_the_resolver(issuer: Issuer) -> None:
     await validator.close()
     with pytest.raises(UnavailableError):  # the client is still there, and gets an answer
         await waiting
-    assert not validator.issuers._pending
+    assert not resolved(validator)._pending
 
 
 async def test_a_client_that_goes_away_does_not_take_the_question_along(issuer: Issuer) -> None:
@@ -298,7 +304,7 @@ async def test_not_too_many_questions_are_under_way_at_once(
     tokens = [issuer.mint(claims={"iss": f"{OURS}{number}"}) for number in range(5)]
     waiting = [asyncio.create_task(validator.validate(token)) for token in tokens]
     await asyncio.sleep(0)
-    assert len(validator.issuers._pending) == 3
+    assert len(resolved(validator)._pending) == 3
     assert await refused(validator, issuer.mint()) == "resolver_unavailable"
     assert "3 questions are put to the resolver of issuers at once" in caplog.text
     await validator.close()
@@ -313,7 +319,8 @@ async def test_a_yes_that_is_renewed_stays_in_use(issuer: Issuer, clock: FakeClo
     for _ in range(3):
         await validator.validate(issuer.mint())
         clock.advance(60)
-    assert (len(validator.issuers._resolved), len(validator.issuers._on_trial)) == (1, 0)
+    issuers = resolved(validator)
+    assert (len(issuers._resolved), len(issuers._on_trial)) == (1, 0)
 
 
 async def test_keys_that_were_forgotten_during_their_fetch_are_closed_too(issuer: Issuer) -> None:

@@ -26,7 +26,6 @@ from .errors import (
     UnavailableError,
 )
 from .explain import Explanation, Finding, explain
-from .issuers import Resolver
 from .jwks import Clock, FetchError
 from .keys import ALGORITHMS
 from .marks import TOKEN_VALIDATOR
@@ -40,6 +39,7 @@ from .protection import (
     setup,
 )
 from .requirements import Check
+from .resolver import Resolver
 from .trusted_issuer import TrustedIssuer
 from .validator import Revoked, TokenValidator
 

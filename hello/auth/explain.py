@@ -158,12 +158,12 @@ class _Walk:
             now=self._now,
             strict=validator.strict,
             leeway=validator.leeway,
-            trusted=tuple(known.trusted.issuer for known in validator.issuers.static),
+            trusted=tuple(known.trusted.issuer for known in validator.issuers.listed),
         )
-        static = validator.issuers.static
+        listed = validator.issuers.listed
         # Where a token's own issuer is not trusted, this one's rules are walked all the same: what
         # else is wrong with it is worth knowing.
-        self._presumed = static[0] if len(static) == 1 else None
+        self._presumed = listed[0] if len(listed) == 1 else None
         self._compare_with(self._presumed)
 
     async def through(self) -> None:

@@ -1,41 +1,16 @@
 """Which of the trusted issuers does a token name, and what are its keys?
 
-They are all known at the start, or a resolver of the application's own knows them one by one. No
-request ever goes to an address that came from a token: those of a TrustedIssuer are asked.
+Here they are all known from the start; resolver.py has those that an application's own function
+knows. No request ever goes to an address that came from a token: a TrustedIssuer's are asked.
 """
 
-import asyncio
-import logging
-import math
-import re
-from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
-from weakref import WeakSet
 
-from .bounded import Bounded
-from .errors import AuthError, InvalidTokenError, Reason, UnavailableError
-from .hooks import HookError, ask, being_cancelled
-from .jwks import Clock, FetchedKeys
+from .errors import InvalidTokenError, Reason
+from .jwks import FetchedKeys
 from .keys import KeySet, VerifyingKey
 from .trusted_issuer import TrustedIssuer
-
-Resolver = Callable[[str, str], Awaitable[TrustedIssuer | None]]
-"""A coroutine function of one's own: the `iss` of a token that nobody has verified, and the host
-that the request names; returns the issuer, if it is to be trusted, or None.
-"""
-
-_Question = tuple[str, str]
-
-_logger = logging.getLogger("hello.auth")
-
-_TRUSTED_SECONDS = 60  # that a resolver's yes holds
-_UNKNOWN_SECONDS = 10  # that its no holds
-_STALE_SECONDS = 3600  # that a yes holds while the resolver cannot be asked
-_FAILED_SECONDS = 1  # after a failure, until it is asked again
-# What a resolver gets to see: what an attacker may send is fit for a database's text columns.
-_ISSUER = re.compile(r"[!-~]{1,2048}")
-_HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 
 
 class GivenKeys:
@@ -74,188 +49,66 @@ class KnownIssuer(NamedTuple):
     keys: FetchedKeys | GivenKeys
 
 
-class Issuers:
-    """The issuers that an application trusts, each with its keys.
+def known_issuer(
+    trusted: TrustedIssuer, new_keys: Callable[[TrustedIssuer], FetchedKeys]
+) -> KnownIssuer:
+    """Return an issuer with its keys: those that were given, or those that `new_keys` fetches."""
+    given = trusted.given_keys
+    keys = new_keys(trusted) if given is None else GivenKeys(given)
+    algorithms = frozenset(trusted.algorithms or ())
+    return KnownIssuer(trusted, frozenset(trusted.audience), algorithms, keys)
 
-    `trusted`: all of them, or a resolver. `new_keys` makes the FetchedKeys of one. `most`: how many
-    of a resolver's are remembered. `timeout`: the seconds that a resolver may take.
+
+class ListedIssuers:
+    """Issuers that are all known from the start. `new_keys` makes the FetchedKeys of one.
+
+    Raises ValueError for what is no list of TrustedIssuers, each of another issuer.
     """
+
+    by_resolver = False  # nobody asks which host a request names
 
     def __init__(
         self,
-        trusted: Iterable[TrustedIssuer] | Resolver,
+        trusted: Iterable[TrustedIssuer],
         *,
         new_keys: Callable[[TrustedIssuer], FetchedKeys],
-        most: int,
-        timeout: float,
-        clock: Clock,
     ) -> None:
-        self._new_keys = new_keys
-        self._most = most
-        self._timeout = timeout
-        self._clock = clock
-        # By where they come from, so that what a resolver says anew finds its keys again.
-        self._by_source = Bounded[tuple[str, str | None], FetchedKeys](most)
-        # Those that were forgotten during a fetch, too.
-        self._all_made: WeakSet[FetchedKeys] = WeakSet()
-        # What the resolver said. A yes is on trial until a token of that issuer was verified:
-        # anybody can send an `iss` and a host, and those must not push out what is in use.
-        self._on_trial = Bounded[_Question, _Answer](most)
-        self._resolved = Bounded[_Question, _Answer](most)
-        self._unknown = Bounded[_Question, float](most)  # a no, and when it was said
-        self._failed = Bounded[_Question, float](most)  # when it raised, or took too long
-        self._pending: dict[_Question, asyncio.Task[KnownIssuer | None]] = {}  # being asked now
-        self._resolver: Resolver | None = None
-        self._static: dict[str, KnownIssuer] = {}
-        if callable(trusted):
-            self._resolver = trusted
-            return
         if not isinstance(trusted, Iterable):
             raise ValueError(f"issuers is a list of TrustedIssuers: write [{trusted!r}]")  # noqa: TRY004
+        self._known: dict[str, KnownIssuer] = {}
         for issuer in trusted:
             if not isinstance(issuer, TrustedIssuer):
                 raise ValueError(f"issuers are TrustedIssuers, or a resolver, not {issuer!r}")  # noqa: TRY004
-            if issuer.issuer in self._static:
+            if issuer.issuer in self._known:
                 raise ValueError(f"{issuer.issuer!r} stands twice among the issuers")
-            self._static[issuer.issuer] = _known(issuer, self._make_keys)
-        if not self._static:
+            self._known[issuer.issuer] = known_issuer(issuer, new_keys)
+        if not self._known:
             raise ValueError("issuers is empty: nobody's tokens would be good")
 
     @property
-    def static(self) -> list[KnownIssuer]:
-        """Those that are known from the start."""
-        return list(self._static.values())
-
-    @property
-    def by_resolver(self) -> bool:
-        """Say whether a resolver knows them, one by one: it alone has a use for a host."""
-        return self._resolver is not None
+    def listed(self) -> list[KnownIssuer]:
+        """All of them."""
+        return list(self._known.values())
 
     def at_hand(self, issuer: str) -> KnownIssuer | None:
-        """Return an issuer, if it is known from the start."""
-        return self._static.get(issuer)
+        """Return the issuer of this name."""
+        return self._known.get(issuer)
 
-    async def find(self, issuer: object, host: str) -> KnownIssuer:
-        """Return the issuer that an unverified `iss` names; `host` is what the request names.
+    async def find(self, issuer: object, _host: str) -> KnownIssuer:
+        """Return the issuer that an unverified `iss` names.
 
-        Raises InvalidTokenError where it is not trusted (RFC 9068 §4), and UnavailableError where
-        the resolver could not say.
+        Raises InvalidTokenError where it is not trusted (RFC 9068 §4).
         """
-        known = None
-        if isinstance(issuer, str):
-            known = self._static.get(issuer)
-            if self._resolver is not None and _ISSUER.fullmatch(issuer):
-                known = await self._resolve(self._resolver, (issuer, _host(host)))
+        known = self._known.get(issuer) if isinstance(issuer, str) else None
         if known is None:
             raise InvalidTokenError(Reason.ISSUER)
         return known
 
     def confirm(self, issuer: str, host: str) -> None:
-        """Hear that a token of this issuer was verified, so that a resolver's yes is kept."""
-        if self._resolver is None:
-            return
-        question = (issuer, _host(host))
-        answer = self._on_trial.get(question, None)
-        if answer is not None:
-            self._on_trial.forget(question)
-            self._resolved.put(question, answer)
+        """Hear that a token of this issuer was verified. It was trusted before."""
 
     async def close(self) -> None:
-        """End what is under way."""
-        for task in list(self._pending.values()):
-            task.cancel()
-        for keys in list(self._all_made):
-            await keys.close()
-
-    async def _resolve(self, resolver: Resolver, question: _Question) -> KnownIssuer | None:
-        now = self._clock.monotonic()
-        answer = self._resolved.get(question, None) or self._on_trial.get(question, None)
-        age = math.inf if answer is None else now - answer.at
-        if answer is not None and age < _TRUSTED_SECONDS:
-            return answer.known
-        if now - self._unknown.get(question, -math.inf) < _UNKNOWN_SECONDS:
-            return None
-        if now - self._failed.get(question, -math.inf) >= _FAILED_SECONDS:
-            try:
-                # Shielded, so that a client that goes away does not take it from the others.
-                return await asyncio.shield(self._begin(resolver, question))
-            except HookError:
-                pass  # it is in the log
-            except asyncio.CancelledError:
-                if being_cancelled():
-                    raise
-        if answer is not None and age < _STALE_SECONDS:
-            return answer.known
-        # An outage of the application's database is not the token's fault.
-        raise UnavailableError(Reason.RESOLVER_UNAVAILABLE)
-
-    def _begin(self, resolver: Resolver, question: _Question) -> asyncio.Task[KnownIssuer | None]:
-        task = self._pending.get(question)
-        if task is None:
-            if len(self._pending) >= self._most:
-                _logger.warning(
-                    "%d questions are put to the resolver of issuers at once: it is too slow, or "
-                    "somebody makes issuers up",
-                    self._most,
-                )
-                raise HookError("too many questions are under way")
-            task = self._pending[question] = asyncio.create_task(self._ask(resolver, question))
-            task.add_done_callback(partial(self._answered, question))
-        return task
-
-    def _answered(self, question: _Question, task: asyncio.Task[KnownIssuer | None]) -> None:
-        del self._pending[question]
-        if not task.cancelled():
-            task.exception()  # looked at, in case that everybody who waited has gone
-
-    async def _ask(self, resolver: Resolver, question: _Question) -> KnownIssuer | None:
-        try:
-            trusted = await ask(resolver, *question, timeout=self._timeout)
-            if not isinstance(trusted, TrustedIssuer | None):
-                raise HookError(f"it returned {trusted!r}, no TrustedIssuer and not None")  # noqa: TRY301
-            if trusted is not None and trusted.issuer != question[0]:
-                raise HookError(f"asked for {question[0]}, it returned {trusted!r}")  # noqa: TRY301
-        except (HookError, AuthError) as error:
-            _logger.exception("the resolver of issuers failed, so it lets nobody new in")
-            self._failed.put(question, self._clock.monotonic())
-            raise HookError(str(error)) from error
-        now = self._clock.monotonic()
-        self._failed.forget(question)
-        if trusted is None:
-            self._resolved.forget(question)
-            self._on_trial.forget(question)
-            self._unknown.put(question, now)
-            return None
-        answer = _Answer(now, _known(trusted, self._keys_of))
-        kept = self._on_trial if self._resolved.get(question, None) is None else self._resolved
-        kept.put(question, answer)
-        return answer.known
-
-    def _keys_of(self, trusted: TrustedIssuer) -> FetchedKeys:
-        source = (trusted.issuer, trusted.jwks_uri)
-        keys = self._by_source.get(source, None)
-        if keys is None:
-            keys = self._make_keys(trusted)
-            self._by_source.put(source, keys)
-        return keys
-
-    def _make_keys(self, trusted: TrustedIssuer) -> FetchedKeys:
-        keys = self._new_keys(trusted)
-        self._all_made.add(keys)
-        return keys
-
-
-class _Answer(NamedTuple):
-    at: float
-    known: KnownIssuer
-
-
-def _known(trusted: TrustedIssuer, fetched: Callable[[TrustedIssuer], FetchedKeys]) -> KnownIssuer:
-    given = trusted.given_keys
-    keys = fetched(trusted) if given is None else GivenKeys(given)
-    algorithms = frozenset(trusted.algorithms or ())
-    return KnownIssuer(trusted, frozenset(trusted.audience), algorithms, keys)
-
-
-def _host(host: str) -> str:
-    return host if _HOST.fullmatch(host) else ""
+        """End the fetches that are under way."""
+        for known in self._known.values():
+            if isinstance(known.keys, FetchedKeys):
+                await known.keys.close()

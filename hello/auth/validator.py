@@ -17,9 +17,10 @@ from .claims import is_numeric_date
 from .discovery import Fetch, load_signing_keys
 from .errors import AuthError, InvalidTokenError, KeysUnavailableError, Reason, UnavailableError
 from .hooks import HookError, ask
-from .issuers import Issuers, KnownIssuer, Resolver
+from .issuers import KnownIssuer, ListedIssuers
 from .jwks import Clock, FetchedKeys
 from .remembered import Kept, Remembered, Verified
+from .resolver import ResolvedIssuers, Resolver
 from .strict_json import ReadOnly
 from .trusted_issuer import TrustedIssuer
 from .urls import is_secure_url
@@ -104,21 +105,23 @@ class TokenValidator:
         self._remembered = Remembered(remembered_tokens) if remembered_tokens else None
         self.leeway, self._max_age = leeway, max_age
         self._rules = claims.rules(required=required_claims, strict=strict, max_age=max_age)
-        self.issuers = Issuers(
-            _trusted(issuer, audience, algorithms, issuers),
-            new_keys=partial(
-                _fetched_keys,
-                fetch=fetch or _fetch_with_aiohttp(),
-                max_age=jwks_max_age,
-                max_stale=jwks_max_stale,
-                cooldown=jwks_cooldown,
-                timeout=jwks_timeout,
-                clock=clock,
-            ),
-            most=most_issuers,
-            timeout=hook_timeout,
+        new_keys = partial(
+            _fetched_keys,
+            fetch=fetch or _fetch_with_aiohttp(),
+            max_age=jwks_max_age,
+            max_stale=jwks_max_stale,
+            cooldown=jwks_cooldown,
+            timeout=jwks_timeout,
             clock=clock,
         )
+        trusted = _trusted(issuer, audience, algorithms, issuers)
+        self.issuers: ListedIssuers | ResolvedIssuers
+        if callable(trusted):
+            self.issuers = ResolvedIssuers(
+                trusted, new_keys=new_keys, most=most_issuers, timeout=hook_timeout, clock=clock
+            )
+        else:
+            self.issuers = ListedIssuers(trusted, new_keys=new_keys)
 
     async def validate(self, token: str, *, host: str = "") -> AccessToken:
         """Return what a valid token grants. `host` is what the request names, for a resolver.
@@ -189,7 +192,7 @@ class TokenValidator:
     @property
     def authorization_servers(self) -> list[str]:
         """Who a client can ask for a token: the issuers known from the start that are URLs."""
-        names = (known.trusted.issuer for known in self.issuers.static)
+        names = (known.trusted.issuer for known in self.issuers.listed)
         return [name for name in names if is_secure_url(name)]
 
     async def close(self) -> None:
