@@ -6,9 +6,11 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
+from io import StringIO
 from pathlib import Path
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from hello.app import create_app
 from hello.auth import terminal
@@ -43,10 +45,10 @@ def main() -> int:
         return reload([argument for argument in sys.argv[1:] if argument != "--reload"])
     # What is set for real wins, and an empty variable counts as not set.
     really_set = {name: value for name, value in os.environ.items() if value.strip()}
-    from_file = {name: value or "" for name, value in dotenv_values(PROJECT / ".env").items()}
+    asks = arguments.routes or arguments.check_token
     try:
-        environ = {**from_file, **really_set}
-        if arguments.routes or arguments.check_token:
+        environ = {**read_env_file(PROJECT / ".env"), **really_set}
+        if asks:
             config, _ = configure(environ)
             log_to_stderr("warning")
             app = create_app(config)
@@ -54,8 +56,29 @@ def main() -> int:
             return answer(app)
         return run(environ, client=arguments.client)
     except (ConfigError, AddressError) as error:
-        print(f"The server cannot start:\n{error}", file=sys.stderr)
+        what = "The settings cannot be used" if asks else "The server cannot start"
+        print(f"{what}:\n{error}", file=sys.stderr)
         return 2
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Return what a file sets; nothing, where there is none. Raises ConfigError."""
+    if not path.is_file():
+        return {}
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path.name} cannot be read: {error}"]) from None
+    problems = []
+    for found in parse_stream(StringIO(text)):
+        if found.error or (found.key is not None and found.value is None):
+            said = found.original.string
+            number = found.original.line + len(said) - len(said.lstrip("\n"))
+            problems.append(f"{path.name}, line {number}: write NAME=value, or # before a comment")
+    if problems:
+        raise ConfigError(problems)
+    values = dotenv_values(stream=StringIO(text))
+    return {name: value or "" for name, value in values.items()}
 
 
 def run(environ: Mapping[str, str], *, client: bool | None) -> int:
@@ -73,7 +96,9 @@ def run(environ: Mapping[str, str], *, client: bool | None) -> int:
         from hello.sandbox import start  # noqa: PLC0415
 
         services.append(start.client_service(config))
-    services.append(Service(create_app(config), config.host, config.port, "PORT"))
+    services.append(
+        Service(create_app(config), config.host, config.port, "PORT", ", or choose another PORT")
+    )
 
     log_to_stderr(config.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -43,13 +43,15 @@ class AddressError(Exception):
 class Service(NamedTuple):
     """An application and where it listens.
 
-    `port_setting` is what decides the port; `access_log` whether there is a line for each request.
+    `port_setting` is what decides the port, and `way_out` what else can be done where it is taken;
+    `access_log` whether there is a line for each request.
     """
 
     app: web.Application
     host: str
     port: int
     port_setting: str = "PORT"
+    way_out: str = ""
     access_log: bool = True
 
 
@@ -193,7 +195,9 @@ async def _listen(runner: Runner, service: Service) -> None:
     except gaierror as error:
         raise AddressError(f"HOST {service.host} cannot be found: {error.strerror}") from error
     except OSError as error:
-        hint = "; stop what listens there first" if error.errno == errno.EADDRINUSE else ""
+        hint = ""
+        if error.errno == errno.EADDRINUSE:
+            hint = f"; stop what listens there first{service.way_out}"
         raise AddressError(
             f"{service.port_setting} {service.port} on {service.host} cannot be listened on: "
             f"{error.strerror or error}{hint}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from aiohttp import web
 
 from conftest import AUDIENCE, ORIGIN
 from hello.auth import terminal
@@ -148,6 +149,17 @@ async def test_without_a_configuration_that_works_nothing_is_read(tmp_path: Path
 def test_no_more_than_a_token_could_be_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a" * 2 * terminal.MOST_READ)))
     assert len(terminal.read_token()) == terminal.MOST_READ
+
+
+def test_who_ends_the_question_for_a_token_sees_no_stack(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(terminal, "read_token", interrupted)
+    assert terminal.check_token(web.Application()) == 2
+    assert capsys.readouterr() == ("", "\n")
 
 
 def test_at_a_terminal_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,7 @@ async def test_a_taken_port_is_named_and_nothing_stays_open(*, first_fails: bool
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
         services = [
-            Service(app_with(hello), "127.0.0.1", number, "THE_PORT"),
+            Service(app_with(hello), "127.0.0.1", number, "THE_PORT", ", or go home"),
             Service(other, "127.0.0.1", port),
         ]
         if not first_fails:
@@ -124,7 +124,7 @@ async def test_a_taken_port_is_named_and_nothing_stays_open(*, first_fails: bool
             await serve(services, ready=lambda: pytest.fail("it is not ready"))
     message = f"THE_PORT {number} on 127.0.0.1 cannot be listened on: "
     assert str(raised.value).startswith(message)
-    assert str(raised.value).endswith("; stop what listens there first")
+    assert str(raised.value).endswith("; stop what listens there first, or go home")
     assert ended.is_set() is not first_fails  # what has begun is ended
     assert not await is_listening(port)
 

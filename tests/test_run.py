@@ -223,6 +223,15 @@ def test_the_lines_that_the_sandbox_prints_show_an_issuers_error(sandbox: Progra
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_lines_that_the_sandbox_prints_say_that_it_is_not_running(sandbox: Program) -> None:
+    [fetch] = re.findall(FETCHES, sandbox.out, re.MULTILINE | re.DOTALL)
+    ran = bash(fetch.replace(f":{ISSUER_PORT}/", ":9/"))
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "curl: (7)" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
 def test_a_second_sandbox_is_told_that_there_is_one(
     sandbox: Program, project: Path, tmp_path: Path
 ) -> None:
@@ -282,6 +291,28 @@ def test_the_env_file_beside_run_py_is_read_and_the_environment_wins(tmp_path: P
         program.says(f"http://localhost:{port} for tokens of {DOWN}")
         assert get(port, PUBLIC).status == 200
         assert not is_listening(unused)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (b"AUTH0_DOMAIN dev\n", ".env, line 1: write NAME=value"),
+        (b"PORT=6060\n\n# a comment\nAUTH0_DOMAIN\n", ".env, line 4: write NAME=value"),
+        (b"A='b\n\nB=c\n\n\n!\n", ".env, line 1: write NAME=value"),
+        (b"A='b\n\nB=c\n\n\n!\n", ".env, line 6: write NAME=value"),
+        (b"PORT=\xff", ".env cannot be read: "),
+    ],
+)
+def test_an_env_file_that_says_nothing_is_no_sandbox(
+    tmp_path: Path, text: bytes, says: str
+) -> None:
+    folder = copy_project(tmp_path)
+    (folder / ".env").write_bytes(text)
+    with running([str(folder / "run.py")], tmp_path / "elsewhere", {}) as program:
+        assert program.ends() == 2
+    assert program.err.startswith("The server cannot start:\n")
+    assert says in program.err
+    assert "Traceback" not in program.err
 
 
 def test_an_empty_variable_counts_as_not_set_beside_an_env_file_too(tmp_path: Path) -> None:

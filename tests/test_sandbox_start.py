@@ -57,6 +57,14 @@ def test_its_issuer_listens_where_the_configuration_says() -> None:
     assert (service.host, service.port) == ("localhost", 6061)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "6061"), ("CLIENT_ORIGIN_URL", "http://localhost:6061")]
+)
+def test_nobody_else_listens_where_the_issuer_does(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} has the port 6061, where the sandbox's issuer"):
+        start.sandbox_config({name: value})
+
+
 def test_the_demo_client_listens_at_its_origin() -> None:
     for origin, port in {"http://localhost:4040": 4040, "http://localhost": 80}.items():
         service = start.client_service(start.sandbox_config({"CLIENT_ORIGIN_URL": origin}))

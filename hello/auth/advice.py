@@ -149,9 +149,13 @@ def _issuer(case: Case) -> str:
 
 
 def _unknown_key(case: Case) -> str:
+    # http is for issuers on this machine only.
+    on_this_machine = any(name.startswith("http:") for name in case.trusted)
+    sandbox = "a restart of the sandbox, " if on_this_machine else ""
     return (
         f"The issuer does not publish this key; it has {case.kids or 'none'}. The token may be "
-        "older than a change of keys, or from another environment of the same name: get a new one."
+        f"older than {sandbox}a change of keys, or from another environment of the same name: get "
+        "a new one."
     )
 
 

@@ -47,6 +47,9 @@ def check_token(app: web.Application) -> int:
     except NoTokenError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # who changed their mind wants no stack
+        return 2
     explanation = asyncio.run(explained(app, token))
     print(explanation)
     return 0 if explanation.refusal is None and not explanation.too_long else 1

@@ -18,6 +18,11 @@ _DEFAULTS = {
     "AUTH0_CLIENT_ID": "demo-client",
 }
 _ISSUER_PORT = 6061
+# Takes the token out of an answer; where there is none, it shows the answer.
+_READ_ANSWER = (
+    """python3 -c 'import json; a = json.loads(open(0).read() or "{}"); """
+    """print(a.get("access_token") or exit(a))'"""
+)
 
 
 def sandbox_config(environ: Mapping[str, str]) -> Config:
@@ -36,6 +41,12 @@ def sandbox_config(environ: Mapping[str, str]) -> Config:
         config = Config.from_environ(whole)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
+    for name, port in (
+        ("PORT", config.port),
+        ("CLIENT_ORIGIN_URL", urlsplit(config.client_origin).port),
+    ):
+        if port == _ISSUER_PORT:
+            problems.append(f"{name} has the port {port}, where the sandbox's issuer listens")
     if problems:
         raise ConfigError(problems)
     # Only here does nobody stand between: what a client types is where the server listens.
@@ -79,7 +90,14 @@ def client_service(config: Config) -> Service:
         audience=config.audience,
     )
     port = origin.port or 80
-    return Service(app, origin.hostname or "", port, "CLIENT_ORIGIN_URL's port", access_log=False)
+    return Service(
+        app,
+        origin.hostname or "",
+        port,
+        "CLIENT_ORIGIN_URL's port",
+        ", choose another CLIENT_ORIGIN_URL, or say --no-client",
+        access_log=False,
+    )
 
 
 def greeting(config: Config, *, client: bool) -> str:
@@ -95,7 +113,7 @@ Get a token:
 
   TOKEN=$(curl -sS {config.issuer}oauth/token -d grant_type=client_credentials \\
     -d client_id={CLIENT_ID} -d client_secret={CLIENT_SECRET} -d audience={config.audience} \\
-    | python3 -c 'import json; a = json.load(open(0)); print(a.get("access_token") or exit(a))')
+    | {_READ_ANSWER})
 
 Use it:
 
