@@ -1,6 +1,7 @@
-"""Which pages has the guide, and what is in them?"""
+"""What is in the project: the guide's pages, and the program?"""
 
 import re
+import shutil
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -10,6 +11,11 @@ PAGES = sorted(
     for path in PROJECT.glob(pattern)
 )
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def run_py(folder: Path) -> Path:
+    """Copy run.py, and no .env that somebody may have beside it. It wants PYTHONPATH=PROJECT."""
+    return Path(shutil.copy(PROJECT / "run.py", folder))
 
 
 def text(page: str) -> str:

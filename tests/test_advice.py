@@ -82,7 +82,12 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         'FAILED typ wants absent, JWT or at+jwt has "dpop+jwt"',
         "no access token",
     ),
-    ({}, {"kid": "x"}, 'has "x"; the issuer\'s keys are', "older than a restart of the sandbox, a change of keys"),
+    (
+        {},
+        {"kid": "x"},
+        'has "x"; the issuer\'s keys are',
+        "older than a restart of the sandbox, a change of keys",
+    ),
     ({}, {"kid": 7}, "FAILED kid wants absent, or a string has 7", "not as RFC 7515 has it"),
     ({}, {"crit": ["exp"]}, 'FAILED crit wants absent has ["exp"]', "an extension"),
     ({"sub": "\x7f\x1b[31m"}, {"crit": []}, 'ok sub "\\u007f\\u001b[31m" (', "an extension"),

@@ -1,6 +1,7 @@
 """Do imports still point one way?"""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,12 @@ def test_every_file_has_its_place() -> None:
     outside = {path.stem for path in PROJECT.glob("hello/*.py")} - {"__init__"}
     assert auth == set(AUTH_ORDER)
     assert outside == set(ORDER) - {"run", "auth"}
+
+
+def test_no_test_runs_the_program_where_somebody_may_have_an_env_file() -> None:
+    """They run a copy: `run_py` in pages.py, or `copy_project` in test_run.py."""
+    original = re.compile(r"""PROJECT / ["']run\.py""")
+    for path in sorted((PROJECT / "tests").glob("*.py")):
+        for line in path.read_text("utf-8").splitlines():
+            if path != Path(__file__) and original.search(line):
+                assert "shutil.copy(" in line, f"{path.name}: {line}"

@@ -15,8 +15,7 @@ from aiohttp import web
 from conftest import AUDIENCE, ORIGIN
 from hello.auth import terminal
 from hello.sandbox.issuer import Issuer
-
-PROJECT = Path(__file__).resolve().parents[1]
+from pages import PROJECT, run_py
 
 
 class Ended(NamedTuple):
@@ -32,9 +31,14 @@ class Ended(NamedTuple):
 
 async def check_token(text: str | bytes, folder: Path, **environ: str) -> Ended:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(PROJECT / "run.py"), "--check-token"),
+        *(sys.executable, str(run_py(folder)), "--check-token"),
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), **environ},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONPATH": str(PROJECT),
+            **environ,
+        },
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

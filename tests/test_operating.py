@@ -18,7 +18,7 @@ from failing_issuer import FailingIssuer, settled, validating
 from hello.auth import AuthError, Reason, TokenValidator
 from hello.sandbox.issuer import Issuer
 from machine import GUNICORN, OWN, PAGE, PRINTING, Machine, lacks, rows, settings
-from pages import PROJECT, blocks
+from pages import PROJECT, blocks, run_py
 from test_check_token import check_token, environ_for
 from test_run import PROTECTED, PUBLIC, free_port, get, running
 
@@ -36,9 +36,10 @@ def log(keys: list[Key], tmp_path_factory: pytest.TempPathFactory) -> str:
         "ISSUER_BASE_URL": NOT_ANSWERING,
         "PORT": str(port),
         "HOST": "127.0.0.1",
+        "PYTHONPATH": str(PROJECT),
         **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY"), "http://127.0.0.1:10"),
     }
-    with running([str(PROJECT / "run.py")], folder, environ) as program:
+    with running([str(run_py(folder))], folder, environ) as program:
         program.listens(port)
         statuses = [
             get(port, path, headers).status

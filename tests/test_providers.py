@@ -509,24 +509,14 @@ async def verdict_of(validator: auth.TokenValidator, sent: Sent) -> str:
     return "valid"
 
 
-def environment(block: str) -> dict[str, str] | None:
-    """What a block sets, if that is all it does."""
-    lines = [line.partition("=") for line in block.splitlines()]
-    if not all(re.fullmatch(r"[A-Z0-9_]+", name) and equals for name, equals, _ in lines):
-        return None
-    return {name: value for name, _, value in lines}
-
-
 def environment_of(heading: str) -> dict[str, str]:
     [block] = [block for block in ENVIRONMENTS if block in SECTIONS[heading]]
-    return environment(block) or {}
+    return dict(line.split("=", 1) for line in block.splitlines())
 
 
-ENVIRONMENTS = [block for block in blocks(PAGE, "bash") if environment(block) is not None]
+ENVIRONMENTS = blocks(PAGE, "dotenv")
 KEYS_COMMAND = only(IN_ONE_FILE, "bash")
-COMMANDS = [
-    block for block in blocks(PAGE, "bash") if environment(block) is None and block != KEYS_COMMAND
-]
+COMMANDS = [block for block in blocks(PAGE, "bash") if block != KEYS_COMMAND]
 
 
 @pytest.mark.parametrize("heading", SECTIONS)

@@ -23,14 +23,14 @@ from hello.config import Config
 from hello.logs import _FORMAT, LineFormatter
 from hello.messages import message_routes
 from hello.sandbox.issuer import OMIT, Issuer
-from pages import PROJECT, blocks, text
+from pages import PROJECT, blocks, run_py, text
 
 PAGE = "hello/auth/refusals.md"
 NOW = 1_795_470_210.0
 TENANT = "https://dev-abc123.eu.auth0.com/"
 PROTECTED, ADMIN = "/api/messages/protected", "/api/messages/admin"
 ROUTES = (PROTECTED, ADMIN)
-SETTINGS = dict(re.findall(r"^(\w+)=(.+)$", "".join(blocks(PAGE, "bash")), re.MULTILINE))
+SETTINGS = dict(re.findall(r"^(\w+)=(.+)$", "".join(blocks(PAGE, "dotenv")), re.MULTILINE))
 AUDIENCE = SETTINGS["AUTH0_AUDIENCE"]
 THE_SECTION = re.compile(r"^#+ (.+)$", re.MULTILINE)
 ALICE = {
@@ -272,18 +272,16 @@ def test_what_is_copied_along_is_forgiven(monkeypatch: pytest.MonkeyPatch) -> No
         assert terminal.read_token() == "TOKEN"
 
 
-COMMANDS = [block for block in blocks(PAGE, "bash") if not re.match(r"[A-Z0-9_]+=", block)]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", blocks(PAGE, "bash"))
 async def test_its_commands_run(issuer: Issuer, tmp_path: Path, command: str) -> None:
     (tmp_path / "token.txt").write_text(issuer.mint())
     process = await asyncio.create_subprocess_shell(
-        command.replace(".venv/bin/python run.py", f"{sys.executable} {PROJECT / 'run.py'}"),
+        command.replace(".venv/bin/python run.py", f"{sys.executable} {run_py(tmp_path)}"),
         cwd=tmp_path,
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
+            "PYTHONPATH": str(PROJECT),
             **SETTINGS,
             "AUTH0_DOMAIN": "",
             "ISSUER_BASE_URL": issuer.url,

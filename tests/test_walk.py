@@ -34,9 +34,8 @@ SECOND_TERMINAL = re.compile(
 FETCHES = re.compile(r"TOKEN=\$\(.*?'\)\n", re.DOTALL)
 OWN_PORT = 8080
 INSTALLS = "pip install"
-STARTS_WITH_PERMISSION = "ADMIN_PERMISSION=read:admin-messages .venv/bin/python run.py\n"
+STARTS_AGAIN = ".venv/bin/python run.py\n"
 STARTS_WITH_TENANT = ".venv/bin/python run.py --client\n"
-SETTINGS = re.compile(r"([A-Z0-9_]+=\S+\n)+")
 
 
 def printed_like(shown: str) -> re.Pattern[str]:
@@ -86,10 +85,8 @@ def test_the_guide_goes_as_it_says(tmp_path: Path) -> None:
     terminal = Terminal(project)
     walked = 0
 
-    def started(folder: str, **environ: str) -> Program:
-        program = servers.enter_context(
-            running([str(project / "run.py")], tmp_path / folder, environ)
-        )
+    def started(folder: str) -> Program:
+        program = servers.enter_context(running([str(project / "run.py")], tmp_path / folder, {}))
         program.says("Ctrl+C")
         return program
 
@@ -97,12 +94,13 @@ def test_the_guide_goes_as_it_says(tmp_path: Path) -> None:
         server = started("first")
         for block in SECOND_TERMINAL.finditer(text("README.md")):
             command, printed = block["command"], block["printed"]
-            if INSTALLS in command or SETTINGS.fullmatch(command) or command == STARTS_WITH_TENANT:
+            if INSTALLS in command or command == STARTS_WITH_TENANT:
                 continue
-            if command == STARTS_WITH_PERMISSION:
+            if command == STARTS_AGAIN:
                 server.send(signal.SIGINT)
                 assert server.ends() == 0
-                server = started("second", ADMIN_PERMISSION="read:admin-messages")
+                (project / ".env").write_text(blocks("README.md", "dotenv")[-1])
+                server = started("second")
                 continue
             if command.startswith(".venv/bin/python tests/"):
                 continue  # the benchmarks, which tests of their own run
@@ -145,12 +143,11 @@ def test_a_project_of_ones_own_goes_as_it_says(tmp_path: Path) -> None:
 
 def test_the_settings_that_it_shows_are_configurations() -> None:
     shown = [
-        dict(line.split("=", 1) for line in block["command"].splitlines())
-        for block in SECOND_TERMINAL.finditer(text("README.md"))
-        if SETTINGS.fullmatch(block["command"])
+        dict(line.split("=", 1) for line in block.splitlines())
+        for block in blocks("README.md", "dotenv")
     ]
-    assert len(shown) == 2
-    for environ in shown:
-        assert Config.from_environ(environ).client_origin
+    *whole, permission = shown
+    for environ in whole:
+        assert Config.from_environ({**environ, **permission}).client_origin
     with_tenant = {**shown[0], "AUTH0_CLIENT_ID": "a1b2c3"}
     assert Config.from_environ(with_tenant).client_id == "a1b2c3"
