@@ -172,6 +172,7 @@ async def test_an_application_of_ones_own_is_served_and_says_what_it_refused(
                 get(own.port, "/reports?access_token=a.b.c", headers).status
                 for headers in ({}, *map(bearer, tokens))
             )
+            assert get(own.port, "/nothing")[::2] == (404, {"message": "Not Found"})
             with closing(HTTPConnection("127.0.0.1", own.port, timeout=10)) as connection:
                 assert "Connection" not in ask(connection, "/health").headers
                 own.stop_server(signal.SIGINT)
@@ -234,6 +235,8 @@ def test_what_aiohttp_alone_does_is_what_the_table_says(own: Machine) -> None:
         program.until(lambda: secret in program.err)
         assert "logged and sent back" in cells["what is no HTTP"]
 
+        assert get(own.port, "/nothing")[::2] == (404, b"404: Not Found")
+        assert cells["404, 405"] == "as text"
         with closing(HTTPConnection("127.0.0.1", own.port, timeout=10)) as connection:
             assert "Connection" not in ask(connection, "/health").headers
             program.send(signal.SIGTERM)

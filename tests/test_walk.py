@@ -137,8 +137,8 @@ def test_a_project_of_ones_own_goes_as_it_says(tmp_path: Path) -> None:
         answering.listens(OWN_PORT)
         for block in commands:
             found = terminal.prints(block["command"])
-            assert printed_like(block["printed"]).fullmatch(found.strip()), found
-    assert len(commands) == 3
+            assert printed_like(block["printed"]).fullmatch(f"{found.strip()}\n"), found
+    assert len(commands) == 5
 
 
 def test_the_settings_that_it_shows_are_configurations() -> None:

@@ -107,7 +107,9 @@ function permissions(token) {
 function sent({ method, url, token }) {
   const credentials = token === null ? "" : `\nAuthorization: Bearer ${shortened(token)}`;
   const curl =
-    token === null ? `curl -i ${url}` : `curl -i ${url} \\\n  -H "Authorization: Bearer $TOKEN"`;
+    token === null
+      ? `curl -i ${url}`
+      : `TOKEN='the token'\ncurl -i ${url} \\\n  -H "Authorization: Bearer $TOKEN"`;
   return disclosure(
     "What was sent",
     true,
@@ -124,7 +126,7 @@ function sent({ method, url, token }) {
       {},
       token === null
         ? "The same in a terminal:"
-        : "The same in a terminal, with the token in $TOKEN:",
+        : "The same in a terminal, with the token that the button below copies:",
     ),
     el("pre", {}, curl),
     token === null ? null : copyButton(token),
