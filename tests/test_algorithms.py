@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from itertools import count
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from joserfc.jwk import JWKRegistry, Key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc.jwk import JWKRegistry, Key, RSAKey
 from joserfc.jws import JWSRegistry
 
 from conftest import AUDIENCE
@@ -38,6 +40,21 @@ def kinds(keys: list[Key]) -> Mapping[str, Key]:
         if kind != "RSA"
     }
     return {**kinds, "RSA": JWKRegistry.import_key(rsa)}
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256"])
+def test_an_rsa_key_is_of_any_size_from_2048_bits(algorithm: str) -> None:
+    """And a signature is as long as the modulus, to the last byte."""
+    key = RSAKey.import_key(
+        rsa.generate_private_key(65537, 2050).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        )
+    )
+    signature = JWSRegistry.algorithms[algorithm].sign(b"input", key)
+    verifies = SigningKey(key.as_dict(private=False)).verifies
+    assert verifies(signature, b"input", algorithm)
+    assert not verifies(b"\0" + signature, b"input", algorithm)
+    assert not verifies(signature[1:], b"input", algorithm)
 
 
 @pytest.fixture

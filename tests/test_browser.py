@@ -1,5 +1,6 @@
 """What does a person see, in a real browser, from login to logout?"""
 
+import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -215,6 +216,38 @@ async def test_an_issuer_that_never_answers_is_waited_for_ten_seconds(walk: Walk
     assert await walk.page.locator("iframe").count() == 0
     await walk.log_in(ADA)
     await walk.page.get_by_text(ADA).first.wait_for()
+
+
+async def test_an_answer_that_comes_a_little_after_its_page_is_heard(walk: Walk) -> None:
+    async def answer_late(route: "Route") -> None:
+        back = parse_qs(urlsplit(route.request.url).query)
+        said = {"error": "login_required", "state": back["state"][0]}
+        message = json.dumps({"type": "authorization_response", "response": said})
+        script = f"setTimeout(() => parent.postMessage({message}, '*'), 300)"
+        await route.fulfill(content_type="text/html", body=f"<script>{script}</script>")
+
+    await walk.page.route(IN_A_FRAME, answer_late)
+    await walk.open()
+    await walk.page.locator("iframe").wait_for(state="attached")
+    await walk.page.locator("iframe").wait_for(state="detached")
+    await walk.page.get_by_role("button", name="Log in").first.wait_for()
+    assert await walk.page.locator(".notice").count() == 0
+
+
+async def test_nobody_else_can_answer_for_the_issuer(walk: Walk) -> None:
+    """Not the page itself, though it knows the state; nor another frame in it."""
+    await walk.page.clock.install()
+    await walk.page.route(IN_A_FRAME, say_nothing)
+    async with walk.page.expect_request(IN_A_FRAME) as asked:
+        await walk.open()
+    [state] = parse_qs(urlsplit((await asked.value).url).query)["state"]
+    said = {"type": "authorization_response", "response": {"error": "x", "state": state}}
+    await walk.page.evaluate(
+        "said => new Promise(done => { onmessage = done; postMessage(said) })", said
+    )
+    assert await walk.page.locator("iframe").count() == 1
+    await walk.page.clock.fast_forward("00:10")
+    assert "did not say who is logged in" in await walk.page.locator(".notice").inner_text()
 
 
 async def test_without_a_silent_answer_an_expired_token_leads_to_the_login(

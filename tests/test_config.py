@@ -247,6 +247,7 @@ def test_a_bad_value_is_named_shown_and_explained(name: str, value: str, says: s
         ("AUTH0_AUDIENCE", "AUTH0_AUDIENCE"),
         ("AUTH0_AUDIENCE", "YOUR_API_IDENTIFIER"),
         ("AUTH0_AUDIENCE", "{yourApiIdentifier}"),
+        ("AUTH0_AUDIENCE", "https://my_your_api"),
         ("ISSUER_BASE_URL", "https://{yourDomain}/oauth2/default"),
         ("ISSUER_BASE_URL", "https://tenant.region.auth0.com/"),
         ("CLIENT_ORIGIN_URL", "https://<your app>"),

@@ -115,11 +115,43 @@ async def test_it_belongs_to_the_root(issuer: Issuer) -> None:
     await runner.cleanup()
 
 
+async def test_a_setup_that_fails_opens_nothing(
+    validator: auth.TokenValidator, issuer: Issuer, aiohttp_client: Start
+) -> None:
+    """Whoever goes on after its error has an application that answers nobody."""
+    for taken in (False, True):
+        app = web.Application()
+        app.router.add_get("/", new_handler())
+        if taken:
+            app.router.add_get(WELL_KNOWN, new_handler())
+        resource = RESOURCE if taken else f"{RESOURCE}?x"
+        with pytest.raises((ValueError, RuntimeError)):
+            auth.setup(app, validator, resource=resource)
+        assert await status(await aiohttp_client(ApiServer(app)), issuer.mint()) == 500
+
+
+async def test_a_setup_that_failed_can_be_made_good(
+    validator: auth.TokenValidator, issuer: Issuer, aiohttp_client: Start
+) -> None:
+    app = web.Application()
+    app.router.add_get("/", new_handler())
+    with pytest.raises(ValueError, match=r"^resource is"):
+        auth.setup(app, validator, resource=f"{RESOURCE}?x")
+    auth.setup(app, validator, resource=RESOURCE)
+    client = await aiohttp_client(ApiServer(app))
+    assert await status(client) == 401
+    assert await status(client, issuer.mint()) == 200
+    with pytest.raises(RuntimeError, match=r"call auth\.setup once"):
+        auth.setup(app, validator)
+
+
 NO_RESOURCES = [
     "api.example.com",
     "http://api.example.com",
     f"{RESOURCE}/?a=b",
     f"{RESOURCE}/#a",
+    f"{RESOURCE}/a/../b",
+    f"{RESOURCE}/./a",
     f'{RESOURCE}/"',
     f"{RESOURCE}/{{x}}",
     f"{RESOURCE}/a%20b",
@@ -130,12 +162,8 @@ NO_RESOURCES = [
 
 @pytest.mark.parametrize("resource", NO_RESOURCES)
 def test_what_is_no_resource_is_refused(validator: auth.TokenValidator, resource: str) -> None:
-    app = web.Application()
     with pytest.raises(ValueError, match=r"^resource is .*: write the https URL"):
-        auth.setup(app, validator, resource=resource)
-    auth.setup(
-        app, validator, resource=RESOURCE
-    )  # who puts it right is not told of another mistake
+        auth.setup(web.Application(), validator, resource=resource)
 
 
 @pytest.mark.parametrize("value", [*NO_RESOURCES[:7], "https://<your-api>/"])

@@ -409,10 +409,12 @@ FOREIGN = (
     "localhost:6061:6061",
     ".",
     "local host",
+    "\u017f.localhost",
     "\xe9",
 )
 OWN = (
     "localhost",
+    "localhost:",
     "localhost:6061",
     "LocalHost:6061",
     "issuer.localhost:6061",

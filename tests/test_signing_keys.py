@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
@@ -391,16 +392,72 @@ async def test_closing_while_an_unknown_key_is_looked_for_refuses_no_token(
     waiting = in_background(renamed(good), validator)
     await held.asked()
     await validator.close()
-    with pytest.raises(KeysUnavailableError):
+    with pytest.raises(KeysUnavailableError) as refusal:
         await waiting
+    assert refusal.value.headers["Retry-After"] == "1"
     await held.abandoned()
 
 
+async def test_closing_is_no_failed_attempt(
+    issuer: FailingIssuer, validator: TokenValidator, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = issuer.hold(JWKS)
+    waiting = in_background(issuer.mint(), validator)
+    await held.asked()
+    await validator.close()
+    with pytest.raises(KeysUnavailableError):
+        await waiting
+    await held.abandoned()
+    held.release()
+    await validator.validate(issuer.mint())
+    assert not caplog.records
+
+
+async def test_an_attempt_that_ended_before_it_began_is_begun_anew(
+    issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock, good: str
+) -> None:
+    """A loop that ends cancels what it has; a second one may go on with the validator."""
+    for token, age in ((good, 600), (renamed(good), 600), (renamed(good), 11)):
+        clock.advance(age)
+        task = signing_keys(validator)._begin()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        before = issuer.asked[1]
+        if token is good:
+            await validator.validate(token)
+        else:
+            assert await reason_for(token, validator) is Reason.UNKNOWN_KEY
+        assert issuer.asked == (before + 1, before + 1)
+
+
+async def test_one_unknown_key_makes_one_fetch_of_keys_that_are_due(
+    issuer: FailingIssuer, clock: FakeClock
+) -> None:
+    async with validating(issuer, clock, jwks_cooldown=1e-9) as validator:
+        token = issuer.mint()
+        await validator.validate(token)
+        clock.advance(480)
+        assert await reason_for(renamed(token), validator) is Reason.UNKNOWN_KEY
+        assert issuer.asked == (2, 2)
+
+
+@pytest.mark.parametrize("after_a_group_failed", [False, True])
 async def test_a_fetch_that_is_cancelled_from_within_has_failed(
-    issuer: FailingIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    issuer: FailingIssuer,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    after_a_group_failed: bool,
 ) -> None:
     async def fetch(_url: str) -> bytes:
+        if after_a_group_failed:
+            with suppress(ExceptionGroup):
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(fetch_from_a_mirror())
         raise asyncio.CancelledError
+
+    async def fetch_from_a_mirror() -> None:
+        raise ConnectionError
 
     async with validating(issuer, clock, fetch=fetch) as validator:
         with pytest.raises(KeysUnavailableError):

@@ -148,6 +148,18 @@ async def test_nothing_around_it_opens_an_application_with_setup(
     assert await status(client, issuer.mint(), path="/middle/child/secret") == 403
 
 
+async def test_setup_alone_closes_what_stands_open_around_it(
+    validator: auth.TokenValidator, issuer: Issuer, aiohttp_client: Start
+) -> None:
+    root, child = auth.public(web.Application()), web.Application()
+    auth.setup(child, validator)
+    child.router.add_get("/secret", new_handler())
+    root.add_subapp("/child", child)
+    client = await aiohttp_client(ApiServer(root))
+    assert await status(client, path="/child/secret") == 401
+    assert await status(client, issuer.mint(), path="/child/secret") == 200
+
+
 async def test_what_adds_up_is_refused_in_one_answer(serve: Serve, issuer: Issuer) -> None:
     """RFC 6750 §3: the scope that is required for the resource, not for a part of it."""
     routes = auth.protected(scopes={"a"}, acr_values=["phr", "mfa"], max_auth_age=300)(

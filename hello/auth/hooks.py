@@ -12,12 +12,17 @@ class HookError(Exception):
     """A hook raised, was cancelled from within, or took too long: it has not answered."""
 
 
+class _TooSlowError(HookError):
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer within {seconds:g} s")
+
+
 async def ask(hook: Callable[..., Any], *arguments: object, timeout: float) -> Any:  # noqa: ASYNC109
     """Call a hook, sync or async, and return what it says. `timeout`: seconds for an async one.
 
     Raises HookError, or the AuthError that the hook refuses with.
     """
-    limit = None
+    limit, cancelled_before = None, cancellations()
     try:
         answer = hook(*arguments)
         if inspect.isawaitable(answer):
@@ -26,18 +31,25 @@ async def ask(hook: Callable[..., Any], *arguments: object, timeout: float) -> A
     except AuthError:
         raise
     except asyncio.CancelledError:
-        if being_cancelled():
+        if limit is not None and limit.expired():
+            raise _TooSlowError(timeout) from None
+        if cancellations() > cancelled_before:
             raise  # the client went away, or the server ends
         # Something of the hook's was cancelled: unanswered, this would drop the connection.
         raise HookError("something that the hook waited for was cancelled") from None
     except Exception as error:
         if limit is not None and limit.expired():
-            raise HookError(f"no answer within {timeout:g} s") from error
+            raise _TooSlowError(timeout) from error
         raise HookError(f"it raised {type(error).__name__}") from error
+    if limit is not None and limit.expired():
+        raise _TooSlowError(timeout)  # it took its cancellation for nothing, and answered later
     return answer
 
 
-def being_cancelled() -> bool:
-    """Say whether somebody wants this very task to end, and not only what it waits for."""
+def cancellations() -> int:
+    """Count who wanted this very task to end, and not only what it waits for.
+
+    To be compared with what it was before: in Python 3.11 a TaskGroup that failed leaves one there.
+    """
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return 0 if task is None else task.cancelling()

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from .errors import InvalidTokenError, KeysUnavailableError, Reason
-from .hooks import being_cancelled
+from .hooks import cancellations
 from .keys import KeySet, VerifyingKey
 
 _logger = logging.getLogger("hello.auth")
@@ -116,7 +116,7 @@ class FetchedKeys:
             raise self._unavailable()
         wait = not self.fresh
         # What is fetched from now on is the issuer's newest word; an attempt under way is not.
-        asked = self._pending is None and (wait or self.due)
+        asked = not self._under_way and (wait or self.due)
         if wait:
             await self._refresh()
         elif self.due:
@@ -125,7 +125,7 @@ class FetchedKeys:
             raise self._unavailable()
 
         while not self._keys.knows(kid):
-            if self._pending is None:  # else: the attempt under way may bring it
+            if not self._under_way:  # else: the attempt under way may bring it
                 if self.failing:
                     # The issuer cannot be asked, so nobody can say that there is no such key.
                     raise self._unavailable()
@@ -152,17 +152,24 @@ class FetchedKeys:
         return KeysUnavailableError(retry_after=math.ceil(max(1, seconds)))
 
     async def _refresh(self) -> None:
-        # Shielded, so that a client that goes away does not take the fetch from the others.
+        cancelled_before = cancellations()
         try:
+            # Shielded, so that a client that goes away does not take the fetch from the others.
             await asyncio.shield(self._begin())
         except asyncio.CancelledError:
-            if being_cancelled():
+            if cancellations() > cancelled_before:
                 raise
             # `close` ended the attempt: unanswered, this would drop the connection.
-            raise self._unavailable() from None
+            raise KeysUnavailableError(retry_after=1) from None
+
+    @property
+    def _under_way(self) -> bool:
+        # One may be done and still stand there: cancelled before it began, or run at once by a loop
+        # with eager tasks.
+        return self._pending is not None and not self._pending.done()
 
     def _begin(self, *, forced: bool = False) -> asyncio.Task[None]:
-        if self._pending is None:
+        if self._pending is None or self._pending.done():
             self._pending = asyncio.create_task(self._attempt(forced=forced))
         return self._pending
 
@@ -173,8 +180,8 @@ class FetchedKeys:
         except (FetchError, TimeoutError) as error:
             self._failed(str(error) or f"no answer within {self._timeout:g} s")
         except asyncio.CancelledError:
-            if being_cancelled():
-                raise
+            if self._pending is not asyncio.current_task():
+                raise  # `close` wants it to end
             self._failed("something that the fetch waited for was cancelled")
         except Exception as error:
             _logger.exception("a fetch of the issuer's keys ended as nobody planned")

@@ -153,7 +153,8 @@ def load_keys(given: str | bytes | Mapping[str, Any]) -> list[SigningKey]:
     try:
         if isinstance(given, Mapping):
             entries = given.get("keys", [given])
-            if any(isinstance(jwk, Mapping) and "d" in jwk for jwk in entries):
+            listed = entries if isinstance(entries, list) else []
+            if any(isinstance(jwk, Mapping) and "d" in jwk for jwk in listed):
                 raise ValueError(_PRIVATE)  # noqa: TRY301
             return _import_set(given) if "keys" in given else [SigningKey(given)]
         if not isinstance(given, str | bytes):

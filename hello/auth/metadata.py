@@ -19,7 +19,9 @@ _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
 def serve_metadata(app: web.Application, validator: TokenValidator, resource: str) -> None:
-    """Add the route of a resource's metadata. Raises ValueError for what is no resource's URL.
+    """Add the route of a resource's metadata.
+
+    Raises ValueError for what is no resource's URL, and RuntimeError where there is such a route.
 
     `resource`: what clients know the API by, an https URL without query and fragment (§1.2).
     """
@@ -31,7 +33,6 @@ def serve_metadata(app: web.Application, validator: TokenValidator, resource: st
     url = urlsplit(resource)
     # Before the resource's own path, §3.1, which is kept unless it is but the slash of the host.
     path = _WELL_KNOWN + ("" if url.path == "/" else url.path)
-    app[METADATA_URL] = urlunsplit(url._replace(path=path))
 
     async def metadata(_request: web.Request) -> web.Response:
         return web.json_response(_metadata(app, validator, resource))
@@ -43,8 +44,9 @@ def serve_metadata(app: web.Application, validator: TokenValidator, resource: st
             )
 
     set_mark(metadata, Open.PUBLIC)
-    app.on_startup.append(check_path)
     app.router.add_get(path, metadata)
+    app[METADATA_URL] = urlunsplit(url._replace(path=path))
+    app.on_startup.append(check_path)
 
 
 def _metadata(app: web.Application, validator: TokenValidator, resource: str) -> dict[str, Any]:

@@ -164,11 +164,13 @@ def setup(app: web.Application, validator: TokenValidator, *, resource: str | No
         raise RuntimeError("this application is protected already: call auth.setup once")
     if isinstance(application_mark(app), Open):
         raise TypeError(_OPENED_AS_A_WHOLE)
+    if authenticate not in app.middlewares:
+        # First of all: without the rest, which may raise, it lets nobody in.
+        app.middlewares.append(authenticate)
     if resource is not None:
         serve_metadata(app, validator, resource)
     app[TOKEN_VALIDATOR] = validator
     app[_ASKED] = {}
-    app.middlewares.append(authenticate)
     app.cleanup_ctx.append(_close_validator)
 
 

@@ -205,6 +205,8 @@ def _meets(name: str, claim: Any, expected: Any) -> bool:
 
 
 def _equals(value: Any, expected: Any) -> bool:
+    if isinstance(expected, tuple):
+        expected = list(expected)  # JSON has no other
     return type(value) is type(expected) and value == expected  # True is no 1 here
 
 

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from .bounded import Bounded
 from .errors import AuthError, InvalidTokenError, Reason, UnavailableError
-from .hooks import HookError, ask, being_cancelled
+from .hooks import HookError, ask, cancellations
 from .issuers import KnownIssuer, known_issuer
 from .jwks import Clock, FetchedKeys
 from .trusted_issuer import TrustedIssuer
@@ -120,13 +120,14 @@ class ResolvedIssuers:
         if now - self._unknown.get(question, -math.inf) < _UNKNOWN_SECONDS:
             return None
         if now - self._failed.get(question, -math.inf) >= _FAILED_SECONDS:
+            cancelled_before = cancellations()
             try:
                 # Shielded, so that a client that goes away does not take it from the others.
                 return await asyncio.shield(self._begin(question))
             except HookError:
                 pass  # it is in the log
             except asyncio.CancelledError:
-                if being_cancelled():
+                if cancellations() > cancelled_before:
                     raise
         if answer is not None and age < _STALE_SECONDS:
             return answer.known

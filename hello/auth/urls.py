@@ -35,4 +35,6 @@ def is_resource_url(url: str) -> bool:
 
     It has no query and no fragment, and in its path nothing that aiohttp would read otherwise.
     """
-    return is_secure_url(url) and set(url).isdisjoint('"?#{}%')
+    if not is_secure_url(url) or not set(url).isdisjoint('"?#{}%'):
+        return False
+    return {".", ".."}.isdisjoint(urlsplit(url).path.split("/"))  # clients leave these out

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CLIENT_ID = "sandbox"
 CLIENT_SECRET = "not-a-secret"  # noqa: S105 - it opens nothing but this machine's sandbox
 
-_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]*)?", re.IGNORECASE)
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]*)?", re.IGNORECASE | re.ASCII)
 
 # What aiohttp raises for a body whose charset or compression is not what it says.
 _UNREADABLE = (ValueError, LookupError, web.RequestPayloadError, ContentEncodingError)
