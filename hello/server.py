@@ -195,9 +195,8 @@ async def _listen(runner: Runner, service: Service) -> None:
     except gaierror as error:
         raise AddressError(f"HOST {service.host} cannot be found: {error.strerror}") from error
     except OSError as error:
-        hint = ""
-        if error.errno == errno.EADDRINUSE:
-            hint = f"; stop what listens there first{service.way_out}"
+        taken = error.errno == errno.EADDRINUSE
+        hint = f"; stop what listens there first{service.way_out}" if taken else ""
         raise AddressError(
             f"{service.port_setting} {service.port} on {service.host} cannot be listened on: "
             f"{error.strerror or error}{hint}"

@@ -62,8 +62,13 @@ def test_it_installs_into_a_project_of_ones_own(checkout: Path) -> None:
     )
     assert commands.returncode == 0
     own = checkout.parent / "my-api"
-    example, *_, conftest, example_test = blocks(page, "python")
-    files = {"my_api.py": example, "conftest.py": conftest, "test_my_api.py": example_test}
+    example, *_, conftest, example_test, partners = blocks(page, "python")
+    files = {
+        "my_api.py": example,
+        "conftest.py": conftest,
+        "test_my_api.py": example_test,
+        "test_partners.py": partners,
+    }
     for name, code in {**files, "pytest.ini": blocks(page, "ini")[0]}.items():
         (own / name).write_text(code)
     ran = subprocess.run(
@@ -74,4 +79,4 @@ def test_it_installs_into_a_project_of_ones_own(checkout: Path) -> None:
         text=True,
         check=False,
     )
-    assert re.search(r"\b1 passed\b", ran.stdout), ran.stdout + ran.stderr
+    assert re.search(r"\b2 passed\b", ran.stdout), ran.stdout + ran.stderr

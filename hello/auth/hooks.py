@@ -12,11 +12,6 @@ class HookError(Exception):
     """A hook raised, was cancelled from within, or took too long: it has not answered."""
 
 
-class _TooSlowError(HookError):
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"no answer within {seconds:g} s")
-
-
 async def ask(hook: Callable[..., Any], *arguments: object, timeout: float) -> Any:  # noqa: ASYNC109
     """Call a hook, sync or async, and return what it says. `timeout`: seconds for an async one.
 
@@ -31,19 +26,21 @@ async def ask(hook: Callable[..., Any], *arguments: object, timeout: float) -> A
     except AuthError:
         raise
     except asyncio.CancelledError:
-        if limit is not None and limit.expired():
-            raise _TooSlowError(timeout) from None
+        _check_in_time(limit, timeout)
         if cancellations() > cancelled_before:
             raise  # the client went away, or the server ends
         # Something of the hook's was cancelled: unanswered, this would drop the connection.
         raise HookError("something that the hook waited for was cancelled") from None
     except Exception as error:
-        if limit is not None and limit.expired():
-            raise _TooSlowError(timeout) from error
+        _check_in_time(limit, timeout)
         raise HookError(f"it raised {type(error).__name__}") from error
-    if limit is not None and limit.expired():
-        raise _TooSlowError(timeout)  # it took its cancellation for nothing, and answered later
+    _check_in_time(limit, timeout)  # it may have taken its cancellation for nothing
     return answer
+
+
+def _check_in_time(limit: asyncio.Timeout | None, seconds: float) -> None:
+    if limit is not None and limit.expired():
+        raise HookError(f"no answer within {seconds:g} s")
 
 
 def cancellations() -> int:
