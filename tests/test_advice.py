@@ -302,6 +302,16 @@ async def test_what_a_route_asks_for_is_explained_too(
     assert [path for _, path, _ in explanation.routes] == ["/r"]
 
 
+async def test_what_is_asked_of_an_optional_token_is_explained_too(
+    issuer: Issuer, validator: TokenValidator
+) -> None:
+    app = auth.protected(claims={"token_use": "access"})(web.Application())
+    auth.setup(app, validator)
+    app.router.add_get("/greeting", auth.optional(new_handler()))
+    explanation = await auth.explain(app, issuer.mint())
+    assert "GET /greeting: 403" in the_text(explanation)
+
+
 async def test_what_another_validator_protects_is_not_judged(
     issuer: Issuer, validator: TokenValidator
 ) -> None:

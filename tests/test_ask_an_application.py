@@ -11,11 +11,15 @@ import pytest
 
 from conftest import AUDIENCE
 from hello.auth.__main__ import main
+from hello.sandbox.issuer import new_key, sign
 
 PROJECT = Path(__file__).resolve().parents[1]
+KEY = new_key()
 APPLICATION = f"""
 from aiohttp import web
 from hello import auth
+
+KEY = {KEY.as_dict(private=False)!r}
 
 
 @auth.protected(permissions={{"read:reports"}})
@@ -32,6 +36,29 @@ def create_app():
 
 async def create_app_later():
     return create_app()
+
+
+async def production():
+    return web.AppRunner(create_app())
+
+
+def from_environment():
+    raise KeyError("ISSUER")
+
+
+async def later():
+    raise OSError("no database")
+
+
+async def acme(iss, host):
+    trusted = auth.TrustedIssuer(issuer=iss, audience="api", keys=KEY)
+    return trusted if host == "acme.example.com" else None
+
+
+def create_tenants():
+    app = web.Application()
+    auth.setup(app, auth.TokenValidator(issuers=acme))
+    return app
 
 
 app = create_app()
@@ -64,7 +91,9 @@ def given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"nonsense")))
 
 
-@pytest.mark.parametrize("name", ["create_app", "create_app_later", "app"])
+@pytest.mark.parametrize(
+    "name", ["create_app", "create_app()", "create_app_later", "production", "production()", "app"]
+)
 @pytest.mark.usefixtures("folder", "given")
 def test_it_answers_for_an_application_and_for_what_makes_one(
     capsys: pytest.CaptureFixture[str], name: str
@@ -111,6 +140,8 @@ def test_it_reads_an_issuers_answer(
         ("my_api:nothing", "nothing is no aiohttp Application"),
         ("my_api:without", "without is no aiohttp Application"),
         ("my_api:with_settings", "with_settings wants arguments: missing a required argument"),
+        ("my_api:from_environment", "from_environment raised KeyError: 'ISSUER'"),
+        ("my_api:later", "later raised OSError: no database"),
         ("my_api:unprotected", "it has no validator: auth.setup was not called for it"),
     ],
 )
@@ -123,6 +154,20 @@ def test_what_is_no_application_is_told(
     assert printed.out == ""
     assert printed.err.startswith(f"{name}: {says}")
     assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "status"), [([], 1), (["--host", "b"], 1), (["--host", "acme.example.com"], 0)]
+)
+@pytest.mark.usefixtures("folder")
+def test_a_resolver_is_asked_with_the_host_that_is_given(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], status: int
+) -> None:
+    token = sign(
+        {"alg": "RS256"}, {"iss": "https://a.example/", "aud": "api", "exp": 4_000_000_000}, KEY
+    )
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(token.encode())))
+    assert main(["check", "my_api:create_tenants", *options]) == status
 
 
 @pytest.mark.usefixtures("folder")

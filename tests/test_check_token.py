@@ -94,8 +94,8 @@ async def test_a_refusal_is_told_with_what_to_do(issuer: Issuer, tmp_path: Path)
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "\n", "Bearer ", "Authorization:", '"', "opaque", "\x00\x1b[31m", b"\xff\xfe\x80"),
-        *("{nonsense", '{"access_token": ""}', '{"access_token":' + "[" * 100_000, b'{"a": "\xff'),
+        *("opaque", "Bearer ", "\x00\x1b[31m", b"\xff\xfe\x80"),
+        *("{nonsense", '{"access_token":' + "[" * 100_000, b'{"a": "\xff'),
     ],
 )
 async def test_what_is_no_token_is_told(issuer: Issuer, tmp_path: Path, text: str | bytes) -> None:
@@ -104,10 +104,19 @@ async def test_what_is_no_token_is_told(issuer: Issuer, tmp_path: Path, text: st
     assert "\x1b" not in ended.out
 
 
+@pytest.mark.parametrize("text", ["", "\n", " ", "Authorization:", '"'])
+async def test_where_no_token_is_given_there_is_nothing_to_look_at(
+    issuer: Issuer, tmp_path: Path, text: str
+) -> None:
+    ended = await check_token(text, tmp_path, **environ_for(issuer))
+    assert ended == (2, "", "there is no token: nothing was given\n")
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
         ({}, ""),
+        ({"access_token": ""}, ""),
         ({"access_token": None}, ""),
         ({"access_token": ["a"], "error": None}, ""),
         ({"error": "access_denied"}, ": access_denied"),

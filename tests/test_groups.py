@@ -78,7 +78,13 @@ WHO_MAY = [
     (None, auth.public, None, auth.protected, (401, 200, 200, 200)),
     (asks(WRITE), auth.public, None, asks(READ), (401, 403, 403, 200)),
     (None, None, auth.public, asks(READ), (401, 403, 200, 200)),
-    (asks(READ), auth.optional, None, None, (200, 200, 200, 200)),
+    # Where it is optional, what is asked for is asked of a token that is sent.
+    (asks(READ), auth.optional, None, None, (200, 403, 200, 200)),
+    (asks(READ), None, asks(WRITE), auth.optional, (200, 403, 403, 200)),
+    (None, asks(READ), auth.optional, None, (200, 403, 200, 200)),
+    (auth.protected, None, None, auth.optional, (200, 200, 200, 200)),
+    (asks(READ), auth.public, auth.optional, None, (200, 403, 200, 200)),
+    (asks(READ), auth.optional, auth.public, None, (200, 200, 200, 200)),
     (asks(READ), None, auth.optional, asks(WRITE), (401, 403, 403, 200)),
 ]
 
@@ -274,7 +280,7 @@ def test_marking_a_group_twice_alike_is_no_mistake() -> None:
     routes, app = web.RouteTableDef(), web.Application()
     assert asks(READ)(asks(READ)(routes)) is routes
     assert asks(READ)(asks(READ)(app)) is app
-    assert asked_for(app.router.add_get("/", new_handler()), "GET", [app]) != ()
+    assert asked_for(app.router.add_get("/", new_handler()), "GET", [app]).requirements
 
 
 async def test_marks_keep_their_hands_off_unprotected_tables(serve: Serve) -> None:

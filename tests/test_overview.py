@@ -9,7 +9,7 @@ from aiohttp import web
 from conftest import config_for
 from hello import auth
 from hello.app import create_app
-from hello.auth.overview import UNGUARDED
+from hello.auth.overview import PREFLIGHT, UNGUARDED
 from hello.sandbox.issuer import Issuer
 from protecting import Serve, new_handler, status
 from test_protection import PublicView, ReadersView
@@ -62,6 +62,17 @@ def test_a_view_says_it_method_by_method(validator: auth.TokenValidator) -> None
     ]
 
 
+def test_what_groups_ask_of_an_optional_token_is_told(validator: auth.TokenValidator) -> None:
+    app = auth.protected(claims={"token_use": "access"})(web.Application())
+    auth.setup(app, validator)
+    app.router.add_post("/greeting", auth.optional(new_handler()))
+    app.router.add_post("/open", auth.public(new_handler()))
+    assert auth.routes(app) == [
+        ("POST", "/greeting", "optional: claim token_use='access'"),
+        ("POST", "/open", "public"),
+    ]
+
+
 def test_what_nothing_protects_is_called_open(
     validator: auth.TokenValidator, tmp_path: Path
 ) -> None:
@@ -88,7 +99,7 @@ def test_the_api_is_open_at_one_message_only(issuer: Issuer) -> None:
     assert asked_of["/api/messages/protected"] == "a valid token"
     open_to_all = [path for path, access in asked_of.items() if access in ("public", "optional")]
     assert open_to_all == ["/api/messages/public"]
-    assert {route.access for route in listed if route.method == "OPTIONS"} == {"public"}
+    assert {route.access for route in listed if route.method == "OPTIONS"} == {PREFLIGHT}
 
 
 async def test_what_the_list_says_is_what_a_client_meets(serve: Serve, issuer: Issuer) -> None:

@@ -111,6 +111,18 @@ class ReadersView(web.View):
         return web.json_response({})
 
 
+@auth.protected(permissions={READ})
+class ReadersOptionalView(web.View):
+    @auth.optional
+    async def get(self) -> web.Response:
+        return web.json_response({})
+
+
+@auth.optional
+class OptionalHeirOfReadersView(ReadersView):
+    pass
+
+
 class HeirOfReadersView(ReadersView):
     pass
 
@@ -170,6 +182,8 @@ WHO_MAY = [
     ("heir of a view's permission", HeirOfReadersView, "GET", (401, 403, 200)),
     ("opened heir", OpenedReadersView, "GET", (200, 200, 200)),
     ("heir of an opened heir", HeirOfOpenedReadersView, "GET", (401, 403, 200)),
+    ("view's permission, optional method", ReadersOptionalView, "GET", (200, 403, 200)),
+    ("optional heir of a view's permission", OptionalHeirOfReadersView, "GET", (200, 403, 200)),
     ("options", new_handler(), "OPTIONS", (401, 200, 200)),
 ]
 

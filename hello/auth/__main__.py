@@ -36,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "application",
             help="module:name, of an Application or what makes one: my_api:create_app",
         )
+        if name == "check":
+            command.add_argument(
+                "--host", default="", help="what a request would name, for a resolver of issuers"
+            )
     options = parser.parse_args(arguments)
     try:
         app = load_application(options.application)
@@ -46,12 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NoApplicationError as error:
         print(f"{options.application}: {error}", file=sys.stderr)
         return 2
-    return check_token(app) if options.command == "check" else print_routes(app)
+    return check_token(app, options.host) if options.command == "check" else print_routes(app)
 
 
 def load_application(name: str) -> web.Application:
-    """Return the application that `module:name` stands for. Raises NoApplicationError."""
-    module_name, _, attribute = name.partition(":")
+    """Return the application that `module:name` stands for, as gunicorn would find it.
+
+    Raises NoApplicationError.
+    """
+    module_name, _, attribute = name.removesuffix("()").partition(":")
     if not module_name or not attribute:
         raise NoApplicationError("write module:name, such as my_api:create_app")
     try:
@@ -66,9 +73,15 @@ def load_application(name: str) -> web.Application:
             inspect.signature(found).bind()
         except TypeError as error:
             raise NoApplicationError(f"{attribute} wants arguments: {error}") from None
-        found = found()
-    if inspect.iscoroutine(found):
-        found = asyncio.run(found)
+        try:
+            found = found()
+            if inspect.iscoroutine(found):
+                found = asyncio.run(found)
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            raise NoApplicationError(f"{attribute} raised {what}") from error
+    if isinstance(found, web.AppRunner):
+        found = found.app
     if not isinstance(found, web.Application):
         raise NoApplicationError(f"{attribute} is no aiohttp Application, and makes none")
     return found

@@ -21,7 +21,7 @@ from .claims import ABSENT, Expected, is_numeric_date
 from .credentials import bearer_token
 from .errors import AuthError, InvalidTokenError, Reason
 from .issuers import KnownIssuer
-from .marks import ANY_TOKEN, TOKEN_VALIDATOR, Open, mounted_routes
+from .marks import TOKEN_VALIDATOR, mounted_routes
 from .requirements import refuse_unless_met
 from .validator import TokenValidator, accepted_algorithm
 
@@ -296,14 +296,15 @@ async def _routes(app: web.Application, token: AccessToken) -> tuple[tuple[str, 
     validator = app[TOKEN_VALIDATOR]
     for mounted in mounted_routes(app):
         asked = mounted.asked
-        if isinstance(asked, Open) or mounted.method == hdrs.METH_HEAD:
+        open_to_all = asked.opened is not None and not asked.requirements
+        if open_to_all or mounted.method == hdrs.METH_HEAD:
             continue
         if any(TOKEN_VALIDATOR in other for other in mounted.apps if other is not app):
             # Even where any valid token will do: this one's being valid here says nothing there.
             told.append((mounted.method, mounted.path, "protected by another validator"))
             continue
         lacking = []
-        for requirement in asked:
+        for requirement in asked.requirements:
             try:
                 await refuse_unless_met([requirement], token, validator)
             except AuthError as refusal:
@@ -311,6 +312,6 @@ async def _routes(app: web.Application, token: AccessToken) -> tuple[tuple[str, 
                     f'{refusal.status} "{refusal.message}", reason {refusal.reason}. '
                     + missing(refusal.reason, requirement, token)
                 )
-        if asked != ANY_TOKEN:
+        if asked.requirements:
             told.append((mounted.method, mounted.path, " ".join(lacking)))
     return tuple(told)

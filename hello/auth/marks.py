@@ -33,15 +33,24 @@ class Open(Enum):
 
 
 Mark = Requirement | Open
-Asked = Open | tuple[Requirement, ...]
-"""What a request is asked for: requirements, which add up, or how a door stands open."""
+
+
+class Asked(NamedTuple):
+    """What a request is asked for.
+
+    `opened`: how a request without a token is let in, or None where it is not. `requirements`: what
+    a token has to meet, where one is looked at; none where any valid one will do.
+    """
+
+    opened: Open | None
+    requirements: tuple[Requirement, ...] = ()
+
 
 _MARK = "__auth_requirement__"
 _OF_APPLICATION = web.AppKey[Mark]("AUTH_REQUIREMENT")
 _of_route: WeakKeyDictionary[web.AbstractRoute, Mark] = WeakKeyDictionary()
 # Where aiohttp-cors defines its handlers for OPTIONS: a preflight never carries a token.
 _PREFLIGHT_MODULES = frozenset({"aiohttp_cors.preflight_handler", "aiohttp_cors.mixin"})
-ANY_TOKEN = (ANY,)
 
 
 def set_mark(target: _T, mark: Mark) -> _T:
@@ -76,16 +85,25 @@ def application_mark(app: web.Application) -> Mark | None:
 
 def asked_for(route: web.AbstractRoute, method: str, apps: Sequence[web.Application]) -> Asked:
     """Return what a request is asked for; `apps` are the route's, from the outermost inwards."""
-    asked = _asked_by_handler(route.handler, method)
-    if isinstance(asked, Open):
-        return asked
-    requirements = list(asked)
+    own = _asked_by_handler(route.handler, method)
+    opened, requirements = (None, []) if own is None else (own.opened, list(own.requirements))
+    settled = own is not None
     for mark in (_of_route.get(route), *map(_closed_by_setup, reversed(apps))):
         if isinstance(mark, Requirement):
             requirements.append(mark)
-        elif mark is not None and not requirements:
-            return mark  # open, and nothing nearer asks for a token
-    return tuple(each for each in requirements if each is not ANY) or ANY_TOKEN
+        elif mark is not None and not settled:
+            opened = mark
+        settled = settled or mark is not None
+    if opened is Open.PUBLIC:
+        return Asked(opened)
+    return Asked(opened, tuple(each for each in requirements if each is not ANY))
+
+
+def is_preflight(handler: object, method: str) -> bool:
+    """Say whether a handler is aiohttp-cors's, for what a browser asks without a token first."""
+    if isinstance(handler, type):
+        handler = getattr(handler, method.lower(), None)
+    return getattr(handler, "__module__", None) in _PREFLIGHT_MODULES
 
 
 def _closed_by_setup(app: web.Application) -> Mark | None:
@@ -93,32 +111,35 @@ def _closed_by_setup(app: web.Application) -> Mark | None:
     return application_mark(app) or (ANY if TOKEN_VALIDATOR in app else None)
 
 
-def _asked_by_handler(handler: object, method: str) -> Asked:
-    """Return what a handler asks for by itself; an empty tuple where it says nothing."""
+def _asked_by_handler(handler: object, method: str) -> Asked | None:
+    """Return what a handler asks for by itself; None where it says nothing."""
+    if is_preflight(handler, method):
+        return Asked(Open.PUBLIC)
     if isinstance(handler, type):
         return _asked_by_view(handler, method)
-    if getattr(handler, "__module__", None) in _PREFLIGHT_MODULES:
-        return Open.PUBLIC
     mark = _marked(handler)
-    return (mark,) if isinstance(mark, Requirement) else mark or ()
+    if isinstance(mark, Requirement):
+        return Asked(None, (mark,))
+    return None if mark is None else Asked(mark)
 
 
-def _asked_by_view(view: type, method: str) -> Asked:
+def _asked_by_view(view: type, method: str) -> Asked | None:
     """Return what a View asks for: its own mark alone can open it, and all else adds up.
 
     So neither a subclass nor an overridden method asks less than what it stems from.
     """
     name = method.lower()
-    if getattr(getattr(view, name, None), "__module__", None) in _PREFLIGHT_MODULES:
-        return Open.PUBLIC
     of_methods = [_marked(vars(base).get(name)) for base in view.__mro__]
     of_classes = [_marked(base) for base in view.__mro__]
+    narrow = [mark for mark in of_methods if isinstance(mark, Requirement)]
+    wide = [mark for mark in of_classes if isinstance(mark, Requirement)]
+    opened = None
     if isinstance(of_methods[0], Open):
-        return of_methods[0]
-    asked = [mark for mark in of_methods if isinstance(mark, Requirement)]
-    if not asked and isinstance(of_classes[0], Open):
-        return of_classes[0]
-    return (*asked, *(mark for mark in of_classes if isinstance(mark, Requirement)))
+        opened = of_methods[0]
+    elif isinstance(of_classes[0], Open) and not narrow:
+        opened = of_classes[0]
+    says_nothing = opened is None and not narrow and not wide
+    return None if says_nothing else Asked(opened, (*narrow, *wide))
 
 
 def _marked(handler: Any) -> Mark | None:
@@ -212,7 +233,7 @@ class MountedRoute(NamedTuple):
     apps: tuple[web.Application, ...]
 
     @property
-    def asked(self) -> "Asked":
+    def asked(self) -> Asked:
         """What a request for it is asked for."""
         return asked_for(self.route, self.method, self.apps)
 

@@ -62,11 +62,9 @@ def _metadata(app: web.Application, validator: TokenValidator, resource: str) ->
 
 
 def _scopes(app: web.Application) -> set[str]:
-    asked = (mounted.asked for mounted in mounted_routes(app))
     return {
         scope
-        for requirements in asked
-        if not isinstance(requirements, Open)
-        for requirement in requirements
+        for mounted in mounted_routes(app)
+        for requirement in mounted.asked.requirements
         for scope in (*requirement.scopes, *requirement.any_scope)
     }

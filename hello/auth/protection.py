@@ -22,7 +22,6 @@ from .access_token import AccessToken
 from .credentials import bearer_token
 from .errors import AuthError, UnauthorizedError
 from .marks import (
-    ANY_TOKEN,
     TOKEN_VALIDATOR,
     Asked,
     Open,
@@ -137,7 +136,8 @@ def optional(handler: _H, /) -> _H:
     """Mark a handler or a group: anybody may call it, and who sends a valid token is known by it.
 
     It finds the token with `request.get(ACCESS_TOKEN)`. A token that is not valid is refused: who
-    sends one does not want to be taken for nobody. Raises TypeError as `public` does.
+    sends one does not want to be taken for nobody. So is one that lacks what the groups around the
+    handler ask for. Raises TypeError as `public` does.
     """
     return _open(handler, Open.OPTIONAL)
 
@@ -180,7 +180,7 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
     try:
         if request.match_info.http_exception is None:  # not aiohttp's own 404 or 405
             asked = _asked(request)
-            if asked is not Open.PUBLIC:
+            if asked.opened is not Open.PUBLIC:
                 await _admit(request, asked)
         return await handler(request)
     except AuthError as refusal:
@@ -222,16 +222,15 @@ async def _admit(request: web.Request, asked: Asked) -> None:
     try:
         credentials = bearer_token(request.headers.getall("Authorization", ()))
     except UnauthorizedError:
-        if asked is Open.OPTIONAL:
+        if asked.opened is Open.OPTIONAL:
             return
         raise
     validator = request.app[TOKEN_VALIDATOR]
     host = request.host if validator.issuers.by_resolver else ""
     token = await validator.validate(credentials, host=host)
-    if isinstance(asked, tuple):
-        if asked is not ANY_TOKEN:
-            await refuse_unless_met(asked, token, validator)
-        request[_ADMITTED] = asked
+    if asked.requirements:
+        await refuse_unless_met(asked.requirements, token, validator)
+        request[_ADMITTED] = asked.requirements
     request[ACCESS_TOKEN] = token
 
 

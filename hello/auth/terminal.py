@@ -36,8 +36,10 @@ def print_routes(app: web.Application) -> int:
     return 0
 
 
-def check_token(app: web.Application) -> int:
+def check_token(app: web.Application, host: str = "") -> int:
     """Read a token from standard input, and print what an application with `setup` thinks of it.
+
+    `host` is what a request would name, for a resolver of issuers.
 
     Return 0 if it is valid, whatever a route may ask for besides, and 1 if not; 2 where there is
     no token to look at. Raises RuntimeError for an application without `setup`.
@@ -50,7 +52,7 @@ def check_token(app: web.Application) -> int:
     except KeyboardInterrupt:
         print(file=sys.stderr)  # who changed their mind wants no stack
         return 2
-    explanation = asyncio.run(explained(app, token))
+    explanation = asyncio.run(explained(app, token, host))
     print(explanation)
     return 0 if explanation.refusal is None and not explanation.too_long else 1
 
@@ -58,7 +60,7 @@ def check_token(app: web.Application) -> int:
 def read_token() -> str:
     """Read a token from standard input: as it is, as a header has it, or in an issuer's answer.
 
-    Raises NoTokenError for an answer that has none.
+    Raises NoTokenError where there is none.
     """
     if sys.stdin.isatty():
         text = getpass("The access token, which is not shown: ")
@@ -72,13 +74,16 @@ def read_token() -> str:
         except ValueError:
             pass  # no JSON, and no token either, as the explanation will say
     text = text.strip("\"'")
-    return _BEFORE_TOKEN.sub("", text, count=1)
+    token = _BEFORE_TOKEN.sub("", text, count=1)
+    if not token:
+        raise NoTokenError("there is no token: nothing was given")
+    return token
 
 
-async def explained(app: web.Application, token: str) -> Explanation:
+async def explained(app: web.Application, token: str, host: str = "") -> Explanation:
     """Explain a token as an application sees it, and end what was fetched for that."""
     try:
-        return await explain(app, token)
+        return await explain(app, token, host=host)
     finally:
         if TOKEN_VALIDATOR in app:
             await app[TOKEN_VALIDATOR].close()
@@ -87,7 +92,7 @@ async def explained(app: web.Application, token: str) -> Explanation:
 def _token_in(answer: Mapping[str, object]) -> str:
     """Return the token of an issuer's answer (RFC 6749 §5.1). Raises NoTokenError."""
     token, error = answer.get("access_token"), answer.get("error")
-    if isinstance(token, str):
+    if isinstance(token, str) and token:
         return token
     message = "the issuer's answer holds no access_token"
     if isinstance(error, str) and _ERROR.fullmatch(error):
