@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,10 +22,11 @@ AUDIENCE = "https://api.example.com"
 START = Callable[[web.Application], Awaitable[Client]]
 
 
-def examples(issuer_url: str = "https://dev-abc123.eu.auth0.com/") -> list[dict[str, Any]]:
-    """The names that each Python example defines, run in the page's order with those before it."""
+def examples(
+    issuer_url: str = "https://dev-abc123.eu.auth0.com/", until: str = "nothing of that name"
+) -> dict[str, Any]:
+    """What the Python examples define, run in the page's order up to the one with a text."""
     names: dict[str, Any] = {}
-    seen = []
     for block in blocks(PAGE, "python"):
         code = block.replace("from my_api import create_app\n", "")  # it is defined above
         for issuer in ("https://dev-abc123.eu.auth0.com/", "http://localhost:6061/"):
@@ -32,14 +34,15 @@ def examples(issuer_url: str = "https://dev-abc123.eu.auth0.com/") -> list[dict[
         code = code.replace("https://hello-world.example.com", AUDIENCE)
         names["__name__"] = "my_api"
         exec(compile(code, PAGE, "exec"), names)
-        seen.append(dict(names))
-    return seen
+        if until in block:
+            break
+    return names
 
 
 @pytest.fixture
 def names(sandbox_issuer: Issuer) -> dict[str, Any]:
     """All that the page defines, for an issuer that is up."""
-    return examples(sandbox_issuer.url)[-1]
+    return examples(sandbox_issuer.url)
 
 
 async def answered(
@@ -61,6 +64,9 @@ ROWS: list[tuple[str, str, str, dict[str, Any] | None, int]] = [
     ("create_app", "POST", "/reports", VERIFIED, 201),
     ("create_app", "POST", "/reports", {**VERIFIED, "email_verified": "yes"}, 403),
     ("create_app", "POST", "/reports", {**VERIFIED, "scope": "read:all"}, 403),
+    ("create_app", "GET", "/reports/7", {"permissions": ["read:reports"], "sub": "alice"}, 200),
+    ("create_app", "GET", "/reports/7", {"permissions": ["read:reports"], "sub": "bob"}, 403),
+    ("create_app", "GET", "/reports/8", {"permissions": ["read:reports"], "sub": "alice"}, 403),
     ("create_app", "GET", "/greeting", None, 200),
     ("create_app", "GET", "/greeting", {"exp": 1}, 401),
     ("create_app", "POST", "/transfers", {"acr": "phr", "auth_time": JUST_NOW}, 201),
@@ -110,6 +116,57 @@ async def test_a_page_may_read_answers_and_refusals(
         assert response.status == 200
 
 
+async def test_refusals_can_look_otherwise(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+) -> None:
+    client = await aiohttp_client(ApiServer(names["create_app_with_errors"]()))
+    for claims, status in ((None, 401), ({}, 403)):
+        answer = await answered(client, "/reports", claims, sandbox_issuer)
+        assert answer == (status, {"error": {"status": status}})
+    async with client.get("/reports") as response:
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+        assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+async def test_a_web_socket_is_told_who_asks(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+) -> None:
+    client = await aiohttp_client(ApiServer(names["create_app"]()))
+    good = sandbox_issuer.mint(claims={"sub": "alice"})
+    for first, said, code in (
+        (good, {"hello": "alice"}, 1000),
+        (sandbox_issuer.mint(claims={"exp": 1}), None, 4401),
+        ("nonsense", None, 4401),
+        (b"no text", None, 4401),
+    ):
+        async with client.ws_connect("/live") as socket:
+            await (socket.send_str(first) if isinstance(first, str) else socket.send_bytes(first))
+            if said is not None:
+                assert await socket.receive_json() == said
+            await socket.receive()
+            assert socket.close_code == code
+
+
+async def test_files_are_open(
+    names: dict[str, Any],
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public/hello.txt").write_text("hello")
+    monkeypatch.chdir(tmp_path)
+    app = names["create_app"]()
+    app.add_routes(names["files"])
+    client = await aiohttp_client(ApiServer(app))
+    async with client.get("/files/hello.txt") as response:
+        assert await response.text() == "hello"
+
+
 async def test_a_greeting_knows_who_is_known(
     names: dict[str, Any],
     sandbox_issuer: Issuer,
@@ -122,16 +179,14 @@ async def test_a_greeting_knows_who_is_known(
 
 
 def test_the_example_of_a_test_passes() -> None:
-    before_the_greeting = examples()[3]
-    before_the_greeting["test_only_health_is_open"] = examples()[4]["test_only_health_is_open"]
-    before_the_greeting["test_only_health_is_open"]()
+    examples(until="def test_only_health_is_open")["test_only_health_is_open"]()
 
 
 async def test_the_examples_of_issuers(sandbox_issuer: Issuer) -> None:
     """Of the validators on the page: several issuers, a resolver, keys and a secret, a profile."""
     several, resolved, profile = (
-        seen["validator"]
-        for seen in (examples(sandbox_issuer.url)[position] for position in (5, 6, 8))
+        examples(sandbox_issuer.url, until=text)["validator"]
+        for text in ("no-metadata", "TENANTS = ", "strict=True")
     )
     assert (await several.validate(sandbox_issuer.mint())).issuer == sandbox_issuer.url
     with pytest.raises(auth.InvalidTokenError) as refusal:
