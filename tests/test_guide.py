@@ -142,6 +142,7 @@ async def test_a_web_socket_is_told_who_asks(
         (sandbox_issuer.mint(claims={"exp": 1}), None, 4401),
         ("nonsense", None, 4401),
         (b"no text", None, 4401),
+        ("x" * 20_000, None, 1009),
     ):
         async with client.ws_connect("/live") as socket:
             await (socket.send_str(first) if isinstance(first, str) else socket.send_bytes(first))
