@@ -19,6 +19,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from packaging.requirements import Requirement
 
 from conftest import ApiServer, Client, bearer
 from hello import server
@@ -166,6 +167,10 @@ def test_the_requirements_name_the_wheel_that_is_made_here(machine: Machine) -> 
     [line] = (machine.checkout / "requirements.txt").read_text().splitlines()
     assert line == f"./wheels/{WHEEL}[production]"
     assert "production" in project["optional-dependencies"]
+    [dependency] = re.findall(r"`(hello-aiohttp\[production\] @ .+?)`", text(PAGE))
+    required = Requirement(dependency)
+    assert (required.name, required.extras) == (project["name"], {"production"})
+    assert str(required.url).startswith("file:///")
     assert set(re.findall(r"hello_aiohttp-\S+?\.whl", text(PAGE))) == {WHEEL}
 
 
