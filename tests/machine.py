@@ -22,6 +22,7 @@ SCRIPTS = [
 """Each block of commands, and what the page says that it prints, if anything."""
 
 OWN = [(code, output) for code, output in SCRIPTS if "my_server" in code]
+CHECKING = [code for code, _ in SCRIPTS if "--check-token" in code]
 PRINTING = [(code, output) for code, output in SCRIPTS if output and (code, output) not in OWN]
 
 # aiohttp rounds both of its waits up to the next whole second of its loop's clock.

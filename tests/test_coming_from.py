@@ -13,7 +13,8 @@ from typing import Any
 
 import aiohttp_cors
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
+from aiohttp.typedefs import Handler
 from joserfc.jwk import RSAKey
 
 from conftest import ApiServer, Client, bearer
@@ -134,7 +135,20 @@ def spans_on_the_right() -> list[str]:
     return [span for _, right in rows for span in re.findall(r"`([^`]+)`", right)]
 
 
+async def nothing_there(_url: str) -> bytes:
+    return b"{}"
+
+
+@web.middleware
+async def body_of_its_own(request: web.Request, handler: Handler) -> web.StreamResponse:
+    answer = await handler(request)
+    if answer.status >= 400:
+        return web.json_response({"code": answer.status}, status=answer.status)
+    return answer
+
+
 NAMED = {  # that are no expressions
+    "auth.setup",
     "https://",
     "/",
     "aiohttp_client",
@@ -163,6 +177,7 @@ async def test_the_code_on_the_right_is_accepted(sandbox_issuer: Issuer, span: s
         "aiohttp_cors": aiohttp_cors,
         "auth": auth,
         "app": web.Application(),
+        "web": web,
         "issuer": url,
         "jwks_uri": f"{url}.well-known/jwks.json",
         "audience": audience,
@@ -174,13 +189,177 @@ async def test_the_code_on_the_right_is_accepted(sandbox_issuer: Issuer, span: s
         "another_issuer": auth.TrustedIssuer(issuer="https://b.example.com", audience="b"),
         "check": lambda _token: True,
         "is_revoked": lambda _token: False,
+        "fetch": nothing_there,
+        "child": web.Application(),
+        "files": web.RouteTableDef(),
+        "body": body_of_its_own,
     }
     option = re.match(r"(\w+)=", span)
-    if option is None:
-        value = eval(span.removeprefix("@"), names)
-        assert value is not None or span.startswith("auth.setup(")
+    if re.match(r"\w+ = ", span):
+        exec(span, names)
+    elif option is None:
+        value = eval(span.removeprefix("@").removeprefix("raise "), names)
+        assert value is not None or span.startswith(("auth.setup(", "files.static("))
     elif option[1] == "issuers":
         eval(f"auth.TokenValidator({span})", names)
     else:
         usual = PLAIN.get(span, "auth.TokenValidator(issuer=issuer, audience=audience, {})")
         eval(usual.format(span), names)
+
+
+# --- What a span alone does not show -------------------------------------------------------------
+
+
+Serve = Callable[[ApiServer], Awaitable[Client]]
+
+
+def spans_of(left: str) -> list[str]:
+    """The code on the right, in the rows that begin with this; they all say the same."""
+    rows = re.findall(rf"^\| {re.escape(left)}.* \| (.+?) \|$", text(PAGE), re.MULTILINE)
+    [same] = {tuple(re.findall(r"`([^`]+)`", row)) for row in rows}
+    return list(same)
+
+
+async def hello(request: web.Request) -> web.Response:
+    token = request.get(auth.ACCESS_TOKEN)
+    return web.json_response({"for": token and token.subject})
+
+
+async def status(client: Client, path: str, token: str | None = None) -> int:
+    async with client.get(path, headers=bearer(token) if token else {}) as response:
+        return response.status
+
+
+async def test_single_routes_ask_for_a_token_and_the_rest_is_open(
+    validator: auth.TokenValidator, issuer: Issuer, aiohttp_client: Serve, tmp_path: Path
+) -> None:
+    app = web.Application()
+    auth.setup(app, validator)
+    [table] = spans_of('`app.get("/reports", auth(), handler)`')
+    rest = eval(table, {"auth": auth, "web": web})
+    rest.get("/open")(hello)
+    app.add_routes(rest)
+    app.router.add_get("/reports", hello)
+    (tmp_path / "a.txt").write_text("a")
+    names = {"auth": auth, "web": web, "app": app}
+    for span in spans_of('`app.use("/files", express.static'):
+        exec(span.replace('"public"', repr(str(tmp_path))), names)
+    client = await aiohttp_client(ApiServer(app))
+    asked = [await status(client, path) for path in ("/open", "/files/a.txt", "/reports")]
+    assert asked == [200, 200, 401]
+    opened = {route.path for route in auth.routes(app) if route.access == "public"}
+    assert opened == {"/open", "/files"}
+    assert await status(client, "/reports", issuer.mint()) == 200
+    with pytest.raises(TypeError, match="not opened as a whole"):
+        auth.public(app)
+
+
+async def test_two_audiences_by_path_are_kept_apart(issuer: Issuer, aiohttp_client: Serve) -> None:
+    [setup] = spans_of('`app.use("/a", auth(')
+    app = web.Application()
+    for name in "ab":
+        child = web.Application()
+        validator = auth.TokenValidator(issuer=issuer.url, audience=name)
+        eval(setup, {"auth": auth, "child": child, "validator": validator})
+        child.router.add_get("/", hello)
+        app.add_subapp(f"/{name}", child)
+    together = web.Application()
+    auth.setup(together, auth.TokenValidator(issuer=issuer.url, audience=["a", "b"]))
+    together.router.add_get("/a/", hello)
+    [only_a] = re.findall(r"`@(auth.protected\(claims=\{\"aud\".*?)`", text(PAGE))
+    of_a = eval(only_a)(web.Application())
+    of_a.router.add_get("/", hello)
+    together.add_subapp("/only", of_a)
+    apart, mixed = [await aiohttp_client(ApiServer(each)) for each in (app, together)]
+    for name, other in ("ab", "ba"):
+        token = issuer.mint(claims={"aud": name})
+        assert await status(apart, f"/{name}/", token) == 200
+        assert await status(apart, f"/{other}/", token) == 401
+        assert await status(mixed, "/a/", token) == 200
+        assert await status(mixed, "/only/", token) == (200 if name == "a" else 403)
+
+
+@pytest.mark.parametrize(
+    "left", ["one that sends a body", "`@app.exception_handler(", "`@app.errorhandler("]
+)
+async def test_a_middleware_outside_gives_refusals_another_body(
+    validator: auth.TokenValidator, issuer: Issuer, aiohttp_client: Serve, left: str
+) -> None:
+    """One inside sees the token, and a handler's refusal is answered as any other."""
+    code, after = spans_of(left)
+    assert after == "auth.setup"
+    app = eval(code, {"web": web, "body": body_of_its_own})
+    auth.setup(app, validator)
+    [read, _] = spans_of("`req.auth` in a middleware")
+    [refuse] = spans_of("`next(new InsufficientScopeError())`")
+    seen: list[str | None] = []
+
+    @web.middleware
+    async def inside(request: web.Request, handler: Handler) -> web.StreamResponse:
+        token = eval(read, {"auth": auth, "request": request})
+        seen.append(token and token.subject)
+        return await handler(request)
+
+    async def refusing(_request: web.Request) -> web.Response:
+        exec(refuse, {"auth": auth})
+        raise AssertionError
+
+    app.middlewares.append(inside)
+    app.router.add_get("/", hello)
+    app.router.add_get("/refusing", refusing)
+    client = await aiohttp_client(ApiServer(app))
+    token = issuer.mint(claims={"sub": "alice"})
+    for path, headers, expected in [
+        ("/", {}, {"code": 401}),
+        ("/", bearer(token), {"for": "alice"}),
+        ("/refusing", bearer(token), {"code": 403}),
+    ]:
+        async with client.get(path, headers=headers) as response:
+            assert await response.json() == expected
+    assert seen == ["alice", "alice"]
+
+
+async def test_no_rule_of_ones_own_puts_a_text_into_the_answer(
+    validator: auth.TokenValidator, issuer: Issuer, aiohttp_client: Serve
+) -> None:
+    """Nor does it make a 401."""
+
+    def check(_token: auth.AccessToken) -> bool:
+        return False
+
+    [mark] = spans_of("`validators: { org_id: (value")
+    [same] = spans_of('`claimCheck((claims) => ..., "a text")`')
+    assert mark == same
+    app = eval(mark.removeprefix("@"), {"auth": auth, "check": check})(web.Application())
+    auth.setup(app, validator)
+    app.router.add_get("/", hello)
+    client = await aiohttp_client(ApiServer(app))
+    async with client.get("/", headers=bearer(issuer.mint())) as response:
+        assert (response.status, await response.json()) == (403, DENIED)
+
+
+async def test_a_fetch_of_ones_own_is_the_way_through_a_proxy(issuer: Issuer) -> None:
+    urls: list[str] = []
+
+    async def fetch(url: str) -> bytes:
+        urls.append(url)
+        async with ClientSession() as session, session.get(url) as response:
+            return await response.read()
+
+    option, error = spans_of("`agent: new HttpsProxyAgent(...)`")
+    names = {"auth": auth, "issuer": issuer.url, "audience": issuer.audience, "fetch": fetch}
+    validator = eval(f"auth.TokenValidator(issuer=issuer, audience=audience, {option})", names)
+    await validator.validate(issuer.mint())
+    await validator.close()
+    assert len(urls) == 2
+
+    async def failing(_url: str) -> bytes:
+        raise eval(error, names)("the proxy is gone")
+
+    validator = eval(
+        f"auth.TokenValidator(issuer=issuer, audience=audience, {option})",
+        names | {"fetch": failing},
+    )
+    with pytest.raises(auth.KeysUnavailableError):
+        await validator.validate(issuer.mint())
+    await validator.close()

@@ -1,5 +1,6 @@
 """Does the nginx site of hello/running.md do what the page says, before the running API?"""
 
+import asyncio
 import os
 import re
 import shutil
@@ -8,11 +9,14 @@ import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.typedefs import Handler
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,7 +27,7 @@ from conftest import ApiServer, Client, FakeClock, bearer, config_for
 from failing_issuer import FailingIssuer
 from hello.app import create_app
 from hello.auth.explain import _LONGEST
-from machine import PAGE, command
+from machine import PAGE, command, rows
 from pages import blocks, text
 from test_contract import SECURITY_HEADERS
 from test_run import PROTECTED, PUBLIC, Program, free_port, running
@@ -33,7 +37,7 @@ pytestmark = pytest.mark.skipif(
     not NGINX and os.environ.get("CI") != "true", reason="there is no nginx: apt-get install nginx"
 )
 
-[SITE] = blocks(PAGE, "nginx")
+SITE, FEED = blocks(PAGE, "nginx")
 [HOST] = re.findall(r"server_name (.*);", SITE)
 [ORIGIN] = re.findall(r"Access-Control-Allow-Origin (\S+) always", SITE)
 CORS = "Access-Control-Allow-Origin"
@@ -264,3 +268,104 @@ async def test_logs_name_the_client_once_and_never_a_query_or_a_token(
     [line] = site.log
     assert re.fullmatch(rf"127\.0\.0\.2 \S+ GET {PROTECTED} 401 [\d.]+ 127\.0\.0\.1:{port}", line)
     assert "secret" not in caplog.text + line
+
+
+# --- Before an application of one's own ----------------------------------------------------------
+
+
+def chunks_then_silence(quiet: asyncio.Event) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"first")
+        await quiet.wait()
+        return answer
+
+    return handler
+
+
+async def taking(request: web.Request) -> web.Response:
+    return web.json_response({"bytes": len(await request.read())})
+
+
+@pytest.fixture
+async def own(
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+) -> AsyncIterator[Client]:
+    """An application with the page's websocket, a large body, and a stream that pauses."""
+    names: dict[str, Any] = {"__name__": "my_feed"}
+    code = blocks(PAGE, "python")[1].replace('@auth.protected(permissions={"read:reports"})\n', "")
+    exec(code, names)
+    quiet = asyncio.Event()
+    app = web.Application()
+    names["add_feed"](app)
+    app.router.add_get("/stream", chunks_then_silence(quiet))
+    app.router.add_post("/large", taking)
+    yield await aiohttp_client(ApiServer(app))
+    quiet.set()
+
+
+def in_the_site(location: str, site: str = SITE) -> str:
+    """The site with a location in front of the other, as the page says."""
+    assert site.count("    location / {") == 1
+    return site.replace("    location / {", f"{location}\n    location / {{")
+
+
+async def test_a_websocket_needs_its_location_and_outlives_a_silence(
+    tmp_path: Path, own: Client
+) -> None:
+    """And a stream in the other location does not."""
+    table = text(PAGE)
+    assert "| `proxy_read_timeout 30s` | longer than your answers pause" in table
+    impatient = SITE.replace("proxy_read_timeout 30s", "proxy_read_timeout 1s")
+    assert impatient != SITE
+    async with (
+        serving(tmp_path, own, in_the_site(FEED, impatient)) as site,
+        aiohttp.ClientSession(f"https://127.0.0.1:{site.port}", headers={"Host": HOST}) as session,
+        session.ws_connect("/feed", ssl=site.tls, server_hostname=HOST) as feed,
+        session.get("/stream", ssl=site.tls, server_hostname=HOST) as stream,
+    ):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await stream.read()
+        await feed.send_str("still there")
+        assert await feed.receive_str() == "still there"
+
+
+async def test_without_its_location_a_websocket_is_a_400(tmp_path: Path, own: Client) -> None:
+    async with (
+        serving(tmp_path, own) as site,
+        aiohttp.ClientSession(f"https://127.0.0.1:{site.port}", headers={"Host": HOST}) as session,
+    ):
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="400"):
+            await session.ws_connect("/feed", ssl=site.tls, server_hostname=HOST)
+    assert "aiohttp answers 400" in text(PAGE)
+
+
+@pytest.mark.parametrize(
+    ("limit", "size", "status", "who"),
+    [
+        ("16k", 16 << 10, 200, "API"),
+        ("16k", (16 << 10) + 1, 413, "nginx"),
+        ("2m", 1 << 20, 200, "API"),
+        ("2m", (1 << 20) + 1, 413, "API"),
+    ],
+)
+async def test_what_is_too_large_is_for_nginx_and_then_for_aiohttp_to_say(
+    tmp_path: Path, own: Client, limit: str, size: int, status: int, who: str
+) -> None:
+    code = SITE.replace("client_max_body_size 16k", f"client_max_body_size {limit}")
+    async with (
+        serving(tmp_path, own, code) as site,
+        aiohttp.ClientSession(f"https://127.0.0.1:{site.port}", headers={"Host": HOST}) as session,
+        session.post(
+            "/large", data=BytesIO(bytes(size)), ssl=site.tls, server_hostname=HOST
+        ) as response,
+    ):
+        body = await response.text()
+        assert response.status == status
+        assert ("<center>nginx</center>" in body) is (who == "nginx")
+
+
+def test_what_is_different_for_an_application_of_ones_own_is_in_the_site() -> None:
+    for there, *_ in rows("in the site"):
+        assert SITE.count(there.strip("`")) == 1

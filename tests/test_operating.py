@@ -6,19 +6,21 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import import_module
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from joserfc.jwk import Key
 
-from conftest import FakeClock, bearer
+from conftest import ApiServer, Client, FakeClock, bearer
 from failing_issuer import FailingIssuer, settled, validating
+from hello import auth
 from hello.auth import AuthError, Reason, TokenValidator
 from hello.sandbox.issuer import Issuer
 from machine import GUNICORN, OWN, PAGE, PRINTING, Machine, lacks, rows, settings
-from pages import PROJECT, blocks, run_py
+from pages import PROJECT, blocks, run_py, text
 from test_check_token import check_token, environ_for
 from test_run import PROTECTED, PUBLIC, free_port, get, running
 
@@ -81,6 +83,28 @@ def test_a_recipe_for_the_log_prints_what_the_page_shows(
         pytest.skip("there is no jq")
     (tmp_path / "log").write_text(log)
     assert Machine(tmp_path).run(code) == output
+
+
+async def test_a_refusal_names_the_route_and_the_access_log_the_path(
+    validator: TokenValidator,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def product(_request: web.Request) -> web.Response:
+        return web.json_response({})
+
+    app = web.Application()
+    auth.setup(app, validator)
+    route, path = re.findall(r"`GET (/products/\S+)`", text(PAGE))
+    app.router.add_get(route, product)
+    client = await aiohttp_client(ApiServer(app))
+    with caplog.at_level("INFO"):
+        async with client.get(path) as response:
+            assert response.status == 401
+        await client.close()  # the line is written after the answer is sent
+    logged = {each.name: each.getMessage() for each in caplog.records}
+    assert logged["hello.auth"] == f"refused 401 no_credentials: GET {route} sub=-"
+    assert f" GET {path} 401 " in logged["hello.access"]
 
 
 def test_the_issuer_is_asked_directly_whatever_proxy_the_environment_names(log: str) -> None:

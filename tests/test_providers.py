@@ -364,6 +364,9 @@ DAEMON = {"scp": OMIT, "roles": ["Nightly.Run"]}
         ("Keycloak", "/reports", WRITER, 200),
         ("Keycloak", "/reports", {"resource_access": {"account": {"roles": ["writer"]}}}, 403),
         ("Keycloak", "/reports", {"resource_access": OMIT}, 403),
+        ("Keycloak", "/reports", {"resource_access": None}, 403),
+        ("Keycloak", "/reports", {"resource_access": {"hello-api": None}}, 403),
+        ("Keycloak", "/reports", {"resource_access": {"hello-api": {"roles": "writer"}}}, 403),
         ("Microsoft Entra ID", "/nightly", DAEMON, 200),
         ("Microsoft Entra ID", "/nightly", {}, 403),
     ],
@@ -381,6 +384,46 @@ async def test_the_other_routes_of_a_section(
     client = await aiohttp_client(ApiServer(app_of(sent.code)))
     assert await answered(client, sent, "POST", path) == status
     assert not [each for each in caplog.records if each.exc_info]
+
+
+NO_ROLES: list[Any] = [None, 1, [], "report-reader", ["report-reader"]]
+ODD: list[tuple[str, dict[str, Any]]] = [
+    *(("Keycloak", {"realm_access": odd}) for odd in NO_ROLES),
+    *(("Keycloak", {"realm_access": {"roles": odd}}) for odd in (*NO_ROLES[:4], {})),
+    *(("Google", {"email": odd}) for odd in (*NO_ROLES, {})),
+]
+
+
+@pytest.mark.parametrize(("heading", "claims"), ODD)
+async def test_a_claim_of_another_type_is_refused_as_a_missing_one_is(
+    provider: Callable[[str], Sent],
+    aiohttp_client: Serve,
+    caplog: pytest.LogCaptureFixture,
+    heading: str,
+    claims: dict[str, Any],
+) -> None:
+    sent = having(claims)(provider(heading))
+    client = await aiohttp_client(ApiServer(app_of(sent.code)))
+    assert await answered(client, sent) == 403
+    assert not [each for each in caplog.records if each.exc_info]
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+async def test_a_check_is_called_by_what_it_asks_for(
+    provider: Callable[[str], Sent], heading: str
+) -> None:
+    """In the list of routes and in the advice; and where the page says how, so it is."""
+    sent = provider(heading)
+    app = app_of(sent.code)
+    access = {route.access for route in auth.routes(app)}
+    checks = {each for line in access for each in line.split(", ") if each.startswith("check ")}
+    assert "check check" not in checks
+    assert checks == set(re.findall(r"`(check [^`]+)`", PARTS[heading])) or heading == "Google"
+    lacking = having({"realm_access": None, "resource_access": None, "email": None})(sent)
+    told = " ".join(str(await auth.explain(app, lacking.token)).split())
+    for each in checks:
+        assert f"The route's {each} does not let this token through" in told
+    await app[auth.TOKEN_VALIDATOR].close()
 
 
 ADMIN = "read:admin-messages"

@@ -10,17 +10,23 @@ import socket
 import subprocess
 import sys
 import tomllib
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
+from packaging.requirements import Requirement
 
-from conftest import bearer
+from conftest import ApiServer, Client, bearer
 from hello import server
 from hello.config import Config
 from hello.sandbox.issuer import Issuer
 from machine import (
+    CHECKING,
     FENCES,
     GUNICORN,
     OWN,
@@ -40,8 +46,10 @@ from test_production import READY
 from test_run import PROTECTED, PUBLIC, ask, get, running
 
 COMMANDS = [code for code, output in SCRIPTS if (code, output) not in [*OWN, *PRINTING]]
-SERVING = [code for code in COMMANDS if "run.py" in code or "--bind" in code]
-CHANGING = [code for code in COMMANDS if code not in SERVING]
+SERVING = [
+    code for code in COMMANDS if code not in CHECKING and ("run.py" in code or "--bind" in code)
+]
+CHANGING = [code for code in COMMANDS if code not in [*SERVING, *CHECKING]]
 
 
 def seconds_of(option: str) -> int:
@@ -61,12 +69,15 @@ def test_each_block_is_run_by_a_test_of_this_page() -> None:
     assert {language for language, _ in FENCES} == {
         *("bash", "text", "dotenv", "ini", "dockerfile", "nginx", "python")
     }
-    assert [len(OWN), len(SERVING)] == [1, 2]
-    assert sum(map(len, (OWN, SERVING, PRINTING, CHANGING))) == len(blocks(PAGE, "bash"))
+    assert [len(OWN), len(SERVING), len(CHECKING)] == [1, 2, 1]
+    tried = (OWN, SERVING, CHECKING, PRINTING, CHANGING)
+    assert sum(map(len, tried)) == len(blocks(PAGE, "bash"))
     printed = [output for _, output in [*OWN, *PRINTING]]
     assert len(blocks(PAGE, "text")) == 1 + len(printed)  # the log, and what is printed
-    for language in ("dotenv", "ini", "dockerfile", "nginx", "python"):
+    for language in ("dotenv", "ini", "dockerfile"):
         assert len(blocks(PAGE, language)) == 1
+    for language in ("nginx", "python"):
+        assert len(blocks(PAGE, language)) == 2
 
 
 def ask_until_told_to_close(connection: HTTPConnection, path: str) -> None:
@@ -105,6 +116,17 @@ def test_a_command_that_serves_serves_and_ends_without_losing_a_request(
             assert said in [row[0].strip("`") for row in rows("gunicorn says")]
 
 
+WHEEL = "hello_aiohttp-0.1.0-py3-none-any.whl"
+KNOWN_CALLS = {
+    "docker build --tag hello-api .",
+    "git pull",
+    "git -C ../hello-aiohttp pull",
+    "pip wheel --no-deps --wheel-dir wheels ../hello-aiohttp",
+    f"pip install --force-reinstall --no-deps ./wheels/{WHEEL}",
+    "pip install -r requirements.txt",
+}
+
+
 @pytest.mark.parametrize("code", CHANGING)
 def test_a_command_that_changes_the_machine_is_one_that_there_is(
     machine: Machine, code: str
@@ -115,6 +137,8 @@ def test_a_command_that_changes_the_machine_is_one_that_there_is(
     extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     assert machine.calls[before:]
     for call in machine.calls[before:]:
+        if call in KNOWN_CALLS:
+            continue
         name, *arguments = shlex.split(call)
         match name, *arguments:
             case "pip", "install", what:
@@ -125,16 +149,29 @@ def test_a_command_that_changes_the_machine_is_one_that_there_is(
                 installed = machine.root / "etc/systemd/system/hello-api.service"
                 assert installed.read_text() == blocks(PAGE, "ini")[0]
                 assert (machine.root / "etc/hello-api.env").stat().st_mode & 0o777 == 0o600
-            case "docker", "build", "--tag", "hello-api", ".":
-                pass
             case "docker", "run", *options:
                 assert options[-1] == "hello-api"
                 assert (machine.checkout / options[options.index("--env-file") + 1]).is_file()
                 assert int(options[options.index("--stop-timeout") + 1]) > SERVER_SECONDS
-            case "git", "pull":
-                pass
             case _:
                 pytest.fail(f"nobody knows what this does: {call}")
+
+
+def test_the_requirements_name_the_wheel_that_is_made_here(machine: Machine) -> None:
+    """Never the name alone, which is not ours on PyPI; with extras that there are."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    name = project["name"].replace("-", "_")
+    assert f"{name}-{project['version']}-py3-none-any.whl" == WHEEL
+    [code] = [code for code in CHANGING if "> requirements.txt" in code]
+    machine.run(code)
+    [line] = (machine.checkout / "requirements.txt").read_text().splitlines()
+    assert line == f"./wheels/{WHEEL}[production]"
+    assert "production" in project["optional-dependencies"]
+    [dependency] = re.findall(r"`(hello-aiohttp\[production\] @ .+?)`", text(PAGE))
+    required = Requirement(dependency)
+    assert (required.name, required.extras) == (project["name"], {"production"})
+    assert str(required.url).startswith("file:///")
+    assert set(re.findall(r"hello_aiohttp-\S+?\.whl", text(PAGE))) == {WHEEL}
 
 
 # --- An application of one's own -----------------------------------------------------------------
@@ -189,6 +226,79 @@ async def test_an_application_of_ones_own_is_served_and_says_what_it_refused(
     assert "INFO hello.access: 127.0.0.1 GET /reports 200 " in log
     assert not [secret for secret in ("a.b.c", *tokens) if secret in log]
     assert own.calls == ["pip install ../hello-aiohttp[production]"]
+
+
+@pytest.fixture
+def with_feed(own: Machine) -> Machine:
+    """A machine with the page's websocket in somebody's own project."""
+    (own.checkout / "my_feed.py").write_text(blocks(PAGE, "python")[1])
+    code = (own.checkout / "my_api.py").read_text()
+    assert code.count("    return app\n") == 1
+    code = code.replace("    return app\n", "    add_feed(app)\n    return app\n")
+    (own.checkout / "my_api.py").write_text(f"from my_feed import add_feed\n{code}")
+    return own
+
+
+async def test_a_stop_closes_the_websockets_and_waits_for_none(
+    with_feed: Machine, sandbox_issuer: Issuer
+) -> None:
+    environ = {
+        **with_feed.environ,
+        "ISSUER": sandbox_issuer.url,
+        "AUDIENCE": sandbox_issuer.audience,
+    }
+    arguments = (
+        *("my_server:production", "--bind", f"127.0.0.1:{with_feed.port}", "--no-control-socket"),
+        *("--config", "ready.py", "--worker-class", "aiohttp.GunicornUVLoopWebWorker"),
+    )
+    url = f"http://127.0.0.1:{with_feed.port}/feed"
+    token = sandbox_issuer.mint(claims={"permissions": ["read:reports"]})
+    with running(command(GUNICORN, *arguments), with_feed.checkout, environ) as program:
+        program.says("Ready: ")
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+                await session.ws_connect(url, headers=bearer(sandbox_issuer.mint()))
+            async with session.ws_connect(url, headers=bearer(token)) as feed:
+                await feed.send_str("hello")
+                assert await feed.receive_str() == "hello"
+                program.send(signal.SIGTERM)
+                closed = await feed.receive()
+                assert closed[:2] == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.GOING_AWAY)
+        assert await asyncio.to_thread(program.ends) == 0  # in less than the 27 s
+    assert "Traceback" not in program.err
+
+
+async def test_a_websocket_that_nobody_closes_is_cut_off_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, aiohttp_client: Callable[[ApiServer], Awaitable[Client]]
+) -> None:
+    monkeypatch.setattr(server, "_IN_FLIGHT_SECONDS", 0.1)
+    names: dict[str, Any] = {"__name__": "my_feed"}
+    code = blocks(PAGE, "python")[1].replace('@auth.protected(permissions={"read:reports"})\n', "")
+    assert code.count("app.on_shutdown.append(close_sockets)") == 1
+    exec(code.replace("app.on_shutdown.append(close_sockets)", "pass"), names)
+    app = web.Application()
+    names["add_feed"](app)
+    client = await aiohttp_client(ApiServer(app))
+    async with client.ws_connect("/feed") as feed:
+        await client.server.close()
+        assert (await feed.receive()).type is aiohttp.WSMsgType.CLOSED
+        assert feed.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
+
+
+async def test_one_token_is_checked_with_the_services_settings(
+    machine: Machine, sandbox_issuer: Issuer
+) -> None:
+    [code] = CHECKING
+    service = "".join(f"{name}={value}\n" for name, value in settings().items())
+    service = service.replace(
+        "AUTH0_DOMAIN=dev-abc123.eu.auth0.com", f"ISSUER_BASE_URL={sandbox_issuer.url}"
+    )
+    (machine.root / "etc/hello-api.env").write_text(service)
+    token = sandbox_issuer.mint(claims={"aud": settings()["AUTH0_AUDIENCE"]})
+    (machine.checkout / "token.txt").write_text(token)
+    said = await asyncio.to_thread(machine.run, code)
+    assert sandbox_issuer.url in said
+    assert "\nThe token is valid.\n" in said
 
 
 @pytest.mark.parametrize("row", rows("gunicorn is told"), ids=lambda row: row[0])
