@@ -219,6 +219,17 @@ async def test_an_application_of_ones_own_is_served_and_says_what_it_refused(
 
     log = await asyncio.to_thread(serve)
     assert statuses == [401, 403, 200]
+    checked = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "hello.auth", "check", "my_server:production"],
+        input=tokens[0],
+        cwd=own.checkout,
+        env={**own.environ, "ISSUER": sandbox_issuer.url, "AUDIENCE": "https://api.example.com"},
+        capture_output=True,
+        text=True,
+    )
+    assert checked.stderr == ""
+    assert "GET /reports: 403" in checked.stdout
     assert output is not None
     [line] = [line for line in log.splitlines() if "no_credentials" in line]
     date = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")

@@ -51,7 +51,8 @@ class TokenValidator:
 
     `required_claims` must be there and not null. `strict` asks for RFC 9068's `typ` and claims.
     `revoked` is asked about each token on every request; where it raises, the answer is a 503.
-    `fetch` and `clock` are for tests and other frameworks.
+    `fetch` GETs a URL and returns the body, or raises FetchError: for a proxy, or a framework of
+    its own. `clock` is for tests.
 
     To be used in one event loop at a time. Raises ValueError for options that could not work.
     """
