@@ -111,6 +111,7 @@ def test_it_answers_for_an_application_and_for_what_makes_one(
         (b'{"access_token": ', 1, "reason malformed"),
         (b'{"error": "invalid_client"}', 2, "the issuer's answer holds no access_token: invalid"),
         (b'{"error": "\\u001b[2J"}', 2, "the issuer's answer holds no access_token\n"),
+        (b"\n", 2, "there is no token: nothing was given\n"),
         (b'{"error": 7}', 2, "the issuer's answer holds no access_token\n"),
     ],
 )
