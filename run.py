@@ -63,10 +63,10 @@ def main() -> int:
 
 def read_env_file(path: Path) -> dict[str, str]:
     """Return what a file sets; nothing, where there is none. Raises ConfigError."""
-    if not path.is_file():
+    if path.is_dir() or not path.exists():  # a virtual environment may have that name
         return {}
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path.name} cannot be read: {error}"]) from None
     problems = []

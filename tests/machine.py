@@ -6,11 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
+from http.client import HTTPConnection
 from pathlib import Path
 
 from hello import server
 from pages import _FENCED, PROJECT, blocks, text
-from test_run import copy_project, free_port
+from test_run import ask, copy_project, free_port
 
 PAGE = "hello/running.md"
 FENCES = _FENCED.findall(text(PAGE))
@@ -136,3 +137,20 @@ class Machine:
             os.killpg(os.getpgid(pid), number)
         else:
             os.kill(pid, number)
+
+
+def seconds_of(option: str) -> int:
+    """What an option of gunicorn's is if nobody says otherwise."""
+    ran = subprocess.run(
+        [GUNICORN, "--help"], capture_output=True, text=True, timeout=30, check=True
+    )
+    return int(re.findall(rf"{option} INT\s.*?\[(\d+)\]", ran.stdout, re.DOTALL)[0])
+
+
+def ask_until_told_to_close(connection: HTTPConnection, path: str) -> None:
+    """Ask one request after another, until an answer says that the connection closes."""
+    closes = False
+    while not closes:
+        answer = ask(connection, path)
+        assert answer.status == 200
+        closes = answer.headers.get("Connection") == "close"

@@ -116,6 +116,18 @@ async def test_a_page_may_read_answers_and_refusals(
         assert response.status == 200
 
 
+async def test_the_log_names_whom_a_handler_refused(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = await aiohttp_client(ApiServer(names["create_app"]()))
+    bob = {"permissions": ["read:reports"], "sub": "bob"}
+    assert (await answered(client, "/reports/7", bob, sandbox_issuer))[0] == 403
+    assert "refused 403 check: GET /reports/{number} sub='bob'" in caplog.text
+
+
 async def test_refusals_can_look_otherwise(
     names: dict[str, Any],
     sandbox_issuer: Issuer,

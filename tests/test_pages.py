@@ -35,7 +35,7 @@ RUN_BY = {
     ("hello/running.md", "dotenv"): "test_running.py",
     ("hello/running.md", "ini"): "test_running.py",
     ("hello/running.md", "nginx"): "test_nginx.py",
-    ("hello/running.md", "python"): "test_running.py",
+    ("hello/running.md", "python"): "test_serving_ones_own.py",
     ("hello/running.md", "text"): "test_operating.py",
     ("tests/peers/README.md", "bash"): "test_peers.py",
 }

@@ -369,11 +369,12 @@ async def test_one_token_forces_one_fetch_however_short_the_cooldown_is(
         assert issuer.asked == (fetches, fetches)
 
 
-async def test_closing_ends_the_fetch_under_way(
-    issuer: FailingIssuer, validator: TokenValidator
-) -> None:
+async def refused_by_closing(
+    issuer: FailingIssuer, validator: TokenValidator, token: str
+) -> KeysUnavailableError:
+    """What a token gets that waits for keys when the validator is closed."""
     held = issuer.hold(JWKS)
-    waiting = in_background(issuer.mint(), validator)
+    waiting = in_background(token, validator)
     await held.asked()
     fetching = signing_keys(validator)._pending
     await validator.close()
@@ -381,35 +382,27 @@ async def test_closing_ends_the_fetch_under_way(
     assert fetching.done()
     with pytest.raises(KeysUnavailableError) as refusal:  # its client is there still
         await waiting
-    assert refusal.value.headers["Retry-After"] == "1"
-    await held.abandoned()
-
-
-async def test_closing_while_an_unknown_key_is_looked_for_refuses_no_token(
-    issuer: FailingIssuer, validator: TokenValidator, good: str
-) -> None:
-    held = issuer.hold(JWKS)
-    waiting = in_background(renamed(good), validator)
-    await held.asked()
-    await validator.close()
-    with pytest.raises(KeysUnavailableError) as refusal:
-        await waiting
-    assert refusal.value.headers["Retry-After"] == "1"
-    await held.abandoned()
-
-
-async def test_closing_is_no_failed_attempt(
-    issuer: FailingIssuer, validator: TokenValidator, caplog: pytest.LogCaptureFixture
-) -> None:
-    held = issuer.hold(JWKS)
-    waiting = in_background(issuer.mint(), validator)
-    await held.asked()
-    await validator.close()
-    with pytest.raises(KeysUnavailableError):
-        await waiting
     await held.abandoned()
     held.release()
-    await validator.validate(issuer.mint())
+    return refusal.value
+
+
+@pytest.mark.parametrize("had_keys", [False, True])
+async def test_closing_ends_the_fetch_under_way_and_is_no_failed_attempt(
+    issuer: FailingIssuer,
+    validator: TokenValidator,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    had_keys: bool,
+) -> None:
+    token = issuer.mint()
+    if had_keys:  # and an unknown one is looked for
+        await validator.validate(token)
+        refusal = await refused_by_closing(issuer, validator, renamed(token))
+    else:
+        refusal = await refused_by_closing(issuer, validator, token)
+    assert refusal.headers["Retry-After"] == "1"
+    await validator.validate(token)
     assert not caplog.records
 
 

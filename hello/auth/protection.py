@@ -99,9 +99,8 @@ def protected(
 
     All of these must be met, else the answer is 403. `scopes`: all of them, from `scope` or
     `scp`. `any_scope`: one of them at least; a refusal suggests the first. `permissions`: all of
-    them. `claims`: by name, a value that the claim equals, or a collection whose items
-    are all in it.
-    `check`: a function of yours, sync or async, that gets the AccessToken and returns True.
+    them. `claims`: by name, a value that the claim equals, or a collection whose items are all in
+    it. `check`: a function of yours, sync or async, that gets the AccessToken and returns True.
     `acr_values`: the token's `acr` is one of these, and `max_auth_age`: its `auth_time` is at most
     so many seconds ago; else the answer is a 401 that asks for another login (RFC 9470).
 
@@ -234,10 +233,10 @@ async def _admit(request: web.Request, asked: Asked) -> None:
     request[ACCESS_TOKEN] = token
 
 
-def _open(handler: _H, door: Open) -> _H:
+def _open(handler: _H, how: Open) -> _H:
     if isinstance(handler, web.Application) and TOKEN_VALIDATOR in handler:
         raise TypeError(_OPENED_AS_A_WHOLE)
-    return set_mark(handler, door)
+    return set_mark(handler, how)
 
 
 def _guarded(handler: _H, asked: Requirement) -> _H:
@@ -278,13 +277,16 @@ def _request_among(arguments: tuple[Any, ...]) -> web.Request:
 def _log(request: web.Request, refusal: AuthError) -> None:
     resource = request.match_info.route.resource
     route = "-" if resource is None else resource.canonical
+    subject = refusal.subject
+    if subject is None and ACCESS_TOKEN in request:  # the handler's own refusal
+        subject = request[ACCESS_TOKEN].subject
     _logger.warning(
         "refused %d %s: %s %s sub=%s",
         refusal.status,
         refusal.reason,
         request.method,
         route,
-        "-" if refusal.subject is None else ascii(refusal.subject),
+        "-" if subject is None else ascii(subject),
     )
 
 
