@@ -66,7 +66,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     if path.is_dir() or not path.exists():  # a virtual environment may have that name
         return {}
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path.name} cannot be read: {error}"]) from None
     problems = []

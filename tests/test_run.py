@@ -315,18 +315,11 @@ def test_an_env_file_that_says_nothing_is_no_sandbox(
     assert "Traceback" not in program.err
 
 
-def test_a_folder_of_that_name_is_no_env_file_and_a_byte_order_mark_no_part_of_it(
-    tmp_path: Path,
-) -> None:
+def test_a_virtual_environment_of_that_name_is_no_env_file(tmp_path: Path) -> None:
     folder = copy_project(tmp_path)
-    port = free_port()
     (folder / ".env").mkdir()
-    with running([str(folder / "run.py"), "--routes"], tmp_path / "first", {}) as program:
+    with running([str(folder / "run.py"), "--routes"], tmp_path / "elsewhere", {}) as program:
         assert program.ends() == 0
-    (folder / ".env").rmdir()
-    (folder / ".env").write_text(f"PORT={port}", encoding="utf-8-sig")
-    with running([str(folder / "run.py")], tmp_path / "second", ISSUER) as program:
-        program.says(f"http://localhost:{port} for tokens of {DOWN}")
 
 
 def test_an_empty_variable_counts_as_not_set_beside_an_env_file_too(tmp_path: Path) -> None:
