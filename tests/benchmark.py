@@ -26,8 +26,8 @@ from statistics import median
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from load import request
-from measuring import (
+from bench.load import request
+from bench.measuring import (
     Benchmark,
     Cell,
     Requests,
@@ -39,9 +39,9 @@ from measuring import (
     row,
     server_core,
 )
-from plot import Curve, svg
-from servers import PROJECT, PROTECTED, PUBLIC, api, bare, free_port, pin_to, started
-from token_sets import AUDIENCE, ES256, PS512_4096, RS256, RS256_4096, TokenSets
+from bench.plot import Curve, svg
+from bench.servers import PROJECT, PROTECTED, PUBLIC, api, bare, free_port, pin_to, started
+from bench.token_sets import AUDIENCE, ES256, PS512_4096, RS256, RS256_4096, TokenSets
 
 _FORGED_OF_TEN = 9
 _LOAD_OF_CAPACITY = 0.5  # beyond it, what is measured is the queue

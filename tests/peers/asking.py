@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector, web
-from compare import Server
 from joserfc.jwk import Key
 
-from forger import Forger
+from bench.servers import PROTECTED, started
+from bench.token_sets import AUDIENCE
 from hello.sandbox.issuer import Issuer
-from servers import PROTECTED, started
-from token_sets import AUDIENCE
+from peers.compare import Server
+from support.forger import Forger
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler

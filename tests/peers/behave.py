@@ -25,12 +25,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import RSAKey
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
+sys.path.insert(0, str(HERE.parent))
 
-from asking import Answer, Asked, Headers, Keys, bearer, starting  # noqa: E402 - from beside
-from compare import Server, install, servers  # noqa: E402
-
-from forger import (  # noqa: E402 - from the folder above
+from bench.servers import StartError  # noqa: E402
+from hello.sandbox.issuer import OMIT, new_key  # noqa: E402
+from peers.asking import Answer, Asked, Headers, Keys, bearer, starting  # noqa: E402 - from beside
+from peers.compare import Server, install, servers  # noqa: E402
+from support.forger import (  # noqa: E402 - from the folder above
     Build,
     Forger,
     adding,
@@ -42,8 +43,6 @@ from forger import (  # noqa: E402 - from the folder above
     text,
     unsigned,
 )
-from hello.sandbox.issuer import OMIT, new_key  # noqa: E402
-from servers import StartError  # noqa: E402
 
 OURS = "this project"
 PEERS = ("Express", "Fastify", "FastAPI", "BlackSheep")

@@ -28,8 +28,8 @@ import uvloop
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from load import request, saturate  # noqa: E402 - the benchmark's, from the folder above
-from servers import (  # noqa: E402
+from bench.load import request, saturate  # noqa: E402 - from the folder above
+from bench.servers import (  # noqa: E402
     PROJECT,
     PROTECTED,
     PUBLIC,
@@ -41,7 +41,7 @@ from servers import (  # noqa: E402
     pin_to,
     started,
 )
-from token_sets import AUDIENCE, RS256, TokenSets  # noqa: E402
+from bench.token_sets import AUDIENCE, RS256, TokenSets  # noqa: E402
 
 _FASTAPI = ("fastapi>=0.115", "auth0-fastapi-api>=1.0.0b9", "uvicorn[standard]>=0.34")
 _BLACKSHEEP = ("blacksheep[full]>=2.3", "uvicorn[standard]>=0.34")
@@ -263,7 +263,7 @@ def main() -> int:
     found: dict[str, dict[str, float]] = {}
     jwks = folder / "jwks.json"
     jwks.write_text(json.dumps([tokens.key(RS256).jwk]))
-    issuer = [sys.executable, str(PROJECT / "tests/servers.py"), "issuer", str(tokens.port)]
+    issuer = [sys.executable, str(PROJECT / "tests/bench/servers.py"), "issuer", str(tokens.port)]
     with ExitStack() as stack:
         stack.enter_context(
             started([*issuer, "--jwks", str(jwks)], {}, tokens.port, core=pinned[1])

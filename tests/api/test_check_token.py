@@ -1,0 +1,150 @@
+"""Does `python run.py --check-token` tell an operator what is wrong with a token?"""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from hello.auth import terminal
+from hello.sandbox.issuer import Issuer
+from support.check_token import check_token, environ_for
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda token: token,
+        lambda token: f"  {token}\n\n",
+        lambda token: f"Bearer {token}\n",
+        lambda token: f"Authorization: Bearer {token}\n",
+        lambda token: f'"authorization": "Bearer {token}"',
+        lambda token: f"'Authorization: bearer {token}'",
+        lambda token: f'"{token}"',
+        lambda token: json.dumps({"access_token": token, "token_type": "Bearer"}),
+    ],
+)
+async def test_a_good_token_is_valid_however_it_is_given(
+    issuer: Issuer, tmp_path: Path, form: Callable[[str], str]
+) -> None:
+    ended = await check_token(form(issuer.mint()), tmp_path, **environ_for(issuer))
+    assert (ended.status, ended.err) == (0, "")
+    assert "\n\nThe token is valid.\n" in ended.out
+
+
+async def test_a_missing_permission_is_told(issuer: Issuer, tmp_path: Path) -> None:
+    environ = environ_for(issuer, ADMIN_PERMISSION="read:admin-messages")
+    ended = await check_token(issuer.mint(), tmp_path, **environ)
+    assert ended.status == 0
+    assert "GET /api/messages/admin: 403" in ended.out
+    assert "The permission read:admin-messages is missing" in ended.text
+
+
+async def test_a_refusal_is_told_with_what_to_do(issuer: Issuer, tmp_path: Path) -> None:
+    token = issuer.mint(claims={"aud": "https://other.example.com"})
+    ended = await check_token(token, tmp_path, **environ_for(issuer))
+    assert (ended.status, ended.err) == (1, "")
+    assert 'Refused: 401 "Bad credentials", reason audience.\nIt is for another API' in ended.out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("opaque", "Bearer ", "\x00\x1b[31m", b"\xff\xfe\x80"),
+        *("{nonsense", '{"access_token":' + "[" * 100_000, b'{"a": "\xff'),
+    ],
+)
+async def test_what_is_no_token_is_told(issuer: Issuer, tmp_path: Path, text: str | bytes) -> None:
+    ended = await check_token(text, tmp_path, **environ_for(issuer))
+    assert (ended.status, ended.err) == (1, "")
+    assert "\x1b" not in ended.out
+
+
+@pytest.mark.parametrize("text", ["", "\n", " ", "Authorization:", '"'])
+async def test_where_no_token_is_given_there_is_nothing_to_look_at(
+    issuer: Issuer, tmp_path: Path, text: str
+) -> None:
+    ended = await check_token(text, tmp_path, **environ_for(issuer))
+    assert ended == (2, "", "there is no token: nothing was given\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({}, ""),
+        ({"access_token": ""}, ""),
+        ({"access_token": None}, ""),
+        ({"access_token": ["a"], "error": None}, ""),
+        ({"error": "access_denied"}, ": access_denied"),
+        ({"error": "\x1b[31m"}, ""),
+        ({"error": "d\u00e9ni"}, ""),
+        ({"error": "x" * 65}, ""),
+        ({"error": ""}, ""),
+        ({"error": {"code": 1}}, ""),
+    ],
+)
+async def test_an_answer_without_a_token_is_told(
+    issuer: Issuer, tmp_path: Path, answer: dict[str, object], says: str
+) -> None:
+    ended = await check_token(json.dumps(answer), tmp_path, **environ_for(issuer))
+    assert ended == (2, "", f"the issuer's answer holds no access_token{says}\n")
+
+
+async def test_a_token_that_no_request_can_carry_is_not_called_valid(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    token = issuer.mint(claims={"groups": ["x" * 100] * 80})
+    ended = await check_token(token, tmp_path, **environ_for(issuer))
+    assert (ended.status, ended.err) == (1, "")
+    assert "The server answers 400 before anything looks at the token.\n" in ended.out
+    assert "valid." not in ended.out
+
+
+async def test_why_an_issuer_cannot_be_asked_is_told(issuer: Issuer, tmp_path: Path) -> None:
+    """In the sandbox, which is not running here."""
+    issuer.url = "http://localhost:9/"
+    ended = await check_token(issuer.mint(), tmp_path, **environ_for(issuer))
+    assert ended.status == 1
+    assert "the issuer's keys cannot be had" in ended.err
+    assert "can this machine reach it?" in ended.text
+
+
+async def test_without_a_configuration_that_works_nothing_is_read(tmp_path: Path) -> None:
+    ended = await check_token("x", tmp_path, AUTH0_DOMAIN="tenant.eu.auth0.com")
+    assert ended.status == 2
+    assert "AUTH0_AUDIENCE is missing" in ended.err
+
+
+def test_no_more_than_a_token_could_be_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a" * 2 * terminal.MOST_READ)))
+    assert len(terminal.read_token()) == terminal.MOST_READ
+
+
+def test_who_ends_the_question_for_a_token_sees_no_stack(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(terminal, "read_token", interrupted)
+    assert terminal.check_token(web.Application()) == 2
+    assert capsys.readouterr() == ("", "\n")
+
+
+def test_at_a_terminal_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    asked = []
+
+    def getpass(prompt: str) -> str:
+        asked.append(prompt)
+        return " bearer  abc "
+
+    monkeypatch.setattr("sys.stdin", Terminal())
+    monkeypatch.setattr(terminal, "getpass", getpass)
+    assert terminal.read_token() == "abc"
+    assert asked == ["The access token, which is not shown: "]

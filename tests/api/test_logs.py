@@ -1,0 +1,145 @@
+"""What does a line of the log look like, whoever had a hand in what it says?"""
+
+import logging
+import re
+from types import SimpleNamespace
+
+import pytest
+from yarl import URL
+
+from hello.logs import AccessLog, LineFormatter, log_to_stderr
+from support.api import Client, bearer
+from support.logs import root_logger_restored
+
+FORGED = "2026-01-01 00:00:00,000 INFO hello.auth: all is well"
+ENTRY = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} "
+
+
+def formatted(message: str, *arguments: object, error: BaseException | None = None) -> str:
+    exc_info = None if error is None else (type(error), error, error.__traceback__)
+    record = logging.LogRecord("hello", logging.INFO, "", 1, message, arguments, exc_info)
+    return LineFormatter("%(levelname)s %(name)s: %(message)s").format(record)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("plain, with 'quotes', a \\ and 5 %", "plain, with 'quotes', a \\ and 5 %"),
+        ("élève, 漢字, 🙂", "élève, 漢字, 🙂"),
+        (f"a\n{FORGED}", f"a\\n{FORGED}"),
+        (f"a\r\n{FORGED}", f"a\\r\\n{FORGED}"),
+        ("a\tb", "a\\tb"),
+        (
+            "nul\x00 bell\x07 backspace\x08 delete\x7f",
+            "nul\\x00 bell\\x07 backspace\\x08 delete\\x7f",
+        ),
+        ("\x1b[2J\x1b[31mred", "\\x1b[2J\\x1b[31mred"),
+        ("\x0b\x0c\x1c\x1d\x1e\x1f", "\\x0b\\x0c\\x1c\\x1d\\x1e\\x1f"),
+        ("\x85 \x9b31m", "\\x85 \\x9b31m"),
+        ("\u2028 \u2029", "\\u2028 \\u2029"),
+        ("right to left: \u202e", "right to left: \\u202e"),
+        ("not to be seen: \u200b \ufeff \xad", "not to be seen: \\u200b \\ufeff \\xad"),
+        ("half a character: \ud800 \udcff", "half a character: \\ud800 \\udcff"),
+        ("\U000e0041", "\\U000e0041"),
+    ],
+)
+def test_what_is_not_printable_is_escaped(text: str, written: str) -> None:
+    assert formatted("%s", text) == f"INFO hello: {written}"
+    assert formatted(text) == f"INFO hello: {written}"
+
+
+def fail() -> None:
+    raise ValueError(f"outer\n{FORGED}\x1b[31m\r{FORGED}") from KeyError("inner")
+
+
+def test_a_stack_is_set_in_and_escaped_so_that_it_forges_no_entry() -> None:
+    with pytest.raises(ValueError, match="outer") as raised:
+        fail()
+    first, *rest = formatted("it failed", error=raised.value).split("\n")
+    assert first == "INFO hello: it failed"
+    assert rest[0] == "    | KeyError: 'inner'"
+    assert "    | Traceback (most recent call last):" in rest
+    assert f"    | {FORGED}\\x1b[31m\\r{FORGED}" in rest
+    assert all(line.startswith("    | ") and line.isprintable() for line in rest)
+
+
+@pytest.mark.parametrize(
+    ("level", "written"),
+    [
+        ("debug", ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]),
+        ("info", ["INFO", "WARNING", "ERROR", "CRITICAL"]),
+        ("warning", ["WARNING", "ERROR", "CRITICAL"]),
+        ("error", ["ERROR", "CRITICAL"]),
+        ("critical", ["CRITICAL"]),
+    ],
+)
+def test_the_log_goes_to_standard_error_from_a_level_up(
+    capsys: pytest.CaptureFixture[str], level: str, written: list[str]
+) -> None:
+    with root_logger_restored():
+        log_to_stderr("debug")
+        log_to_stderr(level)  # takes the place of the one before: no line comes twice
+        for number in range(logging.DEBUG, logging.CRITICAL + 1, 10):
+            logging.getLogger("hello.auth").log(number, "said %s", "a\nb")
+    output = capsys.readouterr()
+    assert output.out == ""
+    lines = output.err.splitlines()
+    assert [re.sub(rf"^{ENTRY}", "", line) for line in lines] == [
+        f"{name} hello.auth: said a\\nb" for name in written
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        ("/api/messages/public", r"GET /api/messages/public 200"),
+        ("/api/messages/public?access_token=secret", r"GET /api/messages/public 200"),
+        ("/api/messages/protected?access_token=secret", r"GET /api/messages/protected 401"),
+        ("/nowhere?secret", r"GET /nowhere 404"),
+        ("/a%0Ab%1B%20c%C3%A9?secret", r"GET /a%0Ab%1B%20c%C3%A9 404"),
+    ],
+)
+async def test_an_access_line_has_the_path_and_never_the_query_or_a_header(
+    api: Client, caplog: pytest.LogCaptureFixture, path: str, written: str
+) -> None:
+    with caplog.at_level(logging.INFO, "hello"):
+        url = URL(path, encoded=True)
+        async with api.get(url, headers={**bearer("secret"), "Cookie": "secret"}) as response:
+            await response.read()
+        await api.close()  # the line is written after the answer is sent
+    lines = [record.getMessage() for record in caplog.records if record.name == "hello.access"]
+    (line,) = lines
+    assert re.fullmatch(rf"127\.0\.0\.1 {written} \d+ ms", line)
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("level", "written"), [("debug", True), ("info", True), ("warning", False), ("error", False)]
+)
+async def test_from_warning_up_there_is_no_access_log(
+    api: Client, caplog: pytest.LogCaptureFixture, level: str, *, written: bool
+) -> None:
+    logger = logging.getLogger("hello.access")
+    with caplog.at_level(level.upper()):
+        assert AccessLog(logger, "").enabled is written
+        async with api.get("/api/messages/public") as response:
+            assert response.status == 200
+        await api.close()
+    assert ("hello.access" in {record.name for record in caplog.records}) is written
+
+
+def test_an_entry_is_dated_as_logging_dates_it() -> None:
+    """Though the same second is written once for many."""
+    ours, theirs = LineFormatter("%(asctime)s"), logging.Formatter("%(asctime)s")
+    record = logging.LogRecord("hello", logging.INFO, "", 1, "", (), None)
+    for created in (1_800_000_000.25, 1_800_000_000.999, 1_800_000_001.0, 1_799_999_999.5):
+        record.created, record.msecs = created, created % 1 * 1000
+        assert ours.format(record) == theirs.format(record)
+
+
+def test_an_access_line_counts_in_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
+    request = SimpleNamespace(remote=None, method="GET", rel_url=URL("/a?b"))
+    with caplog.at_level(logging.INFO):
+        access_log = AccessLog(logging.getLogger("hello.access"), "")
+        access_log.log(request, SimpleNamespace(status=200), 1.23456)  # type: ignore[arg-type]
+    assert caplog.messages == ["None GET /a 200 1235 ms"]

@@ -1,0 +1,197 @@
+"""Does `python -m hello.auth` answer for an application of one's own?"""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hello.auth.__main__ import main
+from hello.sandbox.issuer import new_key, sign
+from support.api import AUDIENCE
+from support.pages import PROJECT
+
+KEY = new_key()
+APPLICATION = f"""
+from aiohttp import web
+from hello import auth
+
+KEY = {KEY.as_dict(private=False)!r}
+
+
+@auth.protected(permissions={{"read:reports"}})
+async def reports(request):
+    return web.Response()
+
+
+def create_app():
+    app = web.Application()
+    auth.setup(app, auth.TokenValidator(issuer="http://localhost:9/", audience={AUDIENCE!r}))
+    app.add_routes([web.get("/reports", reports)])
+    return app
+
+
+async def create_app_later():
+    return create_app()
+
+
+async def production():
+    return web.AppRunner(create_app())
+
+
+def from_environment():
+    raise KeyError("ISSUER")
+
+
+async def later():
+    raise OSError("no database")
+
+
+async def acme(iss, host):
+    trusted = auth.TrustedIssuer(issuer=iss, audience="api", keys=KEY)
+    return trusted if host == "acme.example.com" else None
+
+
+def create_tenants():
+    app = web.Application()
+    auth.setup(app, auth.TokenValidator(issuers=acme))
+    return app
+
+
+app = create_app()
+unprotected = web.Application()
+nothing = None
+
+
+def with_settings(settings):
+    return app
+
+
+def without():
+    return 7
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where somebody's application is, and the command is given."""
+    (tmp_path / "my_api.py").write_text(APPLICATION)
+    (tmp_path / "broken.py").write_text("import nothing_of_that_name")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    sys.modules.pop("my_api", None)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that is no token, on standard input."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"nonsense")))
+
+
+@pytest.mark.parametrize(
+    "name", ["create_app", "create_app()", "create_app_later", "production", "production()", "app"]
+)
+@pytest.mark.usefixtures("folder", "given")
+def test_it_answers_for_an_application_and_for_what_makes_one(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["routes", f"my_api:{name}"]) == 0
+    assert "GET      /reports  permission read:reports\n" in capsys.readouterr().out
+    assert main(["check", f"my_api:{name}"]) == 1
+    assert "reason malformed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "says"),
+    [
+        (b'{"access_token": "nonsense"}', 1, "reason malformed"),
+        (b'{"access_token": ', 1, "reason malformed"),
+        (b'{"error": "invalid_client"}', 2, "the issuer's answer holds no access_token: invalid"),
+        (b'{"error": "\\u001b[2J"}', 2, "the issuer's answer holds no access_token\n"),
+        (b"\n", 2, "there is no token: nothing was given\n"),
+        (b'{"error": 7}', 2, "the issuer's answer holds no access_token\n"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_it_reads_an_issuers_answer(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    given: bytes,
+    status: int,
+    says: str,
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+    assert main(["check", "my_api:app"]) == status
+    printed = capsys.readouterr()
+    assert says in printed.out + printed.err
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("my_api", "write module:name, such as my_api:create_app"),
+        (":create_app", "write module:name"),
+        ("my_api:", "write module:name"),
+        ("no_such:create_app", "there is no module no_such here"),
+        ("my_api.routes:create_app", "there is no module my_api.routes here"),
+        ("my_api:no_such", "no_such is no aiohttp Application, and makes none"),
+        ("my_api:nothing", "nothing is no aiohttp Application"),
+        ("my_api:without", "without is no aiohttp Application"),
+        ("my_api:with_settings", "with_settings wants arguments: missing a required argument"),
+        ("my_api:from_environment", "from_environment raised KeyError: 'ISSUER'"),
+        ("my_api:later", "later raised OSError: no database"),
+        ("my_api:unprotected", "it has no validator: auth.setup was not called for it"),
+    ],
+)
+@pytest.mark.usefixtures("folder", "given")
+def test_what_is_no_application_is_told(
+    capsys: pytest.CaptureFixture[str], name: str, says: str
+) -> None:
+    assert main(["check", name]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"{name}: {says}")
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "status"), [([], 1), (["--host", "b"], 1), (["--host", "acme.example.com"], 0)]
+)
+@pytest.mark.usefixtures("folder")
+def test_a_resolver_is_asked_with_the_host_that_is_given(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], status: int
+) -> None:
+    token = sign(
+        {"alg": "RS256"}, {"iss": "https://a.example/", "aud": "api", "exp": 4_000_000_000}, KEY
+    )
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(token.encode())))
+    assert main(["check", "my_api:create_tenants", *options]) == status
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_module_that_cannot_be_imported_says_why() -> None:
+    with pytest.raises(ModuleNotFoundError, match="nothing_of_that_name"):
+        main(["routes", "broken:app"])
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_nothing_protects_is_listed_as_open(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["routes", "my_api:unprotected"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_it_is_a_command(folder: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "hello.auth", "routes", "my_api:app"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "GET      /reports  permission read:reports\n" in ran.stdout

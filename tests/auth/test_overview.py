@@ -1,0 +1,134 @@
+"""Does the list of routes say what each of them really does?"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from hello import auth
+from hello.app import create_app
+from hello.auth.overview import PREFLIGHT, UNGUARDED
+from hello.sandbox.issuer import Issuer
+from support.api import config_for
+from support.protecting import Serve, new_handler, status
+
+
+@auth.public
+class PublicView(web.View):
+    async def get(self) -> web.Response:
+        return web.json_response({})
+
+    @auth.protected(permissions={"write:reports"})
+    async def post(self) -> web.Response:
+        return web.json_response({})
+
+
+@auth.protected(permissions={"read:reports"})
+class ReadersView(web.View):
+    async def get(self) -> web.Response:
+        return web.json_response({})
+
+    @auth.public
+    async def post(self) -> web.Response:
+        return web.json_response({})
+
+
+async def is_owner(_token: auth.AccessToken) -> bool:
+    return True
+
+
+@pytest.mark.parametrize(
+    ("handler", "access"),
+    [
+        (new_handler(), "a valid token"),
+        (auth.protected(new_handler()), "a valid token"),
+        (auth.public(new_handler()), "public"),
+        (auth.optional(new_handler()), "optional"),
+        (auth.protected(scopes={"b", "a"})(new_handler()), "scope a, scope b"),
+        (auth.protected(any_scope=["b", "a"])(new_handler()), "scope b or a"),
+        (auth.protected(permissions={"p"})(new_handler()), "permission p"),
+        (auth.protected(claims={"org_id": "x"})(new_handler()), "claim org_id='x'"),
+        (auth.protected(claims={"g": {"c", "a", "b"}})(new_handler()), "claim g={'a', 'b', 'c'}"),
+        (auth.protected(acr_values=["mfa"])(new_handler()), "login by mfa"),
+        (auth.protected(max_auth_age=60)(new_handler()), "login within 60 s"),
+        (auth.protected(check=is_owner)(new_handler()), "check is_owner"),
+        (
+            auth.protected(scopes={"a"}, permissions={"p"}, check=is_owner)(new_handler()),
+            "scope a, permission p, check is_owner",
+        ),
+    ],
+)
+def test_each_route_says_what_it_asks_for(
+    validator: auth.TokenValidator, handler: Any, access: str
+) -> None:
+    app = web.Application()
+    auth.setup(app, validator)
+    app.router.add_post("/reports/{number}", handler)
+    assert auth.routes(app) == [("POST", "/reports/{number}", access)]
+
+
+def test_a_view_says_it_method_by_method(validator: auth.TokenValidator) -> None:
+    app = web.Application()
+    auth.setup(app, validator)
+    app.router.add_view("/open", PublicView)
+    app.router.add_view("/readers", ReadersView)
+    assert auth.routes(app) == [
+        ("GET", "/open", "public"),
+        ("POST", "/open", "permission write:reports"),
+        ("GET", "/readers", "permission read:reports"),
+        ("POST", "/readers", "public"),
+    ]
+
+
+def test_what_groups_ask_of_an_optional_token_is_told(validator: auth.TokenValidator) -> None:
+    app = auth.protected(claims={"token_use": "access"})(web.Application())
+    auth.setup(app, validator)
+    app.router.add_post("/greeting", auth.optional(new_handler()))
+    app.router.add_post("/open", auth.public(new_handler()))
+    assert auth.routes(app) == [
+        ("POST", "/greeting", "optional: claim token_use='access'"),
+        ("POST", "/open", "public"),
+    ]
+
+
+def test_what_nothing_protects_is_called_open(
+    validator: auth.TokenValidator, tmp_path: Path
+) -> None:
+    root, child, grandchild = web.Application(), web.Application(), web.Application()
+    auth.setup(child, validator)
+    for app in (root, child, grandchild):
+        app.router.add_route("*", "/here", new_handler())
+    grandchild.router.add_static("/files", tmp_path)
+    child.add_subapp("/deeper", grandchild)
+    root.add_subapp("/child", child)
+    assert auth.routes(root) == [
+        ("GET", "/child/deeper/files", "a valid token"),
+        ("HEAD", "/child/deeper/files", "a valid token"),
+        ("*", "/child/deeper/here", "a valid token"),
+        ("*", "/child/here", "a valid token"),
+        ("*", "/here", UNGUARDED),
+    ]
+
+
+def test_the_api_is_open_at_one_message_only(issuer: Issuer) -> None:
+    listed = auth.routes(create_app(config_for(issuer, ADMIN_PERMISSION="read:admin-messages")))
+    asked_of = {route.path: route.access for route in listed if route.method == "GET"}
+    assert asked_of["/api/messages/admin"] == "permission read:admin-messages"
+    assert asked_of["/api/messages/protected"] == "a valid token"
+    open_to_all = [path for path, access in asked_of.items() if access in ("public", "optional")]
+    assert open_to_all == ["/api/messages/public"]
+    assert {route.access for route in listed if route.method == "OPTIONS"} == {PREFLIGHT}
+
+
+async def test_what_the_list_says_is_what_a_client_meets(serve: Serve, issuer: Issuer) -> None:
+    handlers = {
+        "/open": auth.public(new_handler()),
+        "/optional": auth.optional(new_handler()),
+        "/closed": new_handler(),
+    }
+    client = await serve(*(web.get(path, handler) for path, handler in handlers.items()))
+    assert client.app is not None
+    for route in auth.routes(client.app):
+        expected = 200 if route.access in ("public", "optional") else 401
+        assert await status(client, path=route.path, method=route.method) == expected

@@ -1,0 +1,402 @@
+"""What does a person see, in a real browser, from login to logout?"""
+
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import pytest_asyncio
+
+from support.pages import PROJECT
+from support.sandbox_walk import Walk, chromium, sandbox, walking, why_not
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Route
+
+pytestmark = [
+    pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+ROBIN, ADA = "Robin Reader", "Ada Admin"
+PAGES = ["Home", "Profile", "Public", "Protected", "Admin"]
+# Where the README's pictures are. RENEW_SCREENSHOTS=1 makes them anew.
+SCREENSHOTS = PROJECT / "tests/screenshots"
+RENEW = os.environ.get("RENEW_SCREENSHOTS") == "1"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator["Browser"]:
+    """One Chromium for all walks: each has a context, and so cookies, of its own."""
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def walk(browser: "Browser") -> AsyncIterator[Walk]:
+    """A browser before a sandbox; the walk ends without a complaint and without a foreign host."""
+    async with sandbox() as there, walking(browser, there) as walk:
+        yield walk
+        assert walk.complaints == []
+        assert walk.foreign_hosts() == set()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def guarded_walk(browser: "Browser") -> AsyncIterator[Walk]:
+    """The same, where the admin message asks for a permission."""
+    async with (
+        sandbox(admin_permission="read:admin-messages") as there,
+        walking(browser, there) as walk,
+    ):
+        yield walk
+        assert walk.complaints in ([], [REFUSED])
+        assert walk.foreign_hosts() == set()
+
+
+# What Chromium itself writes to the console of an answer that is no success.
+REFUSED = "Failed to load resource: the server responded with a status of 403 (Forbidden)"
+UNREACHABLE = "Failed to load resource: net::ERR_CONNECTION_REFUSED"
+
+
+@pytest.mark.parametrize("person", [ROBIN, ADA])
+async def test_who_logs_in_reads_every_message(walk: Walk, person: str) -> None:
+    await walk.open()
+    await walk.log_in(person)
+    await walk.page.get_by_text(person).first.wait_for()
+    for name, text in {
+        "Public": "This is a public message.",
+        "Protected": "This is a protected message.",
+        "Admin": "This is an admin message.",
+    }.items():
+        await walk.go(name)
+        assert await walk.message() == text
+    await walk.go("Profile")
+    assert await walk.page.get_by_test_id("name").inner_text() == person
+
+
+async def test_the_public_message_needs_no_login(walk: Walk) -> None:
+    await walk.open("/public")
+    assert await walk.message() == "This is a public message."
+
+
+async def test_without_the_permission_the_admin_message_is_refused(guarded_walk: Walk) -> None:
+    await guarded_walk.open("/admin")
+    await guarded_walk.choose(ROBIN)
+    assert "Permission denied" in await guarded_walk.alert()
+    assert "insufficient_scope" in await guarded_walk.page.get_by_role("main").inner_text()
+
+
+async def test_with_the_permission_the_admin_message_is_read(guarded_walk: Walk) -> None:
+    await guarded_walk.open("/admin")
+    await guarded_walk.choose(ADA)
+    assert await guarded_walk.message() == "This is an admin message."
+
+
+@pytest.mark.parametrize("path", ["/protected", "/admin", "/profile"])
+async def test_a_deep_link_leads_through_login_and_back(walk: Walk, path: str) -> None:
+    await walk.open(path)
+    await walk.choose(ROBIN)
+    await walk.page.wait_for_url(f"{walk.sandbox.client}{path}")
+    await walk.page.get_by_role("button", name="Log out").wait_for()
+    assert await walk.page.title() == f"{path[1:].capitalize()} · Hello, aiohttp"
+
+
+async def test_a_reload_renews_silently(walk: Walk) -> None:
+    await walk.open("/protected")
+    await walk.choose(ROBIN)
+    await walk.message()
+    await walk.page.reload()
+    assert await walk.message() == "This is a protected message."
+    assert walk.page.url == f"{walk.sandbox.client}/protected"
+
+
+async def test_tokens_are_kept_in_memory_alone(walk: Walk) -> None:
+    await walk.open("/protected")
+    await walk.choose(ROBIN)
+    await walk.message()
+    stored = await walk.page.evaluate(
+        "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+    )
+    assert stored == '[{},{},""]'
+
+
+async def test_an_expired_token_is_renewed_silently(walk: Walk) -> None:
+    walk.sandbox.issuer.lifetime = 20  # seconds: less than the client keeps a token for
+    await walk.open("/protected")
+    await walk.choose(ROBIN)
+    await walk.message()
+    asked = walk.sandbox.issuer.requests["/authorize"]
+    await walk.go("Admin")
+    assert await walk.message() == "This is an admin message."
+    assert walk.sandbox.issuer.requests["/authorize"] == asked + 1
+
+
+async def test_an_expired_token_of_an_ended_session_leads_to_the_login(walk: Walk) -> None:
+    await walk.page.clock.install()
+    walk.sandbox.issuer.lifetime = 20  # seconds
+    await walk.open("/protected")
+    await walk.choose(ROBIN)
+    await walk.message()
+    await walk.page.clock.fast_forward("00:30")
+    walk.sandbox.issuer.lifetime = 86400
+    await walk.page.context.clear_cookies()
+    await walk.go("Admin")
+    await walk.choose(ROBIN)
+    assert await walk.message() == "This is an admin message."
+
+
+async def test_who_logs_out_is_asked_again(walk: Walk) -> None:
+    await walk.open("/protected")
+    await walk.choose(ROBIN)
+    await walk.message()
+    await walk.page.get_by_role("button", name="Log out").click()
+    await walk.page.get_by_role("button", name="Log in").first.wait_for()
+    await walk.open("/protected")
+    await walk.page.get_by_role("heading", name="Who are you today?").wait_for()
+
+
+async def redirect(route: "Route") -> None:
+    """As RFC 6749 §4.1.2.1 has it of a request that an issuer does not understand."""
+    back = parse_qs(urlsplit(route.request.url).query)
+    location = f"{back['redirect_uri'][0]}?error=invalid_request&state={back['state'][0]}"
+    await route.fulfill(status=302, headers={"Location": location})
+
+
+async def refuse(route: "Route") -> None:
+    """A page of the issuer's own, that may not be in a frame."""
+    headers = {"Content-Type": "text/html", "X-Frame-Options": "SAMEORIGIN"}
+    await route.fulfill(status=400, headers=headers, body="Invalid parameter: response_mode")
+
+
+async def explain(route: "Route") -> None:
+    """The same, where it may."""
+    await route.fulfill(status=400, content_type="text/html", body="Unknown response_mode")
+
+
+async def hang_up(route: "Route") -> None:
+    await route.abort()
+
+
+async def say_nothing(route: "Route") -> None:
+    pass
+
+
+IN_A_FRAME = "**/authorize?*response_mode=web_message*"
+
+
+@pytest.mark.parametrize("answer", [redirect, refuse, explain, hang_up])
+async def test_where_the_issuer_has_no_silent_answer_a_person_can_still_log_in(
+    browser: "Browser", answer: Callable[["Route"], Awaitable[None]]
+) -> None:
+    async with sandbox() as there, walking(browser, there) as walk:
+        await walk.page.route(IN_A_FRAME, answer)
+        await walk.open()
+        told = await walk.page.locator(".notice").inner_text()
+        assert f"{there.issuer.url[:-1]} did not say who is logged in" in told
+        for cause in (there.client, "Allowed Web Origins", "web_message", "Keycloak"):
+            assert cause in told
+        await walk.log_in(ROBIN)
+        await walk.page.get_by_text(ROBIN).first.wait_for()
+        await walk.open("/protected")  # the tokens are gone, and the issuer's own session is not
+        assert await walk.message() == "This is a protected message."
+        assert walk.page.url == f"{there.client}/protected"
+
+
+async def test_an_issuer_that_never_answers_is_waited_for_ten_seconds(walk: Walk) -> None:
+    await walk.page.clock.install()
+    await walk.page.route(IN_A_FRAME, say_nothing)
+    async with walk.page.expect_request(IN_A_FRAME):
+        await walk.open()
+    assert await walk.page.locator("iframe").count() == 1
+    await walk.page.clock.fast_forward("00:10")
+    assert "did not say who is logged in" in await walk.page.locator(".notice").inner_text()
+    assert await walk.page.locator("iframe").count() == 0
+    await walk.log_in(ADA)
+    await walk.page.get_by_text(ADA).first.wait_for()
+
+
+async def test_an_answer_that_comes_a_little_after_its_page_is_heard(walk: Walk) -> None:
+    async def answer_late(route: "Route") -> None:
+        back = parse_qs(urlsplit(route.request.url).query)
+        said = {"error": "login_required", "state": back["state"][0]}
+        message = json.dumps({"type": "authorization_response", "response": said})
+        script = f"setTimeout(() => parent.postMessage({message}, '*'), 300)"
+        await route.fulfill(content_type="text/html", body=f"<script>{script}</script>")
+
+    await walk.page.route(IN_A_FRAME, answer_late)
+    await walk.open()
+    await walk.page.locator("iframe").wait_for(state="attached")
+    await walk.page.locator("iframe").wait_for(state="detached")
+    await walk.page.get_by_role("button", name="Log in").first.wait_for()
+    assert await walk.page.locator(".notice").count() == 0
+
+
+async def test_nobody_else_can_answer_for_the_issuer(walk: Walk) -> None:
+    """Not the page itself, though it knows the state; nor another frame in it."""
+    await walk.page.clock.install()
+    await walk.page.route(IN_A_FRAME, say_nothing)
+    async with walk.page.expect_request(IN_A_FRAME) as asked:
+        await walk.open()
+    [state] = parse_qs(urlsplit((await asked.value).url).query)["state"]
+    said = {"type": "authorization_response", "response": {"error": "x", "state": state}}
+    await walk.page.evaluate(
+        "said => new Promise(done => { onmessage = done; postMessage(said) })", said
+    )
+    assert await walk.page.locator("iframe").count() == 1
+    await walk.page.clock.fast_forward("00:10")
+    assert "did not say who is logged in" in await walk.page.locator(".notice").inner_text()
+
+
+async def test_without_a_silent_answer_an_expired_token_leads_to_the_login(
+    browser: "Browser",
+) -> None:
+    async with sandbox() as there, walking(browser, there) as walk:
+        await walk.page.clock.install()
+        await walk.page.route(IN_A_FRAME, refuse)
+        there.issuer.lifetime = 20  # seconds
+        await walk.open("/protected")
+        await walk.choose(ROBIN)
+        await walk.message()
+        await walk.page.clock.fast_forward("00:30")
+        there.issuer.lifetime = 86400
+        asked = there.issuer.requests["/authorize"]
+        await walk.go("Admin")
+        assert await walk.message() == "This is an admin message."
+        assert there.issuer.requests["/authorize"] == asked + 1
+
+
+@pytest.mark.parametrize("origin", ["https://tokens.example.com", "http://127.0.0.1:6061"])
+async def test_a_token_endpoint_that_the_policy_keeps_out_is_told_before_the_login(
+    walk: Walk, origin: str
+) -> None:
+    async def metadata(route: "Route") -> None:
+        answer = await route.fetch()
+        changed = {**await answer.json(), "token_endpoint": f"{origin}/oauth2/token"}
+        await route.fulfill(response=answer, json=changed)
+
+    await walk.page.route("**/.well-known/openid-configuration", metadata)
+    await walk.open()
+    notice = await walk.page.locator(".notice").inner_text()
+    await walk.page.get_by_role("button", name="Log in").first.click()
+    for told in (notice, await walk.alert()):
+        assert "cannot log in with this issuer" in told
+        assert f"token_endpoint is at {origin}." in told
+        assert "Content-Security-Policy" in told
+    assert walk.sandbox.issuer.requests["/authorize"] == 0
+
+
+async def test_signing_up_leads_to_the_login_too(walk: Walk) -> None:
+    await walk.open()
+    await walk.page.get_by_role("button", name="Sign up").click()
+    await walk.choose(ADA)
+    await walk.page.get_by_text(ADA).first.wait_for()
+
+
+async def test_a_login_that_nobody_began_is_told_in_words(walk: Walk) -> None:
+    await walk.open("/callback?code=stolen&state=made-up")
+    assert await walk.alert()
+    assert walk.sandbox.issuer.requests["/oauth/token"] == 0
+
+
+async def test_an_unknown_address_says_so(browser: "Browser") -> None:
+    async with sandbox() as there, walking(browser, there) as walk:
+        await walk.open("/nowhere")
+        await walk.page.get_by_role("heading", name="Not Found").wait_for()
+        assert all("404" in complaint for complaint in walk.complaints)
+
+
+async def test_an_api_that_is_down_is_told_in_words(browser: "Browser") -> None:
+    async with sandbox() as there, walking(browser, there) as walk:
+        await walk.open("/public")
+        await walk.message()
+        await there.stop_api.aclose()
+        await walk.page.reload()
+        assert f"{there.api} does not answer" in await walk.alert()
+        assert set(walk.complaints) == {UNREACHABLE}
+
+
+async def test_another_origin_may_not_read_the_answers(browser: "Browser") -> None:
+    async with sandbox(other_origin=True) as there, walking(browser, there) as walk:
+        await walk.open("/public")
+        assert f"{there.api} does not answer" in await walk.alert()
+        assert any("CORS" in complaint for complaint in walk.complaints)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_page_is_accessible(browser: "Browser", scheme: str) -> None:
+    async with (
+        sandbox(admin_permission="read:admin-messages") as there,
+        walking(browser, there, color_scheme=scheme) as walk,
+    ):
+        await walk.open()
+        assert await walk.violations() == []
+        await walk.page.get_by_role("button", name="Log in").first.click()
+        await walk.page.get_by_role("heading", name="Who are you today?").wait_for()
+        assert await walk.violations() == []
+        await walk.choose(ROBIN)
+        for name in PAGES:
+            await walk.go(name)
+            await walk.page.get_by_role("heading", level=1).wait_for()
+            if name == "Admin":
+                await walk.alert()
+            elif name in ("Public", "Protected"):
+                await walk.message()
+            for details in await walk.page.locator("details:not([open]) > summary").all():
+                await details.click()
+            assert await walk.violations() == [], name
+        await walk.open("/callback?code=x&state=y")
+        await walk.alert()
+        assert await walk.violations() == []
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+async def test_no_page_scrolls_sideways(browser: "Browser", width: int) -> None:
+    size = {"width": width, "height": 800}
+    async with sandbox() as there, walking(browser, there, viewport=size) as walk:
+        await walk.open("/protected")
+        await walk.choose(ADA)
+        for name in PAGES:
+            await walk.go(name)
+            await walk.page.get_by_role("heading", level=1).wait_for()
+            for details in await walk.page.locator("details:not([open]) > summary").all():
+                await details.click()
+            assert await walk.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_a_keyboard_is_enough(walk: Walk) -> None:
+    await walk.open()
+    await walk.page.get_by_role("button", name="Log in").first.wait_for()
+    await walk.page.keyboard.press("Tab")
+    assert await walk.focused() == "Skip to content"
+    while await walk.focused() != "Protected":
+        await walk.page.keyboard.press("Tab")
+    await walk.page.keyboard.press("Enter")
+    await walk.page.get_by_role("heading", name="Who are you today?").wait_for()
+    while not (await walk.focused()).startswith(ROBIN):
+        await walk.page.keyboard.press("Tab")
+    await walk.page.keyboard.press("Enter")
+    assert await walk.message() == "This is a protected message."
+
+
+async def test_take_the_readmes_pictures(browser: "Browser", tmp_path: Path) -> None:
+    folder = SCREENSHOTS if RENEW else tmp_path
+    # A reader sees the addresses that `run.py` has.
+    ports = (6060, 6061, 4040) if RENEW else None
+    size = {"width": 960, "height": 640}
+    for name, scheme, person in (("protected", "light", ROBIN), ("refused", "dark", ROBIN)):
+        async with AsyncExitStack() as stack:
+            there = await stack.enter_async_context(
+                sandbox(admin_permission="read:admin-messages", ports=ports)
+            )
+            walk = await stack.enter_async_context(
+                walking(browser, there, color_scheme=scheme, viewport=size)
+            )
+            await walk.open("/protected" if name == "protected" else "/admin")
+            await walk.choose(person)
+            await (walk.message() if name == "protected" else walk.alert())
+            await walk.page.screenshot(path=folder / f"{name}.png")
+    assert {path.name for path in folder.iterdir()} == {"protected.png", "refused.png"}

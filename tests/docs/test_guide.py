@@ -1,0 +1,259 @@
+"""Does each example of hello/auth/README.md do what the page says?"""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from joserfc.jwk import Key, OctKey, RSAKey
+
+from hello import auth
+from hello.auth import claims as claim_rules
+from hello.auth import header as header_rules
+from hello.sandbox.issuer import Issuer
+from support.api import ApiServer, Client, bearer
+from support.pages import blocks, text
+
+PAGE = "hello/auth/README.md"
+AUDIENCE = "https://api.example.com"
+START = Callable[[web.Application], Awaitable[Client]]
+
+
+def examples(
+    issuer_url: str = "https://dev-abc123.eu.auth0.com/", until: str = "nothing of that name"
+) -> dict[str, Any]:
+    """What the Python examples define, run in the page's order up to the one with a text."""
+    names: dict[str, Any] = {}
+    for block in blocks(PAGE, "python"):
+        code = block.replace("from my_api import create_app\n", "")  # it is defined above
+        for issuer in ("https://dev-abc123.eu.auth0.com/", "http://localhost:6061/"):
+            code = code.replace(issuer, issuer_url)
+        code = code.replace("https://hello-world.example.com", AUDIENCE)
+        names["__name__"] = "my_api"
+        exec(compile(code, PAGE, "exec"), names)
+        if until in block:
+            break
+    return names
+
+
+@pytest.fixture
+def names(sandbox_issuer: Issuer) -> dict[str, Any]:
+    """All that the page defines, for an issuer that is up."""
+    return examples(sandbox_issuer.url)
+
+
+async def answered(
+    client: Client, path: str, claims: dict[str, Any] | None, issuer: Issuer, method: str = "GET"
+) -> tuple[int, Any]:
+    headers = {} if claims is None else bearer(issuer.mint(claims=claims))
+    async with client.request(method, path, headers=headers) as response:
+        return response.status, await response.json()
+
+
+ADMIN = {"permissions": ["admin"], "org_id": "org_1"}
+JUST_NOW = int(time.time())
+VERIFIED = {"scope": "write:all", "email_verified": True}
+ROWS: list[tuple[str, str, str, dict[str, Any] | None, int]] = [
+    ("create_app", "GET", "/health", None, 200),
+    ("create_app", "GET", "/reports", None, 401),
+    ("create_app", "GET", "/reports", {}, 403),
+    ("create_app", "GET", "/reports", {"permissions": ["read:reports"]}, 200),
+    ("create_app", "POST", "/reports", VERIFIED, 201),
+    ("create_app", "POST", "/reports", {**VERIFIED, "email_verified": "yes"}, 403),
+    ("create_app", "POST", "/reports", {**VERIFIED, "scope": "read:all"}, 403),
+    ("create_app", "GET", "/reports/7", {"permissions": ["read:reports"], "sub": "alice"}, 200),
+    ("create_app", "GET", "/reports/7", {"permissions": ["read:reports"], "sub": "bob"}, 403),
+    ("create_app", "GET", "/reports/8", {"permissions": ["read:reports"], "sub": "alice"}, 403),
+    ("create_app", "GET", "/greeting", None, 200),
+    ("create_app", "GET", "/greeting", {"exp": 1}, 401),
+    ("create_app", "POST", "/transfers", {"acr": "phr", "auth_time": JUST_NOW}, 201),
+    ("create_app", "POST", "/transfers", {"acr": "pwd", "auth_time": JUST_NOW}, 401),
+    ("create_app", "POST", "/transfers", {"acr": "phr", "auth_time": 1}, 401),
+    ("create_back_office", "GET", "/back-office/users", ADMIN, 200),
+    ("create_back_office", "GET", "/back-office/users", {"permissions": ["admin"]}, 403),
+    ("create_back_office", "GET", "/back-office/users", {"org_id": "org_1"}, 403),
+    ("create_back_office", "DELETE", "/back-office/users/bob", ADMIN, 403),
+    (
+        "create_back_office",
+        "DELETE",
+        "/back-office/users/bob",
+        {**ADMIN, "permissions": ["admin", "delete:users"]},
+        200,
+    ),
+    ("create_discoverable_app", "GET", "/.well-known/oauth-protected-resource", None, 200),
+]
+
+
+@pytest.mark.parametrize(("create", "method", "path", "claims", "status"), ROWS)
+async def test_the_examples_routes_answer_as_the_page_says(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    create: str,
+    method: str,
+    path: str,
+    claims: dict[str, Any] | None,
+    status: int,
+) -> None:
+    client = await aiohttp_client(ApiServer(names[create]()))
+    assert (await answered(client, path, claims, sandbox_issuer, method))[0] == status
+
+
+async def test_a_page_may_read_answers_and_refusals(
+    names: dict[str, Any], aiohttp_client: Callable[[ApiServer], Awaitable[Client]]
+) -> None:
+    client = await aiohttp_client(ApiServer(names["create_app_for_pages"]()))
+    origin = {"Origin": "https://app.example.com"}
+    for path, status in (("/health", 200), ("/reports", 401)):
+        async with client.get(path, headers=origin) as response:
+            assert response.status == status
+            assert response.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+    asked = {**origin, "Access-Control-Request-Method": "GET"}
+    async with client.options("/reports", headers=asked) as response:
+        assert response.status == 200
+
+
+async def test_the_log_names_whom_a_handler_refused(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = await aiohttp_client(ApiServer(names["create_app"]()))
+    bob = {"permissions": ["read:reports"], "sub": "bob"}
+    assert (await answered(client, "/reports/7", bob, sandbox_issuer))[0] == 403
+    assert "refused 403 check: GET /reports/{number} sub='bob'" in caplog.text
+
+
+async def test_refusals_can_look_otherwise(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+) -> None:
+    client = await aiohttp_client(ApiServer(names["create_app_with_errors"]()))
+    for claims, status in ((None, 401), ({}, 403)):
+        answer = await answered(client, "/reports", claims, sandbox_issuer)
+        assert answer == (status, {"error": {"status": status}})
+    async with client.get("/reports") as response:
+        assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+        assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+async def test_a_web_socket_is_told_who_asks(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+) -> None:
+    client = await aiohttp_client(ApiServer(names["create_app"]()))
+    good = sandbox_issuer.mint(claims={"sub": "alice"})
+    for first, said, code in (
+        (good, {"hello": "alice"}, 1000),
+        (sandbox_issuer.mint(claims={"exp": 1}), None, 4401),
+        ("nonsense", None, 4401),
+        (b"no text", None, 4401),
+        ("x" * 20_000, None, 1009),
+    ):
+        async with client.ws_connect("/live") as socket:
+            await (socket.send_str(first) if isinstance(first, str) else socket.send_bytes(first))
+            if said is not None:
+                assert await socket.receive_json() == said
+            await socket.receive()
+            assert socket.close_code == code
+
+
+async def test_files_are_open(
+    names: dict[str, Any],
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public/hello.txt").write_text("hello")
+    monkeypatch.chdir(tmp_path)
+    app = names["create_app"]()
+    app.add_routes(names["files"])
+    client = await aiohttp_client(ApiServer(app))
+    async with client.get("/files/hello.txt") as response:
+        assert await response.text() == "hello"
+
+
+async def test_a_greeting_knows_who_is_known(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+) -> None:
+    client = await aiohttp_client(ApiServer(names["create_app"]()))
+    for claims, who in ((None, "stranger"), ({"sub": "alice"}, "alice")):
+        answer = await answered(client, "/greeting", claims, sandbox_issuer)
+        assert answer == (200, {"hello": who})
+
+
+def test_the_example_of_a_test_passes() -> None:
+    examples(until="def test_only_health_is_open")["test_only_health_is_open"]()
+
+
+async def test_the_examples_of_issuers(sandbox_issuer: Issuer) -> None:
+    """Of the validators on the page: several issuers, a resolver, keys and a secret, a profile."""
+    several, resolved, profile = (
+        examples(sandbox_issuer.url, until=text)["validator"]
+        for text in ("no-metadata", "TENANTS = ", "strict=True")
+    )
+    assert (await several.validate(sandbox_issuer.mint())).issuer == sandbox_issuer.url
+    with pytest.raises(auth.InvalidTokenError) as refusal:
+        await resolved.validate(sandbox_issuer.mint())
+    assert refusal.value.reason is auth.Reason.ISSUER
+    claims = {"client_id": "c", "jti": "1", "org_id": "o"}
+    header = {"typ": "at+jwt"}
+    assert await profile.validate(sandbox_issuer.mint(claims=claims, header=header))
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"jti": "a1b2c3"}, "revoked"),
+        ({"org_id": None}, "missing_claim"),
+        ({"iat": 1}, "too_old"),
+    ]
+    for change, reason in changes:
+        with pytest.raises(auth.InvalidTokenError) as refusal:
+            await profile.validate(sandbox_issuer.mint(claims={**claims, **change}, header=header))
+        assert refusal.value.reason == reason
+
+
+async def test_the_example_of_keys_given_directly(
+    names: dict[str, Any], sandbox_issuer: Issuer
+) -> None:
+    secret, key = b"0123456789abcdef" * 2, RSAKey.generate_key(2048)
+    validator = names["our_own"](secret, key.as_pem(private=False).decode())
+    signers: list[tuple[str, str, Key]] = [
+        ("batch-jobs", "HS256", OctKey.import_key(secret)),
+        ("partner", "RS256", key),
+    ]
+    for iss, alg, signer in signers:
+        token = sandbox_issuer.mint(
+            claims={"iss": iss, "aud": "api"}, header={"alg": alg, "kid": "any"}, key=signer
+        )
+        assert (await validator.validate(token)).issuer == iss
+
+
+async def test_the_example_of_an_offline_test(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[web.Application], Awaitable[Client]],
+) -> None:
+    assert names["pytest_plugins"] == ["hello.sandbox.fixtures"]
+    await names["test_who_may_read_reports_does"](aiohttp_client, sandbox_issuer)
+    await names["test_a_partners_token_is_good"](sandbox_issuer)
+
+
+def test_every_rule_is_in_the_table() -> None:
+    table = text(PAGE).split("| of the token |")[1].split("\n\n")[0]
+    named = re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines()[2:]))
+    of_headers = [rule.name for rule in header_rules.RULES]
+    of_claims = [rule.name for rule in claim_rules.rules(required=(), strict=False, max_age=None)]
+    assert sorted(named) == sorted(["alg", "iss", *of_headers, *of_claims])
+
+
+def test_every_option_of_protected_is_in_the_table() -> None:
+    table = text(PAGE).split("| `@auth.protected(...)` |")[1].split("\n\n")[0]
+    known: dict[str, Any] = auth.protected.__kwdefaults__ or {}
+    assert set(re.findall(r"(\w+)=", table)) == set(known)

@@ -1,0 +1,371 @@
+"""Does the nginx site of hello/running.md do what the page says, before the running API?"""
+
+import asyncio
+import os
+import re
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc.jwk import Key
+
+from hello.app import create_app
+from hello.auth.explain import _LONGEST
+from support.api import SECURITY_HEADERS, ApiServer, Client, bearer, config_for
+from support.clock import FakeClock
+from support.failing_issuer import FailingIssuer
+from support.machine import PAGE, command, rows
+from support.pages import blocks, text
+from support.program import PROTECTED, PUBLIC, Program, free_port, running
+
+NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or ""
+pytestmark = pytest.mark.skipif(
+    not NGINX and os.environ.get("CI") != "true", reason="there is no nginx: apt-get install nginx"
+)
+
+SITE, FEED = blocks(PAGE, "nginx")
+[HOST] = re.findall(r"server_name (.*);", SITE)
+[ORIGIN] = re.findall(r"Access-Control-Allow-Origin (\S+) always", SITE)
+CORS = "Access-Control-Allow-Origin"
+LONGEST = 8183
+MAIN = """
+pid {folder}/nginx.pid;
+worker_processes 1;
+error_log stderr;
+{user}
+events {{ worker_connections 100; }}
+http {{
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/site;
+}}
+"""
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Any
+    body: str
+
+
+class Site:
+    """The page's site on other ports and paths, before an API of the test's own."""
+
+    program: Program
+
+    def __init__(self, folder: Path, api_port: int, site: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        for old, new in {
+            "127.0.0.1:6060": f"127.0.0.1:{api_port}",
+            "listen 443 ssl": f"listen 127.0.0.1:{self.port} ssl",
+            "/etc/ssl/hello-api/fullchain.pem": f"{folder}/certificate.pem",
+            "/etc/ssl/hello-api/privkey.pem": f"{folder}/key.pem",
+            "/var/log/nginx/": f"{folder}/",
+        }.items():
+            assert site.count(old) == 1
+            site = site.replace(old, new)
+        (folder / "site").write_text(site)
+        user = "user root;" if os.geteuid() == 0 else ""
+        (folder / "main").write_text(MAIN.format(folder=folder, user=user))
+        self_signed(folder)
+        self.tls = ssl.create_default_context(cafile=folder / "certificate.pem")
+
+    @property
+    def command(self) -> list[str]:
+        return [NGINX, "-e", "stderr", "-c", f"{self.folder}/main", "-g", "daemon off;"]
+
+    async def get(
+        self, path: str, headers: dict[str, str] | None = None, *, origin: str = ORIGIN
+    ) -> Answer:
+        """One request on a connection of its own, from an address that is not nginx's."""
+        connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.get(
+                f"https://127.0.0.1:{self.port}{path}",
+                headers={"Host": HOST, "Origin": origin, **(headers or {})},
+                ssl=self.tls,
+                server_hostname=HOST,
+            ) as response,
+        ):
+            return Answer(response.status, response.headers, await response.text())
+
+    @property
+    def log(self) -> list[str]:
+        return (self.folder / "hello-api.log").read_text().splitlines()
+
+
+def self_signed(folder: Path) -> None:
+    """Write a certificate for the site's name, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+
+
+@pytest.fixture
+async def issuer(keys: list[Key]) -> AsyncIterator[FailingIssuer]:
+    async with FailingIssuer.serving(keys[0], FakeClock()) as issuer:
+        issuer.clock = lambda: datetime.now(UTC).timestamp()
+        yield issuer
+
+
+@pytest.fixture
+async def api(
+    issuer: FailingIssuer, aiohttp_client: Callable[[ApiServer], Awaitable[Client]]
+) -> Client:
+    config = config_for(issuer, CLIENT_ORIGIN_URL=ORIGIN)
+    return await aiohttp_client(ApiServer(create_app(config)))
+
+
+@asynccontextmanager
+async def serving(folder: Path, api: Client, site: str = SITE) -> AsyncIterator[Site]:
+    there = Site(folder, api.port or 0, site)
+    with running(command(*there.command), folder, {}) as program:
+        program.listens(there.port)
+        there.program = program
+        yield there
+    assert not re.search(r"\[(warn|alert|crit|emerg)\]", program.err)
+
+
+@pytest.fixture
+async def site(tmp_path: Path, api: Client) -> AsyncIterator[Site]:
+    async with serving(tmp_path, api) as site:
+        yield site
+
+
+def test_nginx_has_nothing_to_say_about_the_site(tmp_path: Path) -> None:
+    for code, status in [(SITE, 0), (SITE.replace("keepalive 32", "keepaliv 32"), 1)]:
+        site = Site(tmp_path, 9, code)
+        ran = subprocess.run(
+            [*site.command, "-t"], check=False, capture_output=True, text=True, timeout=30
+        )
+        assert ran.returncode == status
+        complaints = [line for line in ran.stderr.splitlines() if "[" in line]
+        assert bool(complaints) is (status != 0)
+
+
+async def test_answers_come_through_as_they_are(site: Site, issuer: FailingIssuer) -> None:
+    for path, headers, status in [
+        (PUBLIC, {}, 200),
+        (PROTECTED, {}, 401),
+        (PROTECTED, bearer("nonsense"), 401),
+        (PROTECTED, bearer(issuer.mint()), 200),
+        ("/nowhere", {}, 404),
+    ]:
+        answer = await site.get(path, headers)
+        assert answer.status == status
+        assert {name: answer.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+        assert answer.headers.getall(CORS) == [ORIGIN]
+        assert ("WWW-Authenticate" in answer.headers) is (status == 401)
+        assert answer.headers["Server"] == "nginx"
+    foreign = await site.get(PUBLIC, origin="https://elsewhere.example.com")
+    assert CORS not in foreign.headers
+
+
+@pytest.mark.parametrize(
+    ("length", "status", "who"),
+    [
+        (7 * 1024, 401, "API"),
+        (LONGEST, 401, "API"),
+        (LONGEST + 1, 400, "API"),
+        (17_000, 400, "nginx"),
+    ],
+)
+async def test_a_large_token_is_the_apis_to_judge(
+    site: Site, length: int, status: int, who: str
+) -> None:
+    answer = await site.get(PROTECTED, bearer("x" * length))
+    assert answer.status == status
+    assert ("json" in answer.headers["Content-Type"]) is (who == "API")
+    assert (CORS in answer.headers) is (status == 401)
+
+
+def test_the_limit_is_the_one_that_is_explained() -> None:
+    assert _LONGEST == LONGEST
+    assert f"{LONGEST:,} characters" in text(PAGE)
+
+
+async def test_nginxs_default_is_a_few_bytes_too_few(tmp_path: Path, api: Client) -> None:
+    default = re.sub(r" *large_client_header_buffers.*\n", "", SITE)
+    assert default != SITE
+    async with serving(tmp_path, api, default) as site:
+        for length, status in [(LONGEST, 400), (LONGEST - 50, 401)]:
+            answer = await site.get(PROTECTED, bearer("x" * length))
+            assert answer.status == status
+
+
+async def test_an_outage_of_the_issuer_is_told_by_the_api_and_health_goes_on(
+    site: Site, issuer: FailingIssuer
+) -> None:
+    await issuer.stop()
+    answer = await site.get(PROTECTED, bearer(issuer.mint()))
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.body == '{"message": "Unable to verify credentials"}'
+    assert answer.headers[CORS] == ORIGIN
+    assert (await site.get(PUBLIC)).status == 200
+
+
+async def test_while_the_api_is_down_a_browser_can_read_that_it_is(site: Site, api: Client) -> None:
+    await api.close()
+    answer = await site.get(f"{PROTECTED}?a=query", bearer("nonsense"))
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+    assert answer.body == '{"message": "Service Unavailable"}'
+    assert answer.headers.getall("Content-Type") == ["application/json; charset=utf-8"]
+    assert answer.headers.getall(CORS) == [ORIGIN]
+    assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After"
+    site.program.says(f'request: "GET {PROTECTED}?a=query HTTP/1.1"')  # in its error log
+    assert "nonsense" not in site.program.err
+
+
+async def test_connections_to_the_api_are_kept(site: Site, api: Client) -> None:
+    for _ in range(5):
+        await site.get(PUBLIC)
+    runner = api.server.runner
+    assert runner is not None
+    assert runner.server is not None
+    assert len(runner.server.connections) == 1
+
+
+async def test_logs_name_the_client_once_and_never_a_query_or_a_token(
+    site: Site, api: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = api.port
+    with caplog.at_level("INFO"):
+        await site.get(f"{PROTECTED}?access_token=secret", bearer("secret"))
+        await api.close()  # the line is written after the answer is sent
+    [access] = [record for record in caplog.records if record.name == "hello.access"]
+    assert access.getMessage().startswith(f"127.0.0.1 GET {PROTECTED} 401 ")
+    site.program.until(lambda: len(site.log) > 0)
+    [line] = site.log
+    assert re.fullmatch(rf"127\.0\.0\.2 \S+ GET {PROTECTED} 401 [\d.]+ 127\.0\.0\.1:{port}", line)
+    assert "secret" not in caplog.text + line
+
+
+# --- Before an application of one's own ----------------------------------------------------------
+
+
+def chunks_then_silence(quiet: asyncio.Event) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"first")
+        await quiet.wait()
+        return answer
+
+    return handler
+
+
+async def taking(request: web.Request) -> web.Response:
+    return web.json_response({"bytes": len(await request.read())})
+
+
+@pytest.fixture
+async def own(
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+) -> AsyncIterator[Client]:
+    """An application with the page's websocket, a large body, and a stream that pauses."""
+    names: dict[str, Any] = {"__name__": "my_feed"}
+    code = blocks(PAGE, "python")[1].replace('@auth.protected(permissions={"read:reports"})\n', "")
+    exec(code, names)
+    quiet = asyncio.Event()
+    app = web.Application()
+    names["add_feed"](app)
+    app.router.add_get("/stream", chunks_then_silence(quiet))
+    app.router.add_post("/large", taking)
+    yield await aiohttp_client(ApiServer(app))
+    quiet.set()
+
+
+def in_the_site(location: str, site: str = SITE) -> str:
+    """The site with a location in front of the other, as the page says."""
+    assert site.count("    location / {") == 1
+    return site.replace("    location / {", f"{location}\n    location / {{")
+
+
+async def test_a_websocket_needs_its_location_and_outlives_a_silence(
+    tmp_path: Path, own: Client
+) -> None:
+    """And a stream in the other location does not."""
+    table = text(PAGE)
+    assert "| `proxy_read_timeout 30s` | longer than your answers pause" in table
+    impatient = SITE.replace("proxy_read_timeout 30s", "proxy_read_timeout 1s")
+    assert impatient != SITE
+    async with (
+        serving(tmp_path, own, in_the_site(FEED, impatient)) as site,
+        aiohttp.ClientSession(f"https://127.0.0.1:{site.port}", headers={"Host": HOST}) as session,
+        session.ws_connect("/feed", ssl=site.tls, server_hostname=HOST) as feed,
+        session.get("/stream", ssl=site.tls, server_hostname=HOST) as stream,
+    ):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await stream.read()
+        await feed.send_str("still there")
+        assert await feed.receive_str() == "still there"
+
+
+async def test_without_its_location_a_websocket_is_a_400(tmp_path: Path, own: Client) -> None:
+    async with (
+        serving(tmp_path, own) as site,
+        aiohttp.ClientSession(f"https://127.0.0.1:{site.port}", headers={"Host": HOST}) as session,
+    ):
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="400"):
+            await session.ws_connect("/feed", ssl=site.tls, server_hostname=HOST)
+    assert "aiohttp answers 400" in text(PAGE)
+
+
+@pytest.mark.parametrize(
+    ("limit", "size", "status", "who"),
+    [
+        ("16k", 16 << 10, 200, "API"),
+        ("16k", (16 << 10) + 1, 413, "nginx"),
+        ("2m", 1 << 20, 200, "API"),
+        ("2m", (1 << 20) + 1, 413, "API"),
+    ],
+)
+async def test_what_is_too_large_is_for_nginx_and_then_for_aiohttp_to_say(
+    tmp_path: Path, own: Client, limit: str, size: int, status: int, who: str
+) -> None:
+    code = SITE.replace("client_max_body_size 16k", f"client_max_body_size {limit}")
+    async with (
+        serving(tmp_path, own, code) as site,
+        aiohttp.ClientSession(f"https://127.0.0.1:{site.port}", headers={"Host": HOST}) as session,
+        session.post(
+            "/large", data=BytesIO(bytes(size)), ssl=site.tls, server_hostname=HOST
+        ) as response,
+    ):
+        body = await response.text()
+        assert response.status == status
+        assert ("<center>nginx</center>" in body) is (who == "nginx")
+
+
+def test_what_is_different_for_an_application_of_ones_own_is_in_the_site() -> None:
+    for there, *_ in rows("in the site"):
+        assert SITE.count(there.strip("`")) == 1

@@ -1,0 +1,271 @@
+"""Is what hello/running.md says of the log, of keys, outages and settings what happens?"""
+
+import errno
+import inspect
+import os
+import re
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from joserfc.jwk import Key
+
+from hello import auth
+from hello.auth import AuthError, Reason, TokenValidator
+from hello.sandbox.issuer import Issuer
+from support.api import ApiServer, Client, bearer
+from support.check_token import check_token, environ_for
+from support.clock import FakeClock
+from support.failing_issuer import FailingIssuer, settled, validating
+from support.machine import GUNICORN, OWN, PAGE, PRINTING, Machine, lacks, rows, settings
+from support.pages import PROJECT, blocks, run_py, text
+from support.program import PROTECTED, PUBLIC, free_port, get, running
+
+NOT_ANSWERING = "http://127.0.0.1:9/"
+
+
+@pytest.fixture(scope="module")
+def log(keys: list[Key], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a server logs of the requests that the page shows, while its issuer is down."""
+    folder, port = tmp_path_factory.mktemp("log"), free_port()
+    issuer = Issuer(audience="https://hello-world.example.com", key=keys[0])
+    issuer.url = NOT_ANSWERING
+    environ = {
+        **{name: value for name, value in settings().items() if name != "AUTH0_DOMAIN"},
+        "ISSUER_BASE_URL": NOT_ANSWERING,
+        "PORT": str(port),
+        "HOST": "127.0.0.1",
+        "PYTHONPATH": str(PROJECT),
+        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY"), "http://127.0.0.1:10"),
+    }
+    with running([str(run_py(folder))], folder, environ) as program:
+        program.listens(port)
+        statuses = [
+            get(port, path, headers).status
+            for path, headers in [
+                (PUBLIC, {}),
+                (PROTECTED, {}),
+                (PROTECTED, bearer(issuer.mint(claims={"exp": 1}))),
+                (PROTECTED, bearer(issuer.mint())),
+            ]
+        ]
+        program.send(signal.SIGTERM)
+        assert program.ends() == 0
+    assert statuses == [200, 401, 401, 503]
+    return program.err
+
+
+def without_times(line: str) -> str:
+    line = re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ", "TIME ", line)
+    return re.sub(r" \d+ ms$", " N ms", line)
+
+
+def test_the_log_looks_as_the_page_shows(log: str) -> None:
+    printed = [output for _, output in [*OWN, *PRINTING]]
+    [block] = [block for block in blocks(PAGE, "text") if block not in printed]
+    shown, real = block.splitlines(), log.splitlines()
+    assert len(shown) == len(real)
+    for line, entry in zip(map(without_times, shown), map(without_times, real), strict=True):
+        if line.endswith("…"):  # it goes on with what failed
+            assert entry.startswith(line.removesuffix("…"))
+        else:
+            assert entry == line
+
+
+@pytest.mark.parametrize(("code", "output"), PRINTING)
+def test_a_recipe_for_the_log_prints_what_the_page_shows(
+    tmp_path: Path, log: str, code: str, output: str
+) -> None:
+    if "jq" in code and lacks("jq"):
+        pytest.skip("there is no jq")
+    (tmp_path / "log").write_text(log)
+    assert Machine(tmp_path).run(code) == output
+
+
+async def test_a_refusal_names_the_route_and_the_access_log_the_path(
+    validator: TokenValidator,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def product(_request: web.Request) -> web.Response:
+        return web.json_response({})
+
+    app = web.Application()
+    auth.setup(app, validator)
+    route, path = re.findall(r"`GET (/products/\S+)`", text(PAGE))
+    app.router.add_get(route, product)
+    client = await aiohttp_client(ApiServer(app))
+    with caplog.at_level("INFO"):
+        async with client.get(path) as response:
+            assert response.status == 401
+        await client.close()  # the line is written after the answer is sent
+    logged = {each.name: each.getMessage() for each in caplog.records}
+    assert logged["hello.auth"] == f"refused 401 no_credentials: GET {route} sub=-"
+    assert f" GET {path} 401 " in logged["hello.access"]
+
+
+def test_the_issuer_is_asked_directly_whatever_proxy_the_environment_names(log: str) -> None:
+    [line] = [line for line in log.splitlines() if "keys cannot be had" in line]
+    assert f"{NOT_ANSWERING}.well-known/openid-configuration: ClientConnectorError" in line
+    assert "Connect call failed ('127.0.0.1', 9)" in line
+
+
+def test_what_sounds_bad_at_the_end_is_what_gunicorn_can_say() -> None:
+    """Not each of them comes at each end: test_running.py looks for others than these."""
+    [[closing, _], [killed, _]] = rows("gunicorn says")
+    sources = [inspect.getsource(import_module(f"gunicorn.{name}")) for name in ("sock", "arbiter")]
+    assert (
+        closing.strip("`")
+        == f"Error while closing socket {OSError(errno.EBADF, os.strerror(errno.EBADF))}"
+    )
+    assert "Error while closing socket %s" in sources[0]
+    assert killed.strip("`") == f"Worker (pid:…) was sent {signal.SIGQUIT.name}!"
+    assert "Worker (pid:%s) was sent %s!" in sources[1]
+
+
+def test_what_to_be_woken_up_for_is_what_the_log_can_say() -> None:
+    source = "".join(path.read_text() for path in PROJECT.glob("hello/auth/*.py"))
+    gunicorns = re.sub("%s", "SIGKILL", inspect.getsource(import_module("gunicorn.arbiter")))
+    for cell, *_ in rows("in the log"):
+        for words in re.findall("`(.+?)`", cell):
+            assert words in {*Reason, "ERROR"} or words in source or words in gunicorns
+
+
+# --- Keys and outages ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def failing(keys: list[Key], clock: FakeClock) -> AsyncIterator[FailingIssuer]:
+    async with FailingIssuer.serving(keys[0], clock) as issuer:
+        yield issuer
+
+
+async def status(validator: TokenValidator, token: str) -> int:
+    try:
+        await validator.validate(token)
+    except AuthError as refusal:
+        return refusal.status
+    return 200
+
+
+async def test_an_outage_is_answered_as_the_table_says(
+    failing: FailingIssuer, clock: FakeClock, keys: list[Key]
+) -> None:
+    good, expired = failing.mint(), failing.mint(claims={"exp": 1})
+    forged = failing.mint(header={"kid": keys[0].kid}, key=keys[2])
+    new = failing.mint(header={"kid": "of the new key"}, key=keys[1])
+    *during, (_, *afterwards) = rows("seconds since the last good fetch")
+    async with validating(failing, clock) as validator:
+        assert await status(validator, good) == 200
+        await failing.stop()
+        fetched_at = clock.uptime
+        seen = []
+        for seconds, *_ in during:
+            while clock.uptime - fetched_at < int(seconds.replace(",", "")):
+                clock.advance(10)
+                await status(validator, good)
+                await settled(validator)
+            seen.append([await status(validator, each) for each in (good, new, forged, expired)])
+        assert seen == [[int(cell) for cell in row[1:]] for row in during]
+
+        await failing.start()
+        failing.publish(keys[1])
+        clock.advance(10)
+        new = failing.mint(header={"kid": keys[1].kid}, key=keys[1])
+        last = [await status(validator, each) for each in (good, new, forged, expired)]
+        assert last == [int(cell) for cell in afterwards]
+
+
+@pytest.mark.parametrize("case", [row[0] for row in rows("what comes first in a worker")])
+async def test_a_stolen_key_is_trusted_as_long_as_the_table_says(
+    failing: FailingIssuer, clock: FakeClock, keys: list[Key], case: str
+) -> None:
+    [(_, said)] = [row for row in rows("what comes first in a worker") if row[0] == case]
+    seconds = int(re.findall(r"^[\d,]+", said)[0].replace(",", ""))
+    stolen = failing.mint()
+    async with validating(failing, clock) as validator:
+        for _ in range(3):  # so that it is remembered
+            assert await status(validator, stolen) == 200
+        failing.rotate(keys[1])
+        failing.withdraw(keys[0])
+        match case:
+            case "a token of the new key arrives":
+                assert await status(validator, failing.mint()) == 200
+            case "requests come all the time":
+                for _ in range(seconds):
+                    clock.advance(1)
+                    assert await status(validator, stolen) == 200
+                await settled(validator)
+            case "no request comes in between":
+                async with validating(failing, clock) as another:
+                    failing.publish(keys[0])
+                    assert await status(another, stolen) == 200
+                    failing.withdraw(keys[0])
+                    clock.advance(seconds - 0.5)
+                    assert await status(another, stolen) == 200  # and fetches in the background
+                clock.advance(0.5)
+            case "the issuer cannot be reached":
+                await failing.stop()
+                clock.advance(seconds - 0.5)
+                assert await status(validator, stolen) == 200
+                clock.advance(0.5)
+            case "the worker is replaced":
+                await validator.close()
+                async with validating(failing, clock) as another:
+                    assert await status(another, stolen) == 401
+                return
+            case _:
+                pytest.fail("nobody knows how to try this")
+        assert await status(validator, stolen) == (503 if "reached" in case else 401)
+
+
+async def test_a_check_asks_the_issuer_and_not_a_server_that_may_hold_older_keys(
+    issuer: Issuer, validator: TokenValidator, keys: list[Key], tmp_path: Path
+) -> None:
+    token = issuer.mint()
+    assert await status(validator, token) == 200
+    issuer.rotate(keys[1])
+    issuer.withdraw(keys[0])
+    checked = await check_token(token, tmp_path, **environ_for(issuer))
+    assert (checked.status, "reason unknown_key" in checked.out) == (1, True)
+    assert await status(validator, token) == 200
+    await validator.close()
+
+
+# --- The settings --------------------------------------------------------------------------------
+
+
+def test_each_variable_is_in_the_table_with_its_default() -> None:
+    table = {row[0].strip("`"): row[1].strip("`") for row in rows("variable |")}
+    example = (PROJECT / ".env.example").read_text("utf-8")
+    variables = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", example, re.MULTILINE))
+    assert table == {**variables, "CLIENT_ORIGIN_URL": "required", "AUTH0_AUDIENCE": "required"}
+
+
+def test_each_option_that_an_operator_tunes_is_in_the_table_with_its_default() -> None:
+    table = {row[0].strip("`"): row[1].strip("`") for row in rows("option | default")}
+    whose = {"issuer", "audience", "algorithms", "issuers"}
+    not_for_operators = {"fetch", "clock"}
+    options = {
+        name: parameter.default
+        for name, parameter in inspect.signature(TokenValidator).parameters.items()
+        if name not in whose | not_for_operators
+    }
+    assert table == {name: repr(default) for name, default in options.items()}
+    for name, default in options.items():
+        if name.startswith("jwks_"):
+            [row] = [row for row in rows("variable |") if row[0] == f"`{name.upper()}`"]
+            assert row[1] == f"`{default}`"
+
+
+def test_each_option_of_gunicorn_in_the_table_is_one() -> None:
+    listed = [re.findall("`(.+?)`", row[0])[0] for row in rows("gunicorn's option")]
+    helped = subprocess.run(
+        [GUNICORN, "--help"], capture_output=True, text=True, timeout=30, check=True
+    )
+    for option in listed:
+        assert re.search(rf"{option}\b", helped.stdout), option

@@ -1,0 +1,138 @@
+"""Which tokens does the sandbox give, and for what?"""
+
+import pytest
+
+from support.api import ORIGIN, Client, bearer
+from support.clock import FakeClock
+from support.logging_in import ADA, CHALLENGE, ROBIN, claims_of, log_in, refresh, tokens
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"code": None},
+        {"code": "unknown"},
+        {"client_id": "another"},
+        {"client_id": None},
+        {"redirect_uri": f"{ORIGIN}/elsewhere"},
+        {"redirect_uri": None},
+        {"code_verifier": None},
+        {"code_verifier": "w" * 43},
+        {"code_verifier": "v" * 42},
+        {"code_verifier": "é" * 43},
+        {"code_verifier": CHALLENGE},
+    ],
+)
+async def test_a_code_is_good_for_who_asked_for_it_only(
+    browser: Client, changes: dict[str, str | None]
+) -> None:
+    code = await log_in(browser)
+    status, answer = await tokens(browser, code, **changes)
+    assert (status, answer["error"]) == (400, "invalid_grant")
+
+
+async def test_a_code_lives_for_a_minute(browser: Client, clock: FakeClock) -> None:
+    code = await log_in(browser)
+    clock.advance(60)
+    assert (await tokens(browser, code))[1]["error"] == "invalid_grant"
+
+
+async def test_a_code_works_once_and_then_ends_what_came_of_it(browser: Client) -> None:
+    code = await log_in(browser, scope="openid offline_access")
+    _, answer = await tokens(browser, code)
+    status, again = await tokens(browser, code)
+    assert (status, again["error"]) == (400, "invalid_grant")
+    assert (await refresh(browser, answer["refresh_token"]))[1]["error"] == "invalid_grant"
+
+
+async def test_a_client_with_a_secret_must_know_it(browser: Client) -> None:
+    code = await log_in(browser)
+    status, answer = await tokens(browser, code, client_secret="guess")
+    assert (status, answer["error"]) == (401, "invalid_client")
+
+
+async def test_refresh_tokens_rotate_and_a_stolen_one_ends_them_all(browser: Client) -> None:
+    _, first = await tokens(browser, await log_in(browser, scope="openid offline_access"))
+    status, second = await refresh(browser, first["refresh_token"])
+    assert status == 200
+    assert second["refresh_token"] != first["refresh_token"]
+    assert claims_of(second["access_token"])["sub"] == ROBIN
+    _, third = await refresh(browser, second["refresh_token"])
+    assert (await refresh(browser, first["refresh_token"]))[1]["error"] == "invalid_grant"
+    assert (await refresh(browser, third["refresh_token"]))[1]["error"] == "invalid_grant"
+
+
+async def test_a_refresh_can_ask_for_less_and_not_for_more(browser: Client) -> None:
+    code = await log_in(browser, scope="openid profile offline_access")
+    _, first = await tokens(browser, code)
+    status, answer = await refresh(browser, first["refresh_token"], scope="openid email")
+    assert (status, answer["error"]) == (400, "invalid_scope")
+    _, second = await refresh(browser, first["refresh_token"], scope="openid offline_access")
+    assert second["scope"] == "offline_access openid"
+    assert "name" not in claims_of(second["id_token"])
+
+
+@pytest.mark.parametrize("changes", [{"client_id": "another"}, {"refresh_token": "unknown"}])
+async def test_a_refresh_token_is_good_for_its_client_only(
+    browser: Client, changes: dict[str, str]
+) -> None:
+    _, first = await tokens(browser, await log_in(browser, scope="offline_access"))
+    status, answer = await refresh(browser, **{"token": first["refresh_token"], **changes})
+    assert (status, answer["error"]) == (400, "invalid_grant")
+
+
+async def test_only_who_asks_for_openid_gets_an_id_token(browser: Client) -> None:
+    _, answer = await tokens(browser, await log_in(browser, scope="profile", nonce=None))
+    assert "id_token" not in answer
+    _, answer = await tokens(
+        browser, await log_in(browser, scope="openid", nonce=None, prompt="login")
+    )
+    assert "nonce" not in claims_of(answer["id_token"])
+
+
+async def test_only_an_administrator_is_granted_the_apis_scopes(browser: Client) -> None:
+    asked = "openid read:admin-messages unheard:of"
+    _, robin = await tokens(browser, await log_in(browser, ROBIN, scope=asked))
+    _, ada = await tokens(browser, await log_in(browser, ADA, scope=asked, prompt="login"))
+    assert (robin["scope"], ada["scope"]) == ("openid", "openid read:admin-messages")
+
+
+async def test_without_an_audience_the_token_is_opaque_and_good_for_userinfo(
+    browser: Client,
+) -> None:
+    _, answer = await tokens(browser, await log_in(browser, audience=None))
+    assert "." not in answer["access_token"]
+    async with browser.get("/userinfo", headers=bearer(answer["access_token"])) as response:
+        assert await response.json() == {
+            "sub": ROBIN,
+            "name": "Robin Reader",
+            "nickname": "robin",
+            "email": "robin@example.com",
+            "email_verified": True,
+        }
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer nonsense", "Basic eDp5", "Bearer"])
+async def test_userinfo_wants_a_token(browser: Client, authorization: str | None) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    async with browser.post("/userinfo", headers=headers) as response:
+        assert response.status == 401
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+async def test_userinfo_knows_the_tokens_that_it_gave(browser: Client, clock: FakeClock) -> None:
+    _, answer = await tokens(browser, await log_in(browser, scope="openid"))
+    headers = bearer(answer["access_token"])
+    async with browser.get("/userinfo", headers=headers) as response:
+        assert await response.json() == {"sub": ROBIN}
+    clock.advance(86400)
+    async with browser.get("/userinfo", headers=headers) as response:
+        assert response.status == 401
+
+
+async def test_what_is_kept_is_bounded(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hello.sandbox.memory._MOST", 1)
+    first = await log_in(browser)
+    second = await log_in(browser, prompt="login")
+    assert (await tokens(browser, first))[0] == 400
+    assert (await tokens(browser, second))[0] == 200

@@ -1,0 +1,186 @@
+"""A real browser before a whole sandbox: API, issuer and demo client on ports of their own."""
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from hello.app import create_app
+from hello.config import Config
+from hello.sandbox.client import client_app
+from hello.sandbox.issuer import Issuer
+from hello.server import Runner
+from support.api import AUDIENCE
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+CHROMIUM = Path("/usr/bin/chromium")
+_axe = find_spec("axe_playwright_python")
+AXE = Path(str(_axe and _axe.origin)).with_name("axe.min.js")
+_PATIENCE_MILLISECONDS = 8000
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def why_not() -> str | None:
+    """Why there can be no browser here, or None where there can, or must."""
+    if os.environ.get("CI") == "true":
+        return None
+    if find_spec("playwright") is None or not AXE.exists():
+        return "Playwright is not installed: python -m pip install -e '.[browser]'"
+    return None if CHROMIUM.exists() else f"there is no {CHROMIUM}: apt-get install chromium"
+
+
+@dataclass
+class Sandbox:
+    """What a walk goes through."""
+
+    api: str
+    issuer: Issuer
+    client: str
+    stop_api: AsyncExitStack
+
+
+@dataclass
+class Walk:
+    """A page, and what it complained of on the way."""
+
+    page: "Page"
+    sandbox: Sandbox
+    complaints: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    async def open(self, path: str = "/") -> None:
+        await self.page.goto(f"{self.sandbox.client}{path}")
+
+    async def log_in(self, name: str) -> None:
+        await self.page.get_by_role("button", name="Log in").first.click()
+        await self.choose(name)
+
+    async def choose(self, name: str) -> None:
+        await self.page.get_by_role("button", name=name).click()
+        await self.page.wait_for_url(f"{self.sandbox.client}/**")
+
+    async def go(self, name: str) -> None:
+        await self.page.get_by_role("navigation").get_by_role("link", name=name).click()
+
+    def foreign_hosts(self) -> set[str]:
+        """Hosts that were asked and are none of the sandbox's."""
+        return {host for host in self.hosts if host.split(":")[0] != "localhost"}
+
+    async def focused(self) -> str:
+        return str(await self.page.evaluate("document.activeElement.innerText"))
+
+    async def violations(self) -> list[str]:
+        """What axe has to say against the page at hand, once it is there."""
+        await self.page.get_by_role("heading", level=1).wait_for()
+        await self.page.evaluate(AXE.read_text("utf-8"))
+        results = await self.page.evaluate("axe.run()")
+        return [
+            f"{violation['id']}: {node['html']}"
+            for violation in results["violations"]
+            for node in violation["nodes"]
+        ]
+
+    async def message(self) -> str:
+        return await self.page.get_by_test_id("message").inner_text()
+
+    async def alert(self) -> str:
+        return await self.page.get_by_role("alert").first.inner_text()
+
+
+@asynccontextmanager
+async def sandbox(
+    *,
+    admin_permission: str = "",
+    other_origin: bool = False,
+    ports: tuple[int, int, int] | None = None,
+) -> AsyncIterator[Sandbox]:
+    """Serve the three applications; with `other_origin`, the API expects another client.
+
+    `ports`: the API's, the issuer's and the client's, or None for some that are free.
+    """
+    api_port, issuer_port, client_port = ports or free_ports(3)
+    client = f"http://localhost:{client_port}"
+    issuer = Issuer(audience=AUDIENCE, url=f"http://localhost:{issuer_port}/", client_origin=client)
+    config = Config.from_environ(
+        {
+            "PORT": str(api_port),
+            "ISSUER_BASE_URL": issuer.url,
+            "AUTH0_AUDIENCE": AUDIENCE,
+            "CLIENT_ORIGIN_URL": "http://localhost:9" if other_origin else client,
+            "ADMIN_PERMISSION": admin_permission,
+        }
+    )
+    client_application = client_app(
+        api_url=config.base_url, issuer=issuer.url, client_id="demo", audience=AUDIENCE
+    )
+    async with AsyncExitStack() as others, AsyncExitStack() as api:
+        await api.enter_async_context(served(create_app(config), api_port))
+        await others.enter_async_context(served(issuer.app(), issuer_port))
+        await others.enter_async_context(served(client_application, client_port))
+        yield Sandbox(config.base_url, issuer, client, api)
+
+
+@asynccontextmanager
+async def served(app: web.Application, port: int) -> AsyncIterator[None]:
+    runner = Runner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "localhost", port).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def walking(browser: "Browser", sandbox: Sandbox, **options: object) -> AsyncIterator[Walk]:
+    """Open a page, and write down what goes wrong in it."""
+    context = await browser.new_context(**options)  # type: ignore[arg-type]
+    context.set_default_timeout(_PATIENCE_MILLISECONDS)
+    page = await context.new_page()
+    walk = Walk(page, sandbox)
+    page.on(
+        "console",
+        lambda said: walk.complaints.append(said.text) if said.type == "error" else None,
+    )
+    page.on("pageerror", lambda error: walk.complaints.append(str(error)))
+    page.on("request", lambda request: walk.hosts.add(request.url.split("/")[2]))
+    try:
+        yield walk
+    finally:
+        await context.close()
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator["Browser"]:
+    """Start Chromium."""
+    from playwright.async_api import async_playwright  # noqa: PLC0415 - not everybody has it
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield browser
+        await browser.close()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on just now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
