@@ -1,4 +1,4 @@
-"""Run the API: `python run.py`, and `python run.py --help` for what else there is."""
+"""Run the API with `python run.py`; `python run.py --help` lists the options."""
 
 import argparse
 import asyncio
@@ -20,60 +20,73 @@ from hello.server import AddressError, Service, serve
 
 PROJECT = Path(__file__).resolve().parent
 
+# By the name of a service: what decides its port, and what else to do if the port is taken.
+_PORTS = {
+    "API": ("PORT", ", or choose another PORT"),
+    "issuer": ("The issuer's port", ""),
+    "client": (
+        "CLIENT_ORIGIN_URL's port",
+        ", choose another CLIENT_ORIGIN_URL, or start with --no-client",
+    ),
+}
+
 
 def main() -> int:
-    """Configure and serve. Return the process' exit status: 2 where it could not start."""
-    parser = argparse.ArgumentParser(description="A Hello World API that asks for access tokens.")
+    """Do what the command line says. Return the exit status, which is 2 if it could not start."""
+    parser = argparse.ArgumentParser(description="A Hello World API that requires access tokens.")
     parser.add_argument(
         "--client",
         action=argparse.BooleanOptionalAction,
-        help="serve the demo client too, at CLIENT_ORIGIN_URL (the sandbox does by itself)",
+        help="also serve the demo client, at CLIENT_ORIGIN_URL (default in the sandbox)",
     )
     parser.add_argument(
-        "--reload", action="store_true", help="restart on a change of the source or of .env"
+        "--reload", action="store_true", help="restart whenever the source or .env changes"
     )
     parser.add_argument(
-        "--routes", action="store_true", help="print every route and what it asks for, and end"
+        "--routes", action="store_true", help="print every route and what it requires, then exit"
     )
     parser.add_argument(
         "--check-token",
         action="store_true",
-        help="read an access token from standard input, say what is wrong with it, and end",
+        help="read an access token from standard input, print what is wrong with it, then exit",
     )
     arguments = parser.parse_args()
     if arguments.reload:
         return reload([argument for argument in sys.argv[1:] if argument != "--reload"])
-    # What is set for real wins, and an empty variable counts as not set.
-    really_set = {name: value for name, value in os.environ.items() if value.strip()}
-    asks = arguments.routes or arguments.check_token
+    # The environment takes precedence over .env, and an empty variable counts as not set.
+    set_variables = {name: value for name, value in os.environ.items() if value.strip()}
+    only_prints = arguments.routes or arguments.check_token
     try:
-        environ = {**read_env_file(PROJECT / ".env"), **really_set}
-        if asks:
+        environ = {**read_env_file(PROJECT / ".env"), **set_variables}
+        if only_prints:
             config, _ = configure(environ)
             log_to_stderr("warning")
             app = create_app(config)
-            answer = terminal.check_token if arguments.check_token else terminal.print_routes
-            return answer(app)
+            command = terminal.check_token if arguments.check_token else terminal.print_routes
+            return command(app)
         return run(environ, client=arguments.client)
-    except (ConfigError, AddressError) as error:
-        what = "The settings cannot be used" if asks else "The server cannot start"
-        print(f"{what}:\n{error}", file=sys.stderr)
-        return 2
+    except ConfigError as error:
+        problem = str(error)
+    except AddressError as error:
+        problem = cannot_listen(error)
+    failure = "The settings cannot be used" if only_prints else "The server cannot start"
+    print(f"{failure}:\n{problem}", file=sys.stderr)
+    return 2
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return what a file sets; nothing, where there is none. Raises ConfigError."""
-    if path.is_dir() or not path.exists():  # a virtual environment may have that name
+    """Return the variables that a file sets, or none if there is no file. Raises ConfigError."""
+    if path.is_dir() or not path.exists():  # a folder may be a virtual environment of that name
         return {}
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path.name} cannot be read: {error}"]) from None
     problems = []
-    for found in parse_stream(StringIO(text)):
-        if found.error or (found.key is not None and found.value is None):
-            said = found.original.string
-            number = found.original.line + len(said) - len(said.lstrip("\n"))
+    for binding in parse_stream(StringIO(text)):
+        if binding.error or (binding.key is not None and binding.value is None):
+            lines = binding.original.string  # perhaps with empty lines before it
+            number = binding.original.line + len(lines) - len(lines.lstrip("\n"))
             problems.append(f"{path.name}, line {number}: write NAME=value, or # before a comment")
     if problems:
         raise ConfigError(problems)
@@ -82,7 +95,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def run(environ: Mapping[str, str], *, client: bool | None) -> int:
-    """Serve until a signal says stop: the API, and where no issuer is named the sandbox too."""
+    """Serve the API until a signal ends it, and with it the sandbox if no issuer is named."""
     config, in_sandbox = configure(environ)
     services = []
     greeting = f"The API is at {config.base_url} for tokens of {config.issuer}"
@@ -96,10 +109,7 @@ def run(environ: Mapping[str, str], *, client: bool | None) -> int:
         from hello.sandbox import start  # noqa: PLC0415
 
         services.append(start.client_service(config))
-    services.append(
-        Service(create_app(config), config.host, config.port, "PORT", ", or choose another PORT")
-    )
-
+    services.append(Service("API", create_app(config), config.host, config.port))
     log_to_stderr(config.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(services, ready=lambda: print(greeting, flush=True)))
@@ -110,14 +120,25 @@ def configure(environ: Mapping[str, str]) -> tuple[Config, bool]:
     """Return the configuration, and whether it is the sandbox's. Raises ConfigError."""
     if names_issuer(environ):
         return Config.from_environ(environ), False
-    # Imported where it is asked for: a server with an issuer has nothing of the sandbox in it.
+    # Imported only here: a server with an issuer of its own never loads the sandbox.
     from hello.sandbox import start  # noqa: PLC0415
 
     return start.sandbox_config(environ), True
 
 
+def cannot_listen(error: AddressError) -> str:
+    """Return why a service cannot listen, and what to do about it."""
+    if error.unknown_host:
+        return f"HOST {error.host} cannot be found: {error.reason}"
+    setting, way_out = _PORTS[error.service]
+    address = f"{setting} {error.port} on {error.host}"
+    if error.taken:
+        return f"{address} is taken: stop the program that listens there{way_out}"
+    return f"{address} cannot be used: {error.reason}"
+
+
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes uvloop's event loop, or None, for asyncio's own, where there is none."""
+    """Return the function that makes an event loop: uvloop's, or None for asyncio's own."""
     try:
         import uvloop  # noqa: PLC0415 - not on every platform
     except ImportError:
@@ -126,13 +147,13 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def reload(arguments: list[str]) -> int:
-    """Run this program, and again after each change of the source or of .env."""
+    """Run this program, and restart it whenever the source or .env changes."""
     try:
         from watchfiles import PythonFilter, run_process  # noqa: PLC0415 - an extra
     except ImportError:
         print("--reload needs watchfiles: python -m pip install -e '.[reload]'", file=sys.stderr)
         return 2
-    # Folder by folder, so that thousands of files of a virtual environment are not watched too.
+    # Only these folders, because a virtual environment beside them has thousands of files.
     folders = [PROJECT, *(path.parent for path in PROJECT.glob("hello/**/__init__.py"))]
     run_process(
         *folders,

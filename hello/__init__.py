@@ -1,1 +1,1 @@
-"""A Hello World API that asks for access tokens, and the parts to build one's own."""
+"""A Hello World API that requires access tokens, and the parts to protect an API of your own."""

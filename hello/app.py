@@ -1,24 +1,25 @@
-"""What is this server made of?"""
+"""What does the API consist of?"""
 
 from aiohttp import web
 
 from . import auth
 from .config import Config
 from .messages import message_routes
-from .responses import allow_client, errors_as_json
+from .responses import allow_client, errors_as_json, security_headers
 
 
 def create_app(config: Config) -> web.Application:
-    """Wire the API: errors in JSON, tokens before messages, one client that may read it."""
+    """Return the API. It checks tokens, sends messages, and lets one client's pages read them."""
     app = web.Application(middlewares=[errors_as_json])
     auth.setup(app, token_validator(config), resource=config.resource_url)
     app.add_routes(message_routes(admin_permission=config.admin_permission))
+    security_headers(app)
     allow_client(app, config.client_origin)
     return app
 
 
 def token_validator(config: Config) -> auth.TokenValidator:
-    """Return what decides whether a token is good, as configured."""
+    """Return the validator of access tokens that the configuration describes."""
     return auth.TokenValidator(
         issuer=config.issuer,
         audience=config.audience,

@@ -1,7 +1,7 @@
-"""What does the environment decide?
+"""Which settings come from the environment, and which values may they have?
 
-Everything that is wrong is said at once, by the variable's name, so that nobody has to start the
-server five times to find five mistakes.
+All mistakes are reported at once, each by its variable's name, so that nobody has to start the
+server five times to find five of them.
 """
 
 import math
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
-from .auth import ALGORITHMS
-from .auth.requirements import SCOPE_TOKEN
-from .auth.urls import is_resource_url, is_secure_url
+from .tokens import ALGORITHMS
+from .tokens.requirements import SCOPE_TOKEN
+from .tokens.urls import is_resource_url, is_secure_url
 
 _T = TypeVar("_T")
 
 ISSUER_VARIABLES = ("AUTH0_DOMAIN", "AUTH0_AUDIENCE", "ISSUER_BASE_URL")
-"""Where none of these is set, nobody has said whose tokens are good."""
+"""If none of these is set, the environment does not say whose tokens to accept."""
 
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)+")
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e[0-9]+)?")
@@ -34,7 +34,7 @@ _PORTS = range(1, 65536)
 
 
 class ConfigError(Exception):
-    """The environment does not make a configuration. `problems`: a sentence for each mistake."""
+    """The environment has mistakes. `problems` holds a sentence about each of them."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -43,7 +43,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The server's configuration. `issuer` is the exact `iss`; `jwks_*` are seconds."""
+    """The configuration of the API. `issuer` is the exact `iss`; `jwks_*` are in seconds."""
 
     host: str
     port: int
@@ -62,7 +62,7 @@ class Config:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
-        """Read the variables that the README lists. Raises ConfigError."""
+        """Return the configuration that the environment sets. Raises ConfigError."""
         read = _Reader(environ)
         config = cls(
             host=read("HOST", _host, "localhost"),
@@ -72,16 +72,16 @@ class Config:
             audience=read("AUTH0_AUDIENCE", _audience),
             algorithms=read("TOKEN_SIGNING_ALG", _algorithms, "RS256"),
             admin_permission=read("ADMIN_PERMISSION", _permission),
-            client_id=read("AUTH0_CLIENT_ID", _optional),
-            resource_url=read("RESOURCE_URL", _resource),
+            client_id=read("AUTH0_CLIENT_ID", _client_id),
+            resource_url=read("RESOURCE_URL", _resource_url),
             log_level=read("LOG_LEVEL", _log_level, "info"),
             jwks_max_age=read("JWKS_MAX_AGE", _seconds, "600"),
             jwks_max_stale=read("JWKS_MAX_STALE", _seconds, "3600"),
             jwks_cooldown=read("JWKS_COOLDOWN", _seconds, "10"),
             jwks_timeout=read("JWKS_TIMEOUT", _seconds, "5"),
         )
-        ages_are_read = read.bad.isdisjoint({"JWKS_MAX_AGE", "JWKS_MAX_STALE"})
-        if ages_are_read and config.jwks_max_stale < config.jwks_max_age:
+        ages_are_valid = read.invalid.isdisjoint({"JWKS_MAX_AGE", "JWKS_MAX_STALE"})
+        if ages_are_valid and config.jwks_max_stale < config.jwks_max_age:
             read.problems.append(
                 "JWKS_MAX_STALE is less than JWKS_MAX_AGE: both count from the last good fetch"
             )
@@ -91,7 +91,7 @@ class Config:
 
     @property
     def base_url(self) -> str:
-        """The API's address, as a person on this machine would type it."""
+        """The address of the API, as somebody on this machine would type it."""
         everywhere = self.host in ("0.0.0.0", "::")  # noqa: S104
         host = "localhost" if everywhere else self.host
         host = f"[{host}]" if ":" in host else host
@@ -99,61 +99,64 @@ class Config:
 
 
 def names_issuer(environ: Mapping[str, str]) -> bool:
-    """Say whether the environment names an issuer, or at least begins to."""
+    """Return whether the environment sets any of ISSUER_VARIABLES."""
     return any(environ.get(name, "").strip() for name in ISSUER_VARIABLES)
 
 
 class _Reader:
-    """Reads variables one by one, and remembers what was wrong with them."""
+    """Reads the variables one by one, and collects the mistakes in them."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.problems: list[str] = []
-        self.bad: set[str] = set()  # the variables that have one
+        self.invalid: set[str] = set()  # the variables with a mistake
 
     def text(self, name: str) -> str:
-        """Return a variable's value; an empty one counts as not set."""
+        """Return the value of a variable; it is empty if the variable is not set."""
         return self._environ.get(name, "").strip()
 
     def __call__(self, name: str, parse: Callable[[str], _T], default: str = "") -> _T:
-        """Return the parsed value. Where there is a problem nobody gets to see what is returned."""
+        """Return the parsed value of a variable.
+
+        After a mistake it returns None, but nobody sees that, because from_environ raises.
+        """
         try:
             return parse(self.text(name) or default)
         except ValueError as error:
             self.problems.append(f"{name} {error}")
-            self.bad.add(name)
+            self.invalid.add(name)
             return cast("_T", None)
 
 
 def _read_issuer(read: _Reader) -> str:
     domain, base_url = read.text("AUTH0_DOMAIN"), read.text("ISSUER_BASE_URL")
     if domain and base_url:
-        read.problems.append("AUTH0_DOMAIN and ISSUER_BASE_URL name an issuer each: keep one")
+        read.problems.append("AUTH0_DOMAIN and ISSUER_BASE_URL each name an issuer: keep one")
         return ""
     return read("ISSUER_BASE_URL", _issuer) if base_url else read("AUTH0_DOMAIN", _domain)
 
 
-def _required(value: str, what: str) -> str:
+def _required(value: str, meaning: str) -> str:
     if not value:
-        raise ValueError(f"is missing: {what}")
+        raise ValueError(f"is missing: {meaning}")
     if _PLACEHOLDER.search(value):
-        raise ValueError(f"is still a placeholder, {value!r}: {what}")
+        raise ValueError(f"is still a placeholder, {value!r}: {meaning}")
     return value
 
 
 def _domain(value: str) -> str:
-    what = "your tenant's domain, like dev-abc123.eu.auth0.com (or set ISSUER_BASE_URL)"
-    _required(value, what)
+    meaning = "your tenant's domain, like dev-abc123.eu.auth0.com (or set ISSUER_BASE_URL)"
+    _required(value, meaning)
     if value.lower().startswith("http://"):
-        raise ValueError(f"is {value!r}: an issuer is asked over https, so leave out http://")
+        raise ValueError(f"is {value!r}: an issuer is reached over https, so leave out http://")
     domain = value.lower().removeprefix("https://").removesuffix("/")
     if not _HOST_NAME.fullmatch(domain):
-        raise ValueError(f"is {value!r}, which is no domain: {what}")
+        raise ValueError(f"is {value!r}, which is not a domain: {meaning}")
     return f"https://{domain}/"
 
 
 def _issuer(value: str) -> str:
-    _required(value, "the issuer's URL, exactly as its tokens' iss has it")
+    _required(value, "the issuer's URL, exactly as in the iss claim of its tokens")
     if not is_secure_url(value):
         raise ValueError(f"is {value!r}, not an https URL (http is for a loopback host only)")
     if "?" in value or "#" in value:
@@ -165,41 +168,42 @@ def _audience(value: str) -> str:
     return _required(value, "the API's identifier, as registered with the issuer")
 
 
-def _optional(value: str) -> str | None:
+def _client_id(value: str) -> str | None:
     return _required(value, "an identifier, as registered with the issuer") if value else None
 
 
-def _resource(value: str) -> str | None:
-    what = "the URL that clients call this API by, like https://api.example.com"
+def _resource_url(value: str) -> str | None:
+    meaning = "the URL at which clients call this API, like https://api.example.com"
     if not value:
         return None
-    _required(value, what)
+    _required(value, meaning)
     if not is_resource_url(value):
-        raise ValueError(f"is {value!r}: {what} (http is for a loopback host only)")
+        raise ValueError(f"is {value!r}: {meaning} (http is for a loopback host only)")
     return value
 
 
 def _origin(value: str) -> str:
-    what = "the origin of the client's pages, like http://localhost:4040"
-    _required(value, what)
+    meaning = "the origin of the client's pages, like http://localhost:4040"
+    _required(value, meaning)
     try:
         parts = urlsplit(value)
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
     if not host or parts.scheme not in _DEFAULT_PORTS or parts.username is not None:
-        raise ValueError(f"is {value!r}: {what}")
+        raise ValueError(f"is {value!r}: {meaning}")
     if parts.path or parts.query or parts.fragment:
-        raise ValueError(
-            f"is {value!r}: an origin ends with its host or port, without even a slash"
-        )
+        raise ValueError(f"is {value!r}: an origin ends after its host or port, without a slash")
     if port == _DEFAULT_PORTS[parts.scheme]:
-        raise ValueError(f"is {value!r}: browsers leave {port} out for {parts.scheme}, so must you")
-    # As browsers write it (RFC 6454 §6.2), since theirs is compared with ours as it stands.
-    written = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}"
-    written = written if port is None else f"{written}:{port}"
-    if value != written or not _ORIGIN_HOST.fullmatch(host):
-        raise ValueError(f"is {value!r}, and browsers would not write it so: {what}")
+        raise ValueError(
+            f"is {value!r}: browsers leave {port} out for {parts.scheme}, so leave it out here"
+        )
+    # The value must be what browsers write (RFC 6454 §6.2): the two are compared as text.
+    as_browsers_write = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}"
+    if port is not None:
+        as_browsers_write += f":{port}"
+    if value != as_browsers_write or not _ORIGIN_HOST.fullmatch(host):
+        raise ValueError(f"is {value!r}, which browsers write differently: {meaning}")
     return value
 
 
@@ -220,7 +224,7 @@ def _algorithms(value: str) -> tuple[str, ...]:
     for name in names:
         if name not in ALGORITHMS:
             known = ", ".join(sorted(ALGORITHMS))
-            raise ValueError(f"has {name!r}, which is none of {known}")
+            raise ValueError(f"has {name!r}, which is not one of {known}")
     return names
 
 
@@ -232,12 +236,11 @@ def _permission(value: str) -> str | None:
 
 def _log_level(value: str) -> str:
     if value.lower() not in _LOG_LEVELS:
-        raise ValueError(f"is {value!r}, none of {', '.join(_LOG_LEVELS)}")
+        raise ValueError(f"is {value!r}, not one of {', '.join(_LOG_LEVELS)}")
     return value.lower()
 
 
 def _seconds(value: str) -> float:
-    what = f"is {value!r}, not a number of seconds above zero"
     if not _NUMBER.fullmatch(value) or not 0 < float(value) < math.inf:
-        raise ValueError(what)
+        raise ValueError(f"is {value!r}, not a number of seconds above zero")
     return float(value)

@@ -1,30 +1,39 @@
-"""What does a line of the log look like, whoever had a hand in what it says?"""
+"""What does a line of the log look like, and what if nobody reads it?
+
+A line may hold text that a stranger chose. And whoever reads standard error may stop reading: then
+lines are lost, and requests are answered all the same.
+"""
 
 import logging
+import queue
+import re
+from logging.handlers import QueueHandler
+from threading import Thread
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
+from .auth.refusal_log import is_counted
+
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_MAX_WAITING = 10_000  # lines that nobody has read yet
+_FLUSH_SECONDS = 1
+
+# A JWT, or what a header or a parameter of RFC 6749 or RFC 6750 holds.
+_SECRET = re.compile(
+    r"eyJ[\w-]{8,}[\w.~+/=-]*"
+    r"|((?:bearer|dpop) +)[\w.~+/=-]+"
+    r"|((?:token|secret|code)=)[^\s&;\"']+",
+    re.IGNORECASE,
+)
+_HINTS = ("eyj", "bearer", "dpop", "token=", "secret=", "code=")
 
 
 class LineFormatter(logging.Formatter):
-    """Keeps an entry to its own line: control characters are escaped, a stack is set in.
+    """Escapes control characters, indents stacks, and leaves out whatever looks like a token.
 
-    So nobody who gets a text into the log can make it look like an entry of its own.
+    So no text in an entry, whoever wrote it, can look like an entry of its own.
     """
-
-    _second: tuple[int | None, str] = (None, "")  # the last one that was formatted, and how
-
-    def formatTime(  # noqa: D102, N802 - logging's name
-        self, record: logging.LogRecord, _datefmt: str | None = None
-    ) -> str:
-        # Many entries fall into one second, and strftime is what takes longest about an entry.
-        second, text = self._second
-        if int(record.created) != second:
-            second, text = int(record.created), super().formatTime(record, self.default_time_format)
-            self._second = second, text
-        return f"{text},{int(record.msecs):03}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: D102, N802 - logging's name
         return _escape(super().formatMessage(record))
@@ -35,9 +44,10 @@ class LineFormatter(logging.Formatter):
 
 
 class AccessLog(AbstractAccessLogger):
-    """Who asked for what, what the answer was, and how long it took.
+    """Writes a line for each request: the client, the path, the status, and the time it took.
 
-    Without the query: somebody will put a token there, however little we read it.
+    The query is left out: some clients put a token there, although this API never reads it. A
+    refused request that `hello.auth` only counts has no line here either.
     """
 
     @property
@@ -45,7 +55,9 @@ class AccessLog(AbstractAccessLogger):
         return self.logger.isEnabledFor(logging.INFO)
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Log one request; `time` is seconds, of a clock that counts in milliseconds (uvloop's)."""
+        """Log one request. `time` is in seconds; the clock of uvloop counts whole milliseconds."""
+        if is_counted(request):
+            return
         self.logger.info(
             "%s %s %s %d %.0f ms",
             request.remote,
@@ -56,14 +68,63 @@ class AccessLog(AbstractAccessLogger):
         )
 
 
+class BackgroundHandler(QueueHandler):
+    """Formats entries at once, and writes them to a handler in a thread of its own.
+
+    If the handler does not keep up, entries are dropped, and a line says how many.
+    """
+
+    def __init__(self, handler: logging.Handler) -> None:
+        self._waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(_MAX_WAITING)
+        super().__init__(self._waiting)
+        self._handler = handler
+        self._dropped = 0
+        self._thread = Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def enqueue(self, record: logging.LogRecord | None) -> None:
+        """Hand an entry to the thread, or count it if the thread does not keep up."""
+        try:
+            self._waiting.put_nowait(record)
+        except queue.Full:
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """Wait for what was logged until now, but not for long."""
+        with self._waiting.all_tasks_done:
+            self._waiting.all_tasks_done.wait_for(
+                lambda: not self._waiting.unfinished_tasks, _FLUSH_SECONDS
+            )
+
+    def close(self) -> None:
+        """End the thread when it has written what was logged until now, but not wait for long."""
+        self.enqueue(None)
+        self._thread.join(_FLUSH_SECONDS)
+        super().close()
+
+    def _write(self) -> None:
+        while (record := self._waiting.get()) is not None:
+            self._handler.handle(record)
+            if self._dropped and self._waiting.empty():
+                dropped, self._dropped = self._dropped, 0
+                self._handler.handle(
+                    logging.makeLogRecord({"msg": f"... {dropped} lines of the log were dropped"})
+                )
+            self._waiting.task_done()
+        self._waiting.task_done()
+
+
 def log_to_stderr(level: str) -> None:
-    """Send this process' log to standard error, from a level (`info`, `warning`, ...) up."""
-    handler = logging.StreamHandler()
+    """Write the log of this process to standard error, from a level (like `info`) upwards."""
+    handler = BackgroundHandler(logging.StreamHandler())
     handler.setFormatter(LineFormatter(_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
 def _escape(text: str) -> str:
+    lower = text.lower()
+    if any(hint in lower for hint in _HINTS):  # looked for first, because the pattern is slow
+        text = _SECRET.sub(lambda found: f"{found[1] or found[2] or ''}[...]", text)
     if text.isprintable():
         return text
     return "".join(

@@ -1,20 +1,18 @@
-"""The three messages: what this API exists to say."""
+"""Which messages does this API send, and who may read them?"""
 
 import json
 
-from aiohttp import hdrs, web
-from multidict import CIMultiDict
+from aiohttp import web
 
 from . import auth
-
-_JSON = CIMultiDict({hdrs.CONTENT_TYPE: "application/json; charset=utf-8"})
+from .auth.answers import JSON_HEADERS
 
 
 def _encoded(text: str) -> bytes:
     return json.dumps({"text": text}).encode()
 
 
-# They are always the same, so each is encoded once.
+# Each is encoded once, because it never changes.
 _PUBLIC = _encoded("This is a public message.")
 _PROTECTED = _encoded("This is a protected message.")
 _ADMIN = _encoded("This is an admin message.")
@@ -22,7 +20,7 @@ _ADMIN = _encoded("This is an admin message.")
 
 @auth.public
 async def public_message(_request: web.Request) -> web.Response:
-    """Answer anybody."""
+    """Answer everybody."""
     return _message(_PUBLIC)
 
 
@@ -33,7 +31,7 @@ async def protected_message(_request: web.Request) -> web.Response:
 
 
 def message_routes(*, admin_permission: str | None) -> list[web.RouteDef]:
-    """Return the API's routes. `admin_permission`: what the admin message asks for, if anything."""
+    """Return the routes. The admin message requires `admin_permission`, unless that is None."""
 
     @auth.protected(permissions={admin_permission} if admin_permission else ())
     async def admin_message(_request: web.Request) -> web.Response:
@@ -47,4 +45,4 @@ def message_routes(*, admin_permission: str | None) -> list[web.RouteDef]:
 
 
 def _message(body: bytes) -> web.Response:
-    return web.Response(body=body, headers=_JSON)
+    return web.Response(body=body, headers=JSON_HEADERS)

@@ -1,22 +1,22 @@
-"""How does every answer leave: errors as JSON, security headers, CORS?"""
+"""What do all answers have in common: errors in JSON, security headers, CORS?"""
 
 import logging
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import aiohttp_cors
 from aiohttp import hdrs, web
-from multidict import CIMultiDict, istr
+from aiohttp_cors.urldispatcher_router_adapter import ResourcesUrlDispatcherRouterAdapter
 
 from .auth import json_error
+from .auth.answers import check_nothing_sent
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
 _logger = logging.getLogger("hello")
 
-HEADERS = {
+SECURITY_HEADERS = {
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
@@ -30,57 +30,101 @@ HEADERS = {
     "X-Permitted-Cross-Domain-Policies": "none",
     "Cross-Origin-Resource-Policy": "same-site",
 }
-"""On every answer."""
 
-_EXPOSED = ("WWW-Authenticate", "Retry-After")
+_EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After")
 _CORS = aiohttp_cors.ResourceOptions(
     allow_methods=("GET", "HEAD"),
     allow_headers=("Authorization", "Content-Type"),
-    expose_headers=_EXPOSED,
+    expose_headers=_EXPOSED_HEADERS,
     max_age=86400,
 )
 
 
 @web.middleware
 async def errors_as_json(request: web.Request, handler: "Handler") -> web.StreamResponse:
-    """Answer every error, planned or not, in JSON that says no more than its status does."""
+    """Turn every error into a JSON answer that tells the client the status and nothing more."""
     try:
         if request.method == hdrs.METH_OPTIONS:
             _check_preflight(request)
         answer: object = await handler(request)
         if isinstance(answer, web.StreamResponse):
             return answer
-        raise TypeError(f"a handler returned {type(answer).__name__} for an answer")  # noqa: TRY301
+        raise TypeError(f"a handler returned {type(answer).__name__}, not a response")  # noqa: TRY301
     except web.HTTPException as error:
         failure = error if error.status < HTTPStatus.BAD_REQUEST else http_error(error)
+    except web.RequestPayloadError as error:  # the body that a handler reads is not what it says
+        _logger.warning("refused 400 malformed_body: %s", type(error).__name__)
+        failure = json_error(400, HTTPStatus.BAD_REQUEST.phrase)
     except Exception:
         _logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
         failure = json_error(500, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
-    if request.writer.output_size:
-        # Only the connection's end can still tell the client.
-        raise ConnectionError("half an answer is on its way")
+    check_nothing_sent(request)
     if isinstance(failure, web.HTTPException):
         raise failure  # a redirect
     return failure
 
 
 def http_error(error: web.HTTPException) -> web.Response:
-    """Return what answers an aiohttp error: its status and `Allow`, and none of its text."""
+    """Return the answer to an aiohttp error: it keeps the status and `Allow`, but not the text."""
     allow = error.headers.get(hdrs.ALLOW)
     headers = None if allow is None else {"Allow": allow}
-    return json_error(error.status, phrase(error.status), headers)
+    return json_error(error.status, status_phrase(error.status), headers)
 
 
-def phrase(status: int) -> str:
-    """Return what a status is called, if it has a name (RFC 9110 §15)."""
+def status_phrase(status: int) -> str:
+    """Return the name of a status (RFC 9110 §15), or `Error` if it has none."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:
         return "Error"
 
 
+def security_headers(app: web.Application) -> None:
+    """Set the security headers on every answer, and remove `Server`."""
+    app.on_response_prepare.append(_set_security_headers)
+
+
+async def _set_security_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SECURITY_HEADERS)
+    response.headers.popall(hdrs.SERVER, None)
+
+
+def allow_client(app: web.Application, origin: str) -> None:
+    """Let the pages of one origin read the answers of an application (CORS).
+
+    Call it after all routes were added: it adds a preflight to each of them.
+    """
+    router = ResourcesUrlDispatcherRouterAdapter(app.router, {origin: _CORS})
+    # aiohttp-cors answers the preflights. It also adds a signal for all other answers; that one
+    # sets nothing on a 404 or a 405, and drops the connection if a handler has set such a header.
+    # So it is given to an application that serves nothing, and the signal below sets the headers.
+    preflights = aiohttp_cors.CorsConfig(
+        web.Application(), defaults={origin: _CORS}, router_adapter=router
+    )
+    app[aiohttp_cors.APP_CONFIG_KEY] = preflights  # where aiohttp_cors.CorsViewMixin looks for it
+    for route in list(app.router.routes()):
+        preflights.add(route)
+    exposed = ", ".join(_EXPOSED_HEADERS)
+
+    async def set_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers[hdrs.VARY] = _with_origin(headers.getall(hdrs.VARY, []))
+        if request.headers.get(hdrs.ORIGIN) == origin:
+            headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = exposed
+
+    app.on_response_prepare.append(set_cors_headers)
+
+
+def _with_origin(vary: list[str]) -> str:
+    """Return one `Vary` for several that also names `Origin`, once (RFC 9110 §12.5.5)."""
+    names = [name.strip() for line in vary for name in line.split(",")]
+    others = [name for name in names if name and name.lower() != "origin"]
+    return ", ".join([*others, hdrs.ORIGIN])
+
+
 def _check_preflight(request: web.Request) -> None:
-    # aiohttp-cors quotes these in its refusal, and what is not ASCII breaks its answer.
+    # aiohttp-cors repeats these headers in its refusal, and cannot send them if they are not ASCII.
     for name in (
         hdrs.ORIGIN,
         hdrs.ACCESS_CONTROL_REQUEST_METHOD,
@@ -88,47 +132,3 @@ def _check_preflight(request: web.Request) -> None:
     ):
         if not request.headers.get(name, "").isascii():
             raise web.HTTPForbidden
-
-
-def allow_client(app: web.Application, origin: str) -> None:
-    """Let pages of one origin read this API, and set the headers that every answer has.
-
-    To be called when all routes are there: each gets its own preflight.
-    """
-    cors = aiohttp_cors.setup(app, defaults={origin: _CORS})
-    for route in list(app.router.routes()):
-        cors.add(route)
-    # aiohttp-cors answers preflights. Its signal for all other answers knows nothing of 404 and
-    # 405, so ours takes its place: else the work would be done twice, on every request.
-    signals = app.on_response_prepare
-    for receiver in [each for each in signals if each.__module__.startswith("aiohttp_cors.")]:
-        signals.remove(receiver)
-    app.on_response_prepare.append(_headers_for(origin))
-
-
-def _headers_for(
-    origin: str,
-) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    exposed = ", ".join(_EXPOSED)
-    always = CIMultiDict({istr(name): value for name, value in HEADERS.items()})
-    always[hdrs.VARY] = hdrs.ORIGIN
-
-    async def set_headers(request: web.Request, response: web.StreamResponse) -> None:
-        headers = response.headers
-        varies = headers.getall(hdrs.VARY, None)  # the handler's own
-        headers.update(always)
-        headers.popall(hdrs.SERVER, None)
-        if varies is not None:
-            headers[hdrs.VARY] = _with_origin(varies)
-        if request.headers.get(hdrs.ORIGIN) == origin:
-            headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-            headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = exposed
-
-    return set_headers
-
-
-def _with_origin(varies: list[str]) -> str:
-    """Return one `Vary` that says what these say, and `Origin` once (RFC 9110 §12.5.5)."""
-    names = [name.strip() for line in varies for name in line.split(",")]
-    others = [name for name in names if name and name.lower() != "origin"]
-    return ", ".join([*others, hdrs.ORIGIN])

@@ -10,7 +10,7 @@ from joserfc.jwk import Key
 from hello.app import create_app
 from hello.auth import TokenValidator
 from hello.config import Config
-from hello.sandbox.issuer import Issuer, new_key
+from hello.sandbox.issuer import Issuer, issuer_app, new_key
 from support.api import AUDIENCE, ApiServer, Client, config_for
 from support.clock import FakeClock
 from support.forger import Forger
@@ -36,7 +36,7 @@ async def issuer(
 ) -> Issuer:
     """An issuer that is up, in real time."""
     issuer = Issuer(audience=AUDIENCE, key=keys[0])
-    issuer.url = str((await aiohttp_server(issuer.app())).make_url("/"))
+    issuer.url = str((await aiohttp_server(issuer_app(issuer))).make_url("/"))
     return issuer
 
 

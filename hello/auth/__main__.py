@@ -1,7 +1,7 @@
-"""Which application is asked about: `python -m hello.auth check my_api:create_app < token.txt`?
+"""What does `python -m hello.auth check my_api:create_app < token.txt` do?
 
-`check` says why a token is refused, `routes` which routes are open. Exit status 2: no application,
-or no token.
+`check` says why a token is refused, and `routes` says which routes are open. The exit status is 2
+if there is no such application or no token.
 """
 
 import argparse
@@ -18,35 +18,27 @@ from .terminal import check_token, print_routes
 
 
 class NoApplicationError(Exception):
-    """There is no application of that name. The message says what is there."""
+    """There is no application with that name. The message says what was found instead."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Load an application and answer. Return the process' exit status."""
+    """Load an application, and print what was asked about it. Return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m hello.auth", description="Ask about an application with auth.setup."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, about in (
-        ("check", "read an access token from standard input, and say what is wrong with it"),
-        ("routes", "list every route, and what it asks for"),
-    ):
-        command = commands.add_parser(name, help=about)
+    check = commands.add_parser("check", help="read an access token, and say what is wrong with it")
+    routes = commands.add_parser("routes", help="list every route, and what it requires")
+    check.add_argument("--host", default="", help="what a request would name, for a resolver")
+    for command in (check, routes):
         command.add_argument(
-            "application",
-            help="module:name, of an Application or what makes one: my_api:create_app",
+            "application", help="module:name of an Application, or of a function that makes one"
         )
-        if name == "check":
-            command.add_argument(
-                "--host", default="", help="what a request would name, for a resolver of issuers"
-            )
     options = parser.parse_args(arguments)
     try:
         app = load_application(options.application)
         if options.command == "check" and TOKEN_VALIDATOR not in app:
-            raise NoApplicationError(  # noqa: TRY301
-                "it has no validator: auth.setup was not called for it"
-            )
+            raise NoApplicationError("auth.setup was not called for it")  # noqa: TRY301
     except NoApplicationError as error:
         print(f"{options.application}: {error}", file=sys.stderr)
         return 2
@@ -54,10 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def load_application(name: str) -> web.Application:
-    """Return the application that `module:name` stands for, as gunicorn would find it.
-
-    Raises NoApplicationError.
-    """
+    """Return the application that `module:name` names for gunicorn. Raises NoApplicationError."""
     module_name, _, attribute = name.removesuffix("()").partition(":")
     if not module_name or not attribute:
         raise NoApplicationError("write module:name, such as my_api:create_app")
@@ -65,23 +54,22 @@ def load_application(name: str) -> web.Application:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # it is there, and imports something that is not
+            raise  # the module exists, but it imports one that does not
         raise NoApplicationError(f"there is no module {error.name} here") from None
     found: object = getattr(module, attribute, None)
     if not isinstance(found, web.Application) and callable(found):
         try:
             inspect.signature(found).bind()
         except TypeError as error:
-            raise NoApplicationError(f"{attribute} wants arguments: {error}") from None
+            raise NoApplicationError(f"{attribute} needs arguments: {error}") from None
         try:
             found = found()
-            if inspect.iscoroutine(found):
-                found = asyncio.run(found)
+            found = asyncio.run(found) if inspect.iscoroutine(found) else found
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            raise NoApplicationError(f"{attribute} raised {what}") from error
-    if isinstance(found, web.AppRunner):
-        found = found.app
+            raise NoApplicationError(
+                f"{attribute} raised {type(error).__name__}: {error}"
+            ) from error
+    found = found.app if isinstance(found, web.AppRunner) else found
     if not isinstance(found, web.Application):
         raise NoApplicationError(f"{attribute} is no aiohttp Application, and makes none")
     return found

@@ -1,6 +1,6 @@
 """How does a client that knows only this API find out who issues tokens for it?
 
-Protected-resource metadata, RFC 9728: a document under a well-known path, which challenges name.
+Protected resource metadata (RFC 9728) is a document with a well-known path. Challenges name it.
 """
 
 from typing import Any
@@ -8,22 +8,20 @@ from urllib.parse import urlsplit, urlunsplit
 
 from aiohttp import web
 
-from .marks import Open, mounted_routes, set_mark
-from .urls import is_resource_url
-from .validator import TokenValidator
+from hello.tokens import Validator
+from hello.tokens.urls import is_resource_url
 
-METADATA_URL = web.AppKey("METADATA_URL", str)
-"""What challenges name as `resource_metadata` (RFC 9728 §5.1)."""
+from .marks import Mark, TokenUse, set_mark
+from .routes import mounted_routes
 
 _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
-def serve_metadata(app: web.Application, validator: TokenValidator, resource: str) -> None:
-    """Add the route of a resource's metadata.
+def serve_metadata(app: web.Application, validator: Validator, resource: str) -> str:
+    """Add the route of a resource's metadata, and return the URL of the document.
 
-    Raises ValueError for what is no resource's URL, and RuntimeError where there is such a route.
-
-    `resource`: what clients know the API by, an https URL without query and fragment (§1.2).
+    `resource` is the https URL by which clients know the API, without query and fragment (RFC 9728
+    §1.2). Raises ValueError for any other URL, and RuntimeError if there is such a route already.
     """
     if not is_resource_url(resource):
         raise ValueError(
@@ -31,7 +29,7 @@ def serve_metadata(app: web.Application, validator: TokenValidator, resource: st
             "loopback only), without query, fragment and escapes"
         )
     url = urlsplit(resource)
-    # Before the resource's own path, §3.1, which is kept unless it is but the slash of the host.
+    # RFC 9728 §3.1: it precedes the resource's own path, unless that is only a slash.
     path = _WELL_KNOWN + ("" if url.path == "/" else url.path)
 
     async def metadata(_request: web.Request) -> web.Response:
@@ -43,28 +41,24 @@ def serve_metadata(app: web.Application, validator: TokenValidator, resource: st
                 f"{path} is not where it must be: give resource= to the root's setup"
             )
 
-    set_mark(metadata, Open.PUBLIC)
-    app.router.add_get(path, metadata)
-    app[METADATA_URL] = urlunsplit(url._replace(path=path))
+    app.router.add_get(path, set_mark(metadata, Mark(TokenUse.PUBLIC)))
     app.on_startup.append(check_path)
+    return urlunsplit(url._replace(path=path))
 
 
-def _metadata(app: web.Application, validator: TokenValidator, resource: str) -> dict[str, Any]:
-    """Return the members of RFC 9728 §2 that say something."""
+def _metadata(app: web.Application, validator: Validator, resource: str) -> dict[str, Any]:
+    """Return the members of the document (RFC 9728 §2)."""
+    scopes = {
+        scope
+        for mounted in mounted_routes(app)
+        for requirement in mounted.policy.requirements
+        for scope in (*requirement.scopes, *(requirement.any_scope or ()))
+    }
     members = {
         "resource": resource,
         "authorization_servers": sorted(validator.authorization_servers),
-        "scopes_supported": sorted(_scopes(app)),
+        "scopes_supported": sorted(scopes),
         "bearer_methods_supported": ["header"],
     }
-    # §2: a list that would be empty is left out.
+    # RFC 9728 §2: empty lists are left out.
     return {name: value for name, value in members.items() if value}
-
-
-def _scopes(app: web.Application) -> set[str]:
-    return {
-        scope
-        for mounted in mounted_routes(app)
-        for requirement in mounted.asked.requirements
-        for scope in (*requirement.scopes, *requirement.any_scope)
-    }

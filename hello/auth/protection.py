@@ -1,64 +1,62 @@
-"""Who may call a handler, and what hears a client that may not?
+"""Who may call a handler, and how is everybody else refused?
 
-`@protected`, `@optional` and `@public` mark; `setup` installs the one middleware that reads the
-marks. No mark means protected: a forgotten decorator is a 401, never an open door.
+`@protected`, `@optional` and `@public` mark handlers. `setup` installs the only middleware, which
+reads the marks. A handler without a mark is protected: a forgotten decorator leads to a 401.
 """
 
-import difflib
-import functools
-import inspect
-import json
-import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from aiohttp import hdrs, web
-from aiohttp.abc import AbstractView
-from multidict import CIMultiDict
+from aiohttp import web
 
-from .access_token import AccessToken
-from .credentials import bearer_token
-from .errors import AuthError, UnauthorizedError
-from .marks import (
-    TOKEN_VALIDATOR,
-    Asked,
-    Open,
-    application_mark,
-    asked_for,
-    set_mark,
+from hello.tokens import (
+    AccessToken,
+    AuthError,
+    Requirement,
+    RequirementOptions,
+    UnauthorizedError,
+    Validator,
+    check_requirements,
 )
-from .metadata import METADATA_URL, serve_metadata
-from .requirements import ANY, Check, Requirement, refuse_unless_met, requirement
-from .validator import TokenValidator
+from hello.tokens.requirements import VALID_TOKEN
+
+from .answers import Refuse, check_nothing_sent, refusal_answer
+from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Mark, Policy, TokenUse, set_mark
+from .metadata import serve_metadata
+from .reading import host_of, presented_by
+from .refusal_log import RefusalLog
+from .routes import policy_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from aiohttp.typedefs import Handler
 
 ACCESS_TOKEN = web.RequestKey("ACCESS_TOKEN", AccessToken)
-"""Where a protected handler finds the token that let the request in.
+"""The key for the token that admitted a request. `token` reads it."""
 
-Reading it raises KeyError where no token was asked for: in a public handler, and in an application
-that `setup` was never called for.
-"""
+_VALIDATED = web.RequestKey("VALIDATED", AccessToken)  # set before the requirements are checked
 
-_ADMITTED = web.RequestKey[tuple[Requirement, ...]]("ADMITTED")
-"""What was asked of the token, and met."""
-
-_JSON = CIMultiDict({hdrs.CONTENT_TYPE: "application/json; charset=utf-8"})
-
-_ASKED = web.AppKey[dict[web.AbstractRoute, Asked]]("ASKED")
-
-_logger = logging.getLogger("hello.auth")
-_OPENED_AS_A_WHOLE = (
-    "an application with auth.setup is not opened as a whole: mark its handlers, a RouteTableDef, "
-    "or a sub-application"
+_APPLICATION_IS_CLOSED = (
+    "an application with auth.setup cannot be marked public or optional: mark its handlers, an "
+    "auth.RouteTable or a sub-application"
 )
 _Markable = Callable[..., Any] | web.RouteTableDef | web.Application
 _H = TypeVar("_H", bound=_Markable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Protection:
+    """The arguments of `setup`, the log of refusals, and a cache of policies."""
+
+    validator: Validator
+    refuse: Refuse | None
+    metadata_url: str | None
+    refusal_log: RefusalLog = field(default_factory=RefusalLog)
+    policies: dict[object, Policy] = field(default_factory=dict)  # by a route and its applications
+
+
+_PROTECTION = web.AppKey("PROTECTION", _Protection)
 
 
 @overload
@@ -66,231 +64,168 @@ def protected(handler: _H, /) -> _H: ...
 
 
 @overload
-def protected(
-    *,
-    scopes: Collection[str] = (),
-    any_scope: Collection[str] | None = None,
-    permissions: Collection[str] = (),
-    claims: Mapping[str, Any] = ...,
-    check: Check | None = None,
-    acr_values: Collection[str] | None = None,
-    max_auth_age: int | None = None,
-) -> Callable[[_H], _H]: ...
+def protected(**requirements: Unpack[RequirementOptions]) -> Callable[[_H], _H]: ...
 
 
 def protected(
-    handler: _H | None = None,
-    /,
-    *,
-    scopes: Collection[str] = (),
-    any_scope: Collection[str] | None = None,
-    permissions: Collection[str] = (),
-    claims: Mapping[str, Any] = MappingProxyType({}),
-    check: Check | None = None,
-    acr_values: Collection[str] | None = None,
-    max_auth_age: int | None = None,
-    **unknown: Any,
+    handler: _H | None = None, /, **requirements: Unpack[RequirementOptions]
 ) -> _H | Callable[[_H], _H]:
-    """Mark what wants a valid access token: a handler, or a group of them.
+    """Mark a handler or a group whose requests need a valid access token.
 
-    The middleware of `setup` asks for it; a marked coroutine function looks whether that was done.
-    A handler is a function, a View class or one of its methods; a group is a RouteTableDef, a
-    sub-application or an Application. What is asked for on the way to a handler adds up.
+    A handler is a function, a method, a View class or one of its methods. A group is an
+    `auth.RouteTable`, a sub-application or an Application. The requirements of a handler and of the
+    groups around it add up.
 
-    All of these must be met, else the answer is 403. `scopes`: all of them, from `scope` or
-    `scp`. `any_scope`: one of them at least; a refusal suggests the first. `permissions`: all of
-    them. `claims`: by name, a value that the claim equals, or a collection whose items are all in
-    it. `check`: a function of yours, sync or async, that gets the AccessToken and returns True.
-    `acr_values`: the token's `acr` is one of these, and `max_auth_age`: its `auth_time` is at most
-    so many seconds ago; else the answer is a 401 that asks for another login (RFC 9470).
+    The options are those of RequirementOptions, and a token must meet all of them. If it does not,
+    the answer is 403; for `acr_values` and `max_auth_age`, it is a 401 that asks for another login
+    (RFC 9470).
 
-    Raises TypeError at import, saying what to write, for a bare string where a collection is meant,
-    an unknown keyword, what cannot be marked, and for what is marked otherwise.
+    Raises TypeError at import for options that make no sense, and for a target that cannot be
+    marked or has a different mark already. The message says what to write.
     """
     given: object = handler
     if isinstance(given, str | set | frozenset | list | tuple | dict):
         names = {given} if isinstance(given, str) else given
         raise TypeError(f"write @protected(permissions={names!r}), or scopes={names!r}")
-    for name in unknown:
-        _, *known, _ = inspect.signature(protected).parameters
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5) or known
-        raise TypeError(f"@protected knows no {name}: write {' or '.join(close)}")
-    asked = requirement(
-        scopes=scopes,
-        any_scope=any_scope,
-        permissions=permissions,
-        claims=claims,
-        check=check,
-        acr_values=acr_values,
-        max_auth_age=max_auth_age,
-    )
+    requirement = Requirement(**requirements)
+    mark = Mark(TokenUse.REQUIRED, VALID_TOKEN if requirement == VALID_TOKEN else requirement)
 
-    def mark(handler: _H) -> _H:
-        return _guarded(set_mark(handler, asked), asked)
+    def decorate(target: _H) -> _H:
+        return set_mark(target, mark)
 
-    return mark if handler is None else mark(handler)
+    return decorate if handler is None else decorate(handler)
 
 
 def optional(handler: _H, /) -> _H:
-    """Mark a handler or a group: anybody may call it, and who sends a valid token is known by it.
+    """Mark a handler or a group that serves both anonymous requests and requests with a token.
 
-    It finds the token with `request.get(ACCESS_TOKEN)`. A token that is not valid is refused: who
-    sends one does not want to be taken for nobody. So is one that lacks what the groups around the
-    handler ask for. Raises TypeError as `public` does.
+    The handler calls `token_or_none`. A token that is not valid is refused, because its sender does
+    not want to be anonymous. A token that does not meet the requirements of the groups around the
+    handler is refused too. Raises TypeError as `public` does.
     """
-    return _open(handler, Open.OPTIONAL)
+    return _open(handler, TokenUse.OPTIONAL)
 
 
 def public(handler: _H, /) -> _H:
-    """Mark a handler or a group: anybody may call it, and no token is looked at.
+    """Mark a handler or a group that anybody may call. A token is not read.
 
-    What is marked otherwise inside of the group is not opened. Raises TypeError at import for what
-    cannot be marked, what is marked otherwise, and for an application with `setup`.
+    A handler inside the group keeps its own mark. Raises TypeError at import for a target that
+    cannot be marked or has a different mark already, and for an application with `setup`.
     """
-    return _open(handler, Open.PUBLIC)
+    return _open(handler, TokenUse.PUBLIC)
 
 
-def setup(app: web.Application, validator: TokenValidator, *, resource: str | None = None) -> None:
-    """Protect an application, its sub-applications included, with a validator.
+def setup(
+    app: web.Application,
+    validator: Validator,
+    *,
+    resource: str | None = None,
+    refuse: Refuse | None = None,
+) -> None:
+    """Protect an application and its sub-applications with a validator.
 
-    `resource` is the URL that clients know this application by. If given, its metadata is served
-    under `/.well-known/oauth-protected-resource`, and every challenge names it (RFC 9728).
+    `resource` is the URL by which clients know this application. Its metadata is then served under
+    `/.well-known/oauth-protected-resource`, and every challenge names that URL (RFC 9728). `refuse`
+    is called with the request and the AuthError and returns a web.Response. The body and the
+    content type of that response replace the usual JSON; the status, the challenge and Retry-After
+    stay.
 
-    This is the one way to install it. Raises RuntimeError where it was installed before, TypeError
-    for an application that is marked as open, and ValueError for what is no resource's URL.
+    Raises RuntimeError if it was called for this application before, TypeError if the application
+    is marked as open, and ValueError if `resource` is not the URL of a resource.
     """
     if TOKEN_VALIDATOR in app:
         raise RuntimeError("this application is protected already: call auth.setup once")
-    if isinstance(application_mark(app), Open):
-        raise TypeError(_OPENED_AS_A_WHOLE)
+    mark = app.get(APPLICATION_MARK)
+    if mark is not None and mark.use is not TokenUse.REQUIRED:
+        raise TypeError(_APPLICATION_IS_CLOSED)
     if authenticate not in app.middlewares:
-        # First of all: without the rest, which may raise, it lets nobody in.
+        # Installed before anything below may raise: then every request fails, and none is let in.
         app.middlewares.append(authenticate)
-    if resource is not None:
-        serve_metadata(app, validator, resource)
+    metadata_url = None if resource is None else serve_metadata(app, validator, resource)
     app[TOKEN_VALIDATOR] = validator
-    app[_ASKED] = {}
+    app[_PROTECTION] = _Protection(validator=validator, refuse=refuse, metadata_url=metadata_url)
     app.cleanup_ctx.append(_close_validator)
+
+
+def token(request: web.Request) -> AccessToken:
+    """Return the token that admitted a request.
+
+    Raises RuntimeError if there is none: the handler is public or optional, or `setup` was not
+    called.
+    """
+    if ACCESS_TOKEN not in request:
+        raise RuntimeError(
+            "this request has no token: its handler is public or optional (use token_or_none), or "
+            "auth.setup was not called"
+        )
+    return request[ACCESS_TOKEN]
+
+
+def token_or_none(request: web.Request) -> AccessToken | None:
+    """Return the token that admitted a request, or None."""
+    return request.get(ACCESS_TOKEN)
 
 
 @web.middleware
 async def authenticate(request: web.Request, handler: "Handler") -> web.StreamResponse:
     """Let a request through to its handler, or answer with the refusal."""
+    protection = request.app[_PROTECTION]
+    host = host_of(request)
+    if host is None:  # or two hosts: who reads the other one would be deceived
+        raise web.HTTPBadRequest
     try:
-        if request.match_info.http_exception is None:  # not aiohttp's own 404 or 405
-            asked = _asked(request)
-            if asked.opened is not Open.PUBLIC:
-                await _admit(request, asked)
+        if request.match_info.http_exception is None:  # otherwise it is aiohttp's own 404 or 405
+            await _admit(request, host, protection)
         return await handler(request)
     except AuthError as refusal:
-        refusal.resource_metadata = request.app.get(METADATA_URL)
-        _log(request, refusal)
-        if request.writer.output_size:
-            raise  # half an answer is on its way, and a second one would be read as its rest
-        return json_error(refusal.status, refusal.message, refusal.headers)
+        # A check or a handler may raise an AuthError that has no subject.
+        validated = request.get(_VALIDATED)
+        subject = refusal.subject or (None if validated is None else validated.subject)
+        protection.refusal_log.note(request, refusal, subject)
+        check_nothing_sent(request)
+        return await refusal_answer(request, refusal, protection.refuse, protection.metadata_url)
 
 
-def json_error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    """Return an answer that says no, in the one form that errors have."""
-    response = web.Response(body=_error_body(message), status=status, headers=_JSON)
-    if headers is not None:
-        response.headers.update(headers)
-    return response
-
-
-@functools.lru_cache(maxsize=64)  # there are few, but who uses this may have others
-def _error_body(message: str) -> bytes:
-    return json.dumps({"message": message}).encode()
-
-
-def _asked(request: web.Request) -> Asked:
-    """Return what a request is asked for, which is worked out once for each route."""
-    match_info = request.match_info
-    route = match_info.route
-    found = request.app[_ASKED]
-    asked = found.get(route)
-    if asked is None:
-        asked = asked_for(route, request.method, match_info.apps)
-        if not isinstance(route.handler, type):  # a View's is up to the method
-            found[route] = asked
-    return asked
-
-
-async def _admit(request: web.Request, asked: Asked) -> None:
-    """Find, validate and keep the token. Raises AuthError where it is not what is asked."""
+async def _admit(request: web.Request, host: str, protection: _Protection) -> None:
+    """Raise AuthError unless the request satisfies its policy."""
+    policy = request[POLICY] = _policy(request, protection)
+    if policy.use is TokenUse.PUBLIC:
+        return
+    validator = protection.validator
     try:
-        credentials = bearer_token(request.headers.getall("Authorization", ()))
+        presented = presented_by(request, host)
     except UnauthorizedError:
-        if asked.opened is Open.OPTIONAL:
+        if policy.use is TokenUse.OPTIONAL:
             return
         raise
-    validator = request.app[TOKEN_VALIDATOR]
-    host = request.host if validator.issuers.by_resolver else ""
-    token = await validator.validate(credentials, host=host)
-    if asked.requirements:
-        await refuse_unless_met(asked.requirements, token, validator)
-        request[_ADMITTED] = asked.requirements
-    request[ACCESS_TOKEN] = token
+    validated = request[_VALIDATED] = await validator.validate(presented)
+    if policy.requirements:
+        await check_requirements(policy.requirements, validated, validator.timing)
+    request[ACCESS_TOKEN] = validated
 
 
-def _open(handler: _H, how: Open) -> _H:
+def _policy(request: web.Request, protection: _Protection) -> Policy:
+    """Return the policy of a request. It is determined once per route and its applications."""
+    match_info = request.match_info
+    place = match_info.route, match_info.apps
+    policy = protection.policies.get(place)
+    if policy is None:
+        policy = policy_of(match_info.route, request.method, match_info.apps)
+        if not isinstance(match_info.route.handler, type):  # a View's policy depends on the method
+            protection.policies[place] = policy
+    return policy
+
+
+def _open(handler: _H, use: TokenUse) -> _H:
     if isinstance(handler, web.Application) and TOKEN_VALIDATOR in handler:
-        raise TypeError(_OPENED_AS_A_WHOLE)
-    return set_mark(handler, how)
-
-
-def _guarded(handler: _H, asked: Requirement) -> _H:
-    """Return a handler that asks for itself where the middleware did not ask for it.
-
-    That is where its mark was lost, under a decorator that does not use functools.wraps. And where
-    `setup` was forgotten it fails. A group, a View class and a function that was routed before it
-    was marked stay as they are; their marks count all the same.
-    """
-    if not inspect.iscoroutinefunction(handler):
-        return handler
-
-    @functools.wraps(handler)
-    async def guarded(*arguments: Any, **named: Any) -> Any:
-        request = _request_among(arguments)
-        if ACCESS_TOKEN not in request:
-            raise RuntimeError(
-                "a protected handler was called without a token having been asked for: its "
-                "application has no auth.setup, or it is called by an open handler"
-            )
-        if asked is not ANY and asked not in request.get(_ADMITTED, ()):
-            validator = request.config_dict[TOKEN_VALIDATOR]
-            await refuse_unless_met((asked,), request[ACCESS_TOKEN], validator)
-        return await handler(*arguments, **named)
-
-    return cast("_H", guarded)
-
-
-def _request_among(arguments: tuple[Any, ...]) -> web.Request:
-    for argument in arguments:
-        if isinstance(argument, web.Request):
-            return argument
-        if isinstance(argument, AbstractView):
-            return argument.request
-    raise TypeError("a protected handler was called without a request")
-
-
-def _log(request: web.Request, refusal: AuthError) -> None:
-    resource = request.match_info.route.resource
-    route = "-" if resource is None else resource.canonical
-    subject = refusal.subject
-    if subject is None and ACCESS_TOKEN in request:  # the handler's own refusal
-        subject = request[ACCESS_TOKEN].subject
-    _logger.warning(
-        "refused %d %s: %s %s sub=%s",
-        refusal.status,
-        refusal.reason,
-        request.method,
-        route,
-        "-" if subject is None else ascii(subject),
-    )
+        raise TypeError(_APPLICATION_IS_CLOSED)
+    return set_mark(handler, Mark(use))
 
 
 @asynccontextmanager
-async def _close_validator(app: web.Application) -> "AsyncIterator[None]":
-    yield
-    await app[TOKEN_VALIDATOR].close()
+async def _close_validator(app: web.Application) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        app[_PROTECTION].refusal_log.sum_up(last=True)
+        await app[TOKEN_VALIDATOR].close()

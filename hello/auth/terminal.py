@@ -1,7 +1,7 @@
-"""What does somebody at a terminal ask about an application, and what is the answer?
+"""What can a person at a terminal ask about an application, and what is printed?
 
-Why is this token refused, and which routes are open? For `python -m hello.auth`, and for a program
-of one's own that knows its settings better.
+The questions are why a token is refused and which routes are open. `python -m hello.auth` uses
+this, and so do programs that make their application in another way.
 """
 
 import asyncio
@@ -12,23 +12,25 @@ from getpass import getpass
 
 from aiohttp import web
 
-from .explain import Explanation, explain
-from .marks import TOKEN_VALIDATOR
-from .overview import routes
-from .strict_json import load_object
+from hello.tokens.explain import Explanation
+from hello.tokens.jwt.strict_json import load_object
 
-MOST_READ = 1 << 20
-_ERROR = re.compile(r"[ -~]{1,64}")  # an issuer's, that is fit for a terminal
-# What a token is copied with: a header's name, the scheme, quotes.
+from .explaining import explain
+from .marks import TOKEN_VALIDATOR
+from .routes import routes
+
+MAX_READ = 1 << 20  # bytes
+_ERROR = re.compile(r"[ -~]{1,64}")  # an issuer's error that is safe to print
+# People copy this together with a token: a header's name, the scheme, quotes.
 _BEFORE_TOKEN = re.compile(r"""(authorization["']?\s*:\s*["']?)?(bearer\s+)?["']?""", re.IGNORECASE)
 
 
 class NoTokenError(Exception):
-    """What was read holds no token. The message says so, and what the issuer says."""
+    """The input contains no token. The message names the issuer's error, if there is one."""
 
 
 def print_routes(app: web.Application) -> int:
-    """Print every route of an application, and what it takes to be answered by it. Return 0."""
+    """Print every route of an application and who may call it. Return the exit status 0."""
     listed = routes(app)
     width = max((len(route.path) for route in listed), default=0) + 2
     for method, path, access in listed:
@@ -37,56 +39,50 @@ def print_routes(app: web.Application) -> int:
 
 
 def check_token(app: web.Application, host: str = "") -> int:
-    """Read a token from standard input, and print what an application with `setup` thinks of it.
+    """Read a token from standard input and print how an application with `setup` judges it.
 
-    `host` is what a request would name, for a resolver of issuers.
-
-    Return 0 if it is valid, whatever a route may ask for besides, and 1 if not; 2 where there is
-    no token to look at. Raises RuntimeError for an application without `setup`.
+    `host` is what a request would name, for a resolver of issuers. Return the exit status: 0 if the
+    token is valid, even if a route requires more, 1 if it is not, and 2 if the input contains no
+    token. Raises RuntimeError for an application without `setup`.
     """
     try:
         token = read_token()
-    except NoTokenError as error:
+    except (NoTokenError, KeyboardInterrupt) as error:  # Ctrl+C has no text, and no traceback here
         print(error, file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print(file=sys.stderr)  # who changed their mind wants no stack
-        return 2
-    explanation = asyncio.run(explained(app, token, host))
+
+    async def explained() -> Explanation:
+        try:
+            return await explain(app, token, host=host)
+        finally:
+            if TOKEN_VALIDATOR in app:
+                await app[TOKEN_VALIDATOR].close()
+
+    explanation = asyncio.run(explained())
     print(explanation)
     return 0 if explanation.refusal is None and not explanation.too_long else 1
 
 
 def read_token() -> str:
-    """Read a token from standard input: as it is, as a header has it, or in an issuer's answer.
+    """Read a token from standard input: the token alone, a whole header, or an issuer's answer.
 
-    Raises NoTokenError where there is none.
+    Raises NoTokenError if there is none.
     """
     if sys.stdin.isatty():
         text = getpass("The access token, which is not shown: ")
     else:
-        # Whatever the bytes are: what is no token is told so, and no traceback shows it.
-        text = sys.stdin.buffer.read(MOST_READ).decode(errors="replace")
+        # Bytes that are not UTF-8 are read too: the explanation says that they are no token.
+        text = sys.stdin.buffer.read(MAX_READ).decode(errors="replace")
     text = text.strip()
     if text.startswith("{"):
         try:
             return _token_in(load_object(text.encode()))
         except ValueError:
-            pass  # no JSON, and no token either, as the explanation will say
-    text = text.strip("\"'")
-    token = _BEFORE_TOKEN.sub("", text, count=1)
+            pass  # the explanation will say that it is no token
+    token = _BEFORE_TOKEN.sub("", text.strip("\"'"), count=1)
     if not token:
         raise NoTokenError("there is no token: nothing was given")
     return token
-
-
-async def explained(app: web.Application, token: str, host: str = "") -> Explanation:
-    """Explain a token as an application sees it, and end what was fetched for that."""
-    try:
-        return await explain(app, token, host=host)
-    finally:
-        if TOKEN_VALIDATOR in app:
-            await app[TOKEN_VALIDATOR].close()
 
 
 def _token_in(answer: Mapping[str, object]) -> str:

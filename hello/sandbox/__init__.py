@@ -1,1 +1,1 @@
-"""Stand-ins for the other parties, on this machine only: who has no account can see it all work."""
+"""An issuer and a client for this machine only: the API can be tried without any account."""

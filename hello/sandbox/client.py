@@ -1,7 +1,7 @@
-"""How does the demo client reach the browser?
+"""How is the demo client served to the browser?
 
-As files, with a policy that lets the page speak with the API and the issuer and with nobody else.
-What the page does is in client/, beginning with app.js.
+It consists of static files. A content security policy allows its page to connect to the API and the
+issuer, and to nobody else. What the page does is in client/, beginning with app.js.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).with_name("client")
 PATHS = ("/", "/profile", "/public", "/protected", "/admin", "/callback")
 
-# Said here, since what mimetypes makes of .js depends on the machine, and nosniff believes it.
+# mimetypes has another type for .js on some machines, and with nosniff browsers insist on it.
 _CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -26,7 +26,7 @@ _CONTENT_TYPES = {
 
 
 def client_app(*, api_url: str, issuer: str, client_id: str, audience: str) -> web.Application:
-    """Return the server of the client for one API and one issuer, at whatever origin it is put."""
+    """Return the application that serves the client of one API and one issuer, at any origin."""
     settings = {
         "apiUrl": api_url.rstrip("/"),
         "issuer": issuer,
@@ -41,7 +41,7 @@ def client_app(*, api_url: str, issuer: str, client_id: str, audience: str) -> w
     app.add_routes([web.get(path, _page(status=200)) for path in PATHS])
     app.router.add_get("/config.json", config)
     for file in sorted(FOLDER.iterdir()):
-        # One by one, so that nothing is served that was not here at the start.
+        # A route for each file, so that files which are added later are not served.
         if file.suffix in _CONTENT_TYPES:
             app.router.add_get(f"/assets/{file.name}", _asset(file))
     app.router.add_get("/{path:.*}", _page(status=404))
@@ -50,9 +50,9 @@ def client_app(*, api_url: str, issuer: str, client_id: str, audience: str) -> w
 
 
 def _page(*, status: int) -> "Handler":
-    """Return what answers with the one page, which finds out by itself where it is."""
+    """Return a handler that sends the one page; its script shows what belongs to the path."""
     html = (FOLDER / "index.html").read_text("utf-8")
-    # The callback's address has a code in it.
+    # The address of the callback contains a code.
     headers = {hdrs.CACHE_CONTROL: "no-store"}
 
     async def page(_request: web.Request) -> web.Response:
@@ -62,7 +62,7 @@ def _page(*, status: int) -> "Handler":
 
 
 def _asset(file: Path) -> "Handler":
-    # Kept by browsers, but asked for each time: an edited file is seen on reload.
+    # Browsers cache it but ask each time whether it changed, so that a reload shows an edit.
     headers = {hdrs.CONTENT_TYPE: _CONTENT_TYPES[file.suffix], hdrs.CACHE_CONTROL: "no-cache"}
 
     async def asset(_request: web.Request) -> web.FileResponse:

@@ -4,8 +4,8 @@ Fixtures for your own suite; they need pytest-aiohttp. In your conftest.py:
 
     pytest_plugins = ["hello.sandbox.fixtures"]
 
-`sandbox_issuer` is an issuer on a real port of this machine. Its `url` and its `audience` are what
-your TokenValidator is given, and `mint` makes a token of it, right or wrong.
+`sandbox_issuer` is an issuer on a real port of this machine. Give its `url` and its `audience` to
+your TokenValidator; its `mint` makes a token, valid or not.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,14 +16,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from joserfc.jwk import Key
 
-from .issuer import Issuer, new_key
+from .issuer import Issuer, issuer_app, new_key
 
 __all__ = ["Issuer"]
 
 
 @pytest.fixture(scope="session")
 def sandbox_key() -> Key:
-    """Return what the issuer signs with: once, since it takes a tenth of a second to make."""
+    """Return the issuer's signing key. All tests share it: making one takes a tenth of a second."""
     return new_key()
 
 
@@ -32,7 +32,7 @@ async def sandbox_issuer(
     sandbox_key: Key,
     aiohttp_server: Callable[[web.Application], Awaitable[TestServer]],
 ) -> Issuer:
-    """Return an issuer that is up, for the audience `https://api.example.com`."""
+    """Return a running issuer for the audience `https://api.example.com`."""
     issuer = Issuer(audience="https://api.example.com", key=sandbox_key)
-    issuer.url = str((await aiohttp_server(issuer.app())).make_url("/"))
+    issuer.url = str((await aiohttp_server(issuer_app(issuer))).make_url("/"))
     return issuer

@@ -1,15 +1,15 @@
-"""What does the sandbox consist of, and what does it tell its visitor?"""
+"""Which services does the sandbox have, and what does it print at its start?"""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from hello.auth.urls import is_loopback
 from hello.config import Config, ConfigError
 from hello.server import Service
+from hello.tokens.urls import is_loopback
 
 from .client import client_app
-from .issuer import CLIENT_ID, CLIENT_SECRET, Issuer
+from .issuer import CLIENT_ID, CLIENT_SECRET, Issuer, issuer_app
 
 _DEFAULTS = {
     "CLIENT_ORIGIN_URL": "http://localhost:4040",
@@ -18,7 +18,7 @@ _DEFAULTS = {
     "AUTH0_CLIENT_ID": "demo-client",
 }
 _ISSUER_PORT = 6061
-# Takes the token out of an answer; where there is none, it shows the answer.
+# Prints the token in an answer, or the whole answer if it holds none.
 _READ_ANSWER = (
     """python3 -c 'import json; a = json.loads(open(0).read() or "{}"); """
     """print(a.get("access_token") or exit(a))'"""
@@ -27,18 +27,19 @@ _READ_ANSWER = (
 
 def sandbox_config(environ: Mapping[str, str]) -> Config:
     """Return the configuration that trusts the sandbox's issuer. Raises ConfigError."""
-    usual = {**_DEFAULTS, "HOST": "localhost", "TOKEN_SIGNING_ALG": "RS256"}
-    whole = {**usual, **{name: value for name, value in environ.items() if value.strip()}}
+    defaults = {**_DEFAULTS, "HOST": "localhost", "TOKEN_SIGNING_ALG": "RS256"}
+    settings = {**defaults, **{name: value for name, value in environ.items() if value.strip()}}
     problems = []
-    if not is_loopback(whole["HOST"].strip()):
+    if not is_loopback(settings["HOST"].strip()):
         problems.append(
-            f"HOST is {whole['HOST']!r}, and no issuer is named: that would be the sandbox, which "
-            "is for this machine only. Set AUTH0_DOMAIN and AUTH0_AUDIENCE, or ISSUER_BASE_URL"
+            f"HOST is {settings['HOST']!r}, and no issuer is named. Without an issuer the sandbox "
+            "starts, which is for this machine only: set HOST to localhost, or set AUTH0_AUDIENCE "
+            "and AUTH0_DOMAIN (or ISSUER_BASE_URL)"
         )
-    if "RS256" not in whole["TOKEN_SIGNING_ALG"]:
+    if "RS256" not in settings["TOKEN_SIGNING_ALG"]:
         problems.append("TOKEN_SIGNING_ALG leaves out RS256, which the sandbox signs with")
     try:
-        config = Config.from_environ(whole)
+        config = Config.from_environ(settings)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
     for name, port in (
@@ -49,12 +50,12 @@ def sandbox_config(environ: Mapping[str, str]) -> Config:
             problems.append(f"{name} has the port {port}, where the sandbox's issuer listens")
     if problems:
         raise ConfigError(problems)
-    # Only here does nobody stand between: what a client types is where the server listens.
+    # In the sandbox no proxy stands between, so clients use the address where the API listens.
     return replace(config, resource_url=config.resource_url or config.base_url)
 
 
 def issuer_service(config: Config) -> Service:
-    """Return the issuer that stands in for a tenant."""
+    """Return the service of the sandbox's issuer."""
     permission = config.admin_permission or "read:admin-messages"
     issuer = Issuer(
         url=config.issuer,
@@ -62,13 +63,11 @@ def issuer_service(config: Config) -> Service:
         client_origin=config.client_origin,
         permissions=frozenset({permission}),
     )
-    return Service(
-        issuer.app(), "localhost", _ISSUER_PORT, "The sandbox's issuer's port", access_log=False
-    )
+    return Service("issuer", issuer_app(issuer), "localhost", _ISSUER_PORT, access_log=False)
 
 
 def client_service(config: Config) -> Service:
-    """Return the demo client, for the sandbox's issuer or any other. Raises ConfigError."""
+    """Return the service of the demo client, for any issuer. Raises ConfigError."""
     origin = urlsplit(config.client_origin)
     problems = []
     if config.client_id is None:
@@ -89,26 +88,18 @@ def client_service(config: Config) -> Service:
         client_id=config.client_id or "",
         audience=config.audience,
     )
-    port = origin.port or 80
-    return Service(
-        app,
-        origin.hostname or "",
-        port,
-        "CLIENT_ORIGIN_URL's port",
-        ", choose another CLIENT_ORIGIN_URL, or say --no-client",
-        access_log=False,
-    )
+    return Service("client", app, origin.hostname or "", origin.port or 80, access_log=False)
 
 
 def greeting(config: Config, *, client: bool) -> str:
-    """Return what to do next, with lines that can be pasted as they are."""
-    look = f"\nSee it in a browser: open {config.client_origin}\n" if client else ""
+    """Return the text that tells a newcomer what to do next, with commands to paste."""
+    in_browser = f"\nSee it in a browser: open {config.client_origin}\n" if client else ""
     return f"""
 This is a sandbox, for this machine only: its issuer lets everybody in.
 
   API      {config.base_url}/api/messages/public
   Issuer   {config.issuer}
-{look}
+{in_browser}
 Get a token:
 
   TOKEN=$(curl -sS {config.issuer}oauth/token -d grant_type=client_credentials \\

@@ -2,30 +2,38 @@
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import NamedTuple
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestServer
 
 from hello import auth
 from hello.app import create_app
 from hello.sandbox.issuer import Issuer
+from support.answers import INSUFFICIENT, INVALID, NO_TOKEN, challenge, description
 from support.api import ORIGIN, SECURITY_HEADERS, ApiServer, Client, bearer, config_for
 
 PUBLIC = "/api/messages/public"
 PROTECTED = "/api/messages/protected"
 ADMIN = "/api/messages/admin"
 
-REALM = 'Bearer realm="api"'
-INVALID = f'{REALM}, error="invalid_token", error_description="The access token is invalid"'
-SEVERAL = (
-    f'{REALM}, error="invalid_token", '
-    'error_description="More than one Authorization header was sent"'
-)
-INSUFFICIENT = (
-    f'{REALM}, error="insufficient_scope", '
-    'error_description="The access token lacks what this resource requires"'
-)
+
+class Says(NamedTuple):
+    """What an answer says to a program: its one member, its value where that is fixed, and more."""
+
+    member: str
+    value: str | None = None
+    challenge: dict[str, str] | None = None
+
+
+MESSAGE = Says("text")
+UNAUTHENTICATED = Says("message", auth.UnauthorizedError.message, NO_TOKEN)
+BAD = Says("message", auth.InvalidTokenError.message, INVALID)
+DENIED = Says("message", auth.InsufficientScopeError.message, INSUFFICIENT)
+UNAVAILABLE = Says("message", auth.UnavailableError.message)
+NOT_FOUND = Says("message", HTTPStatus.NOT_FOUND.phrase)
+
 VALID = "(a valid token)"
 
 AiohttpClient = Callable[[TestServer], Awaitable[Client]]
@@ -33,42 +41,36 @@ AiohttpClient = Callable[[TestServer], Awaitable[Client]]
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize(
-    ("path", "authorization", "status", "body", "challenge"),
+    ("path", "authorization", "status", "says"),
     [
-        (PUBLIC, [], 200, {"text": "This is a public message."}, None),
-        (PUBLIC, [f"Bearer {VALID}"], 200, {"text": "This is a public message."}, None),
-        (PUBLIC, ["Bearer nonsense"], 200, {"text": "This is a public message."}, None),
-        (PROTECTED, [f"Bearer {VALID}"], 200, {"text": "This is a protected message."}, None),
-        (PROTECTED, [f"bEaReR {VALID}"], 200, {"text": "This is a protected message."}, None),
-        (ADMIN, [f"Bearer {VALID}"], 200, {"text": "This is an admin message."}, None),
-        (PROTECTED, [], 401, {"message": "Requires authentication"}, REALM),
-        (ADMIN, [], 401, {"message": "Requires authentication"}, REALM),
-        (PROTECTED, [""], 401, {"message": "Requires authentication"}, REALM),
-        (PROTECTED, ["Bearer"], 401, {"message": "Requires authentication"}, REALM),
-        (PROTECTED, ["Bearer "], 401, {"message": "Requires authentication"}, REALM),
-        (PROTECTED, ["Basic YWxpY2U6c2VjcmV0"], 401, {"message": "Requires authentication"}, REALM),
-        (PROTECTED, [f"BearerX {VALID}"], 401, {"message": "Requires authentication"}, REALM),
-        (PROTECTED, [f"DPoP {VALID}"], 401, {"message": "Requires authentication"}, REALM),
-        (PROTECTED, [VALID], 401, {"message": "Requires authentication"}, REALM),
-        (ADMIN, ["Bearer nonsense"], 401, {"message": "Bad credentials"}, INVALID),
-        (PROTECTED, ["Bearer nonsense"], 401, {"message": "Bad credentials"}, INVALID),
-        (PROTECTED, [f"Bearer  {VALID}"], 401, {"message": "Bad credentials"}, INVALID),
-        (PROTECTED, [f"Bearer {VALID} x"], 401, {"message": "Bad credentials"}, INVALID),
-        (PROTECTED, [f"Bearer {VALID},{VALID}"], 401, {"message": "Bad credentials"}, INVALID),
-        (PROTECTED, [f"Bearer {VALID}="], 401, {"message": "Bad credentials"}, INVALID),
-        (PROTECTED, [f'Bearer "{VALID}"'], 401, {"message": "Bad credentials"}, INVALID),
-        (PROTECTED, [f"Bearer {VALID}"] * 2, 401, {"message": "Bad credentials"}, SEVERAL),
-        (
-            PROTECTED,
-            ["Basic eA==", f"Bearer {VALID}"],
-            401,
-            {"message": "Bad credentials"},
-            SEVERAL,
-        ),
-        ("/", [], 404, {"message": "Not Found"}, None),
-        ("/api/messages/invalid", [], 404, {"message": "Not Found"}, None),
-        ("/api/messages/invalid", [f"Bearer {VALID}"], 404, {"message": "Not Found"}, None),
-        (f"{PROTECTED}/", [], 404, {"message": "Not Found"}, None),
+        (PUBLIC, [], 200, MESSAGE),
+        (PUBLIC, [f"Bearer {VALID}"], 200, MESSAGE),
+        (PUBLIC, ["Bearer nonsense"], 200, MESSAGE),
+        (PROTECTED, [f"Bearer {VALID}"], 200, MESSAGE),
+        (PROTECTED, [f"bEaReR {VALID}"], 200, MESSAGE),
+        (ADMIN, [f"Bearer {VALID}"], 200, MESSAGE),
+        (PROTECTED, [], 401, UNAUTHENTICATED),
+        (ADMIN, [], 401, UNAUTHENTICATED),
+        (PROTECTED, [""], 401, UNAUTHENTICATED),
+        (PROTECTED, ["Bearer"], 401, UNAUTHENTICATED),
+        (PROTECTED, ["Bearer "], 401, UNAUTHENTICATED),
+        (PROTECTED, ["Basic YWxpY2U6c2VjcmV0"], 401, UNAUTHENTICATED),
+        (PROTECTED, [f"BearerX {VALID}"], 401, UNAUTHENTICATED),
+        (PROTECTED, [f"DPoP {VALID}"], 401, UNAUTHENTICATED),
+        (PROTECTED, [VALID], 401, UNAUTHENTICATED),
+        (ADMIN, ["Bearer nonsense"], 401, BAD),
+        (PROTECTED, ["Bearer nonsense"], 401, BAD),
+        (PROTECTED, [f"Bearer  {VALID}"], 401, BAD),
+        (PROTECTED, [f"Bearer {VALID} x"], 401, BAD),
+        (PROTECTED, [f"Bearer {VALID},{VALID}"], 401, BAD),
+        (PROTECTED, [f"Bearer {VALID}="], 401, BAD),
+        (PROTECTED, [f'Bearer "{VALID}"'], 401, BAD),
+        (PROTECTED, [f"Bearer {VALID}"] * 2, 401, BAD),
+        (PROTECTED, ["Basic eA==", f"Bearer {VALID}"], 401, BAD),
+        ("/", [], 404, NOT_FOUND),
+        ("/api/messages/invalid", [], 404, NOT_FOUND),
+        ("/api/messages/invalid", [f"Bearer {VALID}"], 404, NOT_FOUND),
+        (f"{PROTECTED}/", [], 404, NOT_FOUND),
     ],
 )
 async def test_routes(
@@ -78,18 +80,36 @@ async def test_routes(
     path: str,
     authorization: list[str],
     status: int,
-    body: dict[str, str],
-    challenge: str | None,
+    says: Says,
 ) -> None:
     token = issuer.mint()
     headers = [("Authorization", value.replace(VALID, token)) for value in authorization]
     async with api.request(method, path, headers=headers) as response:
         assert response.status == status
-        assert response.headers["Content-Type"] == "application/json; charset=utf-8"
-        assert response.headers.get("WWW-Authenticate") == challenge
-        assert (
-            (await response.read() == b"") if method == "HEAD" else (await response.json() == body)
-        )
+        await check(response, says, has_body=method != "HEAD")
+
+
+async def check(response: ClientResponse, says: Says, *, has_body: bool = True) -> None:
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+    if says.challenge is None:
+        assert "WWW-Authenticate" not in response.headers
+    else:
+        assert challenge(response.headers) == says.challenge
+    if not has_body:
+        assert await response.read() == b""
+        return
+    [(member, value)] = (await response.json()).items()
+    assert member == says.member
+    assert isinstance(value, str)
+    assert value == says.value if says.value is not None else value
+
+
+async def test_each_route_has_a_message_of_its_own(api: Client, issuer: Issuer) -> None:
+    texts = set()
+    for path in (PUBLIC, PROTECTED, ADMIN):
+        async with api.get(path, headers=bearer(issuer.mint())) as response:
+            texts.add((await response.json())["text"])
+    assert len(texts) == 3
 
 
 @pytest.mark.parametrize("where", ["query", "cookie", "form"])
@@ -102,7 +122,7 @@ async def test_a_token_anywhere_but_in_the_header_is_none(
     data = {"access_token": token} if where == "form" else None
     async with api.get(url, cookies=cookies, data=data) as response:
         assert response.status == 401
-        assert await response.json() == {"message": "Requires authentication"}
+        await check(response, UNAUTHENTICATED)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
@@ -110,7 +130,7 @@ async def test_a_token_anywhere_but_in_the_header_is_none(
 async def test_a_wrong_method_is_told_the_right_ones(api: Client, method: str, path: str) -> None:
     async with api.request(method, path) as response:
         assert response.status == 405
-        assert await response.json() == {"message": "Method Not Allowed"}
+        await check(response, Says("message", HTTPStatus.METHOD_NOT_ALLOWED.phrase))
         assert set(response.headers["Allow"].split(",")) == {"GET", "HEAD", "OPTIONS"}
 
 
@@ -133,28 +153,28 @@ async def test_the_admin_message_asks_for_a_permission_where_one_is_configured(
     api = await aiohttp_client(ApiServer(create_app(config)))
     async with api.get(ADMIN, headers=bearer(issuer.mint(claims=permissions))) as response:
         assert response.status == status
-        if status == 403:
-            assert await response.json() == {"message": "Permission denied"}
-            assert response.headers["WWW-Authenticate"] == INSUFFICIENT
+        await check(response, DENIED if status == 403 else MESSAGE)
 
 
-@pytest.mark.parametrize(
-    ("claims", "description"),
-    [
-        ({"exp": 1}, "The access token expired"),
-        ({"nbf": 99999999999}, "The access token is not valid yet"),
-        ({"aud": "https://elsewhere.example.com"}, "The access token is invalid"),
-    ],
-)
-async def test_a_challenge_says_one_of_a_few_fixed_phrases(
-    api: Client, issuer: Issuer, claims: dict[str, object], description: str
-) -> None:
-    async with api.get(PROTECTED, headers=bearer(issuer.mint(claims=claims))) as response:
-        assert response.status == 401
-        assert await response.json() == {"message": "Bad credentials"}
-        assert response.headers["WWW-Authenticate"] == (
-            f'{REALM}, error="invalid_token", error_description="{description}"'
-        )
+async def test_a_challenge_says_one_of_a_few_fixed_phrases(api: Client, issuer: Issuer) -> None:
+    """Of its own for what a client can do something about, and the same for all else."""
+
+    async def told(*tokens: str) -> str:
+        headers = [("Authorization", f"Bearer {token}") for token in tokens]
+        async with api.get(PROTECTED, headers=headers) as response:
+            assert response.status == 401
+            await check(response, BAD)
+            return description(response.headers)
+
+    def but(**claims: object) -> str:
+        return issuer.mint(claims=claims)
+
+    expired, early, several = await told(but(exp=1)), await told(but(nbf=9e9)), await told("a", "b")
+    invalid = await told("nonsense")
+    assert len({expired, early, several, invalid}) == 4
+    assert await told(but(exp=2, sub="alice")) == expired
+    assert await told(but(aud="https://b.example.com")) == invalid
+    assert await told(but(iss="https://b.example.com/")) == invalid
 
 
 async def test_an_issuer_that_is_down_is_a_503(
@@ -165,9 +185,8 @@ async def test_an_issuer_that_is_down_is_a_503(
     api = await aiohttp_client(ApiServer(create_app(config_for(issuer))))
     async with api.get(PROTECTED, headers=bearer(token)) as response:
         assert response.status == 503
-        assert await response.json() == {"message": "Unable to verify credentials"}
+        await check(response, UNAVAILABLE)
         assert response.headers["Retry-After"] == "1"
-        assert "WWW-Authenticate" not in response.headers
     async with api.get(PUBLIC) as response:
         assert response.status == 200
 
@@ -195,7 +214,8 @@ async def moved(_request: web.Request) -> web.Response:
 async def test_a_status_without_a_name_is_an_error_all_the_same(api_with_failures: Client) -> None:
     async with api_with_failures.get("/nameless") as response:
         assert response.status == 499
-        assert await response.json() == {"message": "Error"}
+        await check(response, Says("message"))
+        assert "secret" not in await response.text()
 
 
 @pytest.mark.parametrize(
@@ -294,5 +314,5 @@ async def test_a_preflight_for_another_header_is_refused_without_an_echo(api: Cl
     }
     async with api.options(PROTECTED, headers=asked) as response:
         assert response.status == 403
-        assert await response.json() == {"message": "Forbidden"}
+        await check(response, Says("message", HTTPStatus.FORBIDDEN.phrase))
         assert "Access-Control-Allow-Headers" not in response.headers

@@ -2,17 +2,25 @@
 
 import logging
 import re
-from types import SimpleNamespace
+from threading import Event
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
-from hello.logs import AccessLog, LineFormatter, log_to_stderr
+from hello.logs import AccessLog, BackgroundHandler, LineFormatter, log_to_stderr
 from support.api import Client, bearer
 from support.logs import root_logger_restored
 
 FORGED = "2026-01-01 00:00:00,000 INFO hello.auth: all is well"
 ENTRY = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} "
+
+
+def flush() -> None:
+    """Wait until the thread that writes the log has written it."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def formatted(message: str, *arguments: object, error: BaseException | None = None) -> str:
@@ -81,6 +89,7 @@ def test_the_log_goes_to_standard_error_from_a_level_up(
         log_to_stderr(level)  # takes the place of the one before: no line comes twice
         for number in range(logging.DEBUG, logging.CRITICAL + 1, 10):
             logging.getLogger("hello.auth").log(number, "said %s", "a\nb")
+        flush()
     output = capsys.readouterr()
     assert output.out == ""
     lines = output.err.splitlines()
@@ -128,18 +137,71 @@ async def test_from_warning_up_there_is_no_access_log(
     assert ("hello.access" in {record.name for record in caplog.records}) is written
 
 
-def test_an_entry_is_dated_as_logging_dates_it() -> None:
-    """Though the same second is written once for many."""
-    ours, theirs = LineFormatter("%(asctime)s"), logging.Formatter("%(asctime)s")
-    record = logging.LogRecord("hello", logging.INFO, "", 1, "", (), None)
-    for created in (1_800_000_000.25, 1_800_000_000.999, 1_800_000_001.0, 1_799_999_999.5):
-        record.created, record.msecs = created, created % 1 * 1000
-        assert ours.format(record) == theirs.format(record)
-
-
 def test_an_access_line_counts_in_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
-    request = SimpleNamespace(remote=None, method="GET", rel_url=URL("/a?b"))
+    request = make_mocked_request("GET", "/a?b")
     with caplog.at_level(logging.INFO):
         access_log = AccessLog(logging.getLogger("hello.access"), "")
-        access_log.log(request, SimpleNamespace(status=200), 1.23456)  # type: ignore[arg-type]
+        access_log.log(request, web.Response(), 1.23456)
     assert caplog.messages == ["None GET /a 200 1235 ms"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authorization: Bearer {}",
+        "authorization: bearer {}",
+        "DPoP {}",
+        "/x;access_token={}",
+        "/x?token={}&y",
+        "client_secret={}",
+        "code={} was used",
+        "{'access_token': None, 'x': 'Bearer {}'}",
+    ],
+)
+@pytest.mark.parametrize(
+    "secret", ["eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "opaque-token_1.2~3+4/5=="]
+)
+def test_what_looks_like_a_token_is_never_written(text: str, secret: str) -> None:
+    said = text.replace("{}", secret)
+    written = formatted("%s", said, error=ValueError(said))
+    assert secret not in written
+    assert "eyJ" not in written
+
+
+def test_a_bare_token_is_never_written_either() -> None:
+    assert "eyJ" not in formatted("it was 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln' then")
+
+
+class Stopped(logging.Handler):
+    """A reader of the log that stops reading until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = Event()
+        self.written: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        assert self.go_on.wait(10)
+        self.written.append(record.getMessage())
+
+
+def test_a_log_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hello.logs._MAX_WAITING", 100)
+    monkeypatch.setattr("hello.logs._FLUSH_SECONDS", 0.01)
+    reader = Stopped()
+    handler = BackgroundHandler(reader)
+    for number in range(1000):
+        handler.handle(logging.makeLogRecord({"msg": f"line {number}"}))
+    handler.flush()  # does not wait for ever
+    assert not reader.written
+    reader.go_on.set()
+    monkeypatch.setattr("hello.logs._FLUSH_SECONDS", 10)
+    handler.flush()
+    handler.handle(logging.makeLogRecord({"msg": "the last"}))
+    handler.close()
+    lines = [line for line in reader.written if line.startswith("line")]
+    assert lines == sorted(lines, key=lambda line: int(line[5:]))
+    assert 100 <= len(lines) <= 101
+    [said] = [line for line in reader.written if not line.startswith(("line", "the last"))]
+    assert str(1000 - len(lines)) in said
+    assert reader.written[-1] == "the last"

@@ -1,5 +1,6 @@
 """Does `python run.py` do what the README promises to somebody at a terminal?"""
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from joserfc.jwk import Key
 
 from hello.sandbox.issuer import CLIENT_SECRET, Issuer
 from support.api import AUDIENCE, bearer
+from support.naming import naming
 from support.program import (
     API_PORT,
     CLIENT_PORT,
@@ -48,7 +51,7 @@ def sandbox(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     if taken and os.environ.get("CI") != "true":
         pytest.skip(f"the sandbox's own ports are taken on this machine: {taken}")
     with running([str(project / "run.py")], tmp_path_factory.mktemp("sandbox"), {}) as program:
-        program.says("Ctrl+C")
+        program.says(".env.example")  # the end of what it says
         yield program
         program.send(signal.SIGTERM)
         assert program.ends() == 0
@@ -59,15 +62,13 @@ def test_without_any_configuration_there_is_a_sandbox_that_says_what_to_do(
     sandbox: Program,
 ) -> None:
     for text in [
-        "for this machine only",
         f"http://localhost:{API_PORT}{PUBLIC}",
         f"http://localhost:{ISSUER_PORT}/",
         f"http://localhost:{CLIENT_PORT}",
-        "Ctrl+C",
         ".env.example",
     ]:
         assert text in sandbox.out
-    assert get(API_PORT, PUBLIC).body == {"text": "This is a public message."}
+    assert get(API_PORT, PUBLIC).body.keys() == {"text"}
     metadata = get(ISSUER_PORT, "/.well-known/openid-configuration").body
     assert metadata["issuer"] == f"http://localhost:{ISSUER_PORT}/"
     assert get(CLIENT_PORT, "/").status == 200
@@ -102,7 +103,7 @@ def test_the_lines_that_the_sandbox_prints_work_as_they_are(sandbox: Program) ->
     [use] = re.findall(r"^  curl -i .*\n", sandbox.out, re.MULTILINE)
     ran = bash(fetch + use)
     assert ran.stdout.startswith("HTTP/1.1 200 OK")
-    assert ran.stdout.endswith('{"text": "This is a protected message."}')
+    assert json.loads(ran.stdout.splitlines()[-1]).keys() == {"text"}
     assert ran.returncode == 0
 
 
@@ -143,9 +144,9 @@ def test_a_second_sandbox_is_told_that_there_is_one(
         ({**ISSUER, "PORT": "abc", "LOG_LEVEL": "loud"}, ["PORT", "'abc'", "LOG_LEVEL", "'loud'"]),
         ({**ISSUER, "HOST": "no-such-host.invalid"}, ["HOST", "no-such-host.invalid"]),
         ({"PORT": "abc", "CLIENT_ORIGIN_URL": "*"}, ["PORT", "CLIENT_ORIGIN_URL"]),
-        ({"HOST": "0.0.0.0"}, ["HOST", "sandbox", "AUTH0_DOMAIN"]),
-        ({"HOST": "::"}, ["HOST", "sandbox", "AUTH0_DOMAIN"]),
-        ({"HOST": "example.com"}, ["HOST", "sandbox", "AUTH0_DOMAIN"]),
+        ({"HOST": "0.0.0.0"}, ["HOST", "AUTH0_DOMAIN"]),
+        ({"HOST": "::"}, ["HOST", "AUTH0_DOMAIN"]),
+        ({"HOST": "example.com"}, ["HOST", "AUTH0_DOMAIN"]),
         ({"TOKEN_SIGNING_ALG": "ES256"}, ["TOKEN_SIGNING_ALG", "RS256"]),
     ],
 )
@@ -155,7 +156,6 @@ def test_what_cannot_start_says_why_and_ends_with_status_2(
     environ = {"PORT": str(free_port()), **environ}
     with running([str(project / "run.py")], tmp_path, environ) as program:
         assert program.ends() == 2
-    assert program.err.startswith("The server cannot start:\n")
     assert [name for name in named if name not in program.err] == []
     assert "Traceback" not in program.err
     assert program.out == ""
@@ -167,7 +167,7 @@ def test_a_taken_port_is_named(project: Path, tmp_path: Path) -> None:
         environ = {**ISSUER, "PORT": str(port)}
         with running([str(project / "run.py")], tmp_path, environ) as program:
             assert program.ends() == 2
-    assert f"PORT {port} on localhost cannot be listened on: " in program.err
+    assert re.search(naming(f"PORT {port}", "localhost"), program.err)
     assert "Traceback" not in program.err
 
 
@@ -180,30 +180,32 @@ def test_the_env_file_beside_run_py_is_read_and_the_environment_wins(tmp_path: P
     elsewhere.mkdir()
     (elsewhere / ".env").write_text("LOG_LEVEL=nonsense")
     with running([str(folder / "run.py")], elsewhere, {"PORT": str(port)}) as program:
-        program.says(f"http://localhost:{port} for tokens of {DOWN}")
+        program.says(DOWN)
+        assert re.search(naming(f"http://localhost:{port}"), program.out)
         assert get(port, PUBLIC).status == 200
         assert not is_listening(unused)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "lines"),
     [
-        (b"AUTH0_DOMAIN dev\n", ".env, line 1: write NAME=value"),
-        (b"PORT=6060\n\n# a comment\nAUTH0_DOMAIN\n", ".env, line 4: write NAME=value"),
-        (b"A='b\n\nB=c\n\n\n!\n", ".env, line 1: write NAME=value"),
-        (b"A='b\n\nB=c\n\n\n!\n", ".env, line 6: write NAME=value"),
-        (b"PORT=\xff", ".env cannot be read: "),
+        (b"AUTH0_DOMAIN dev\n", [1]),
+        (b"PORT=6060\n\n# a comment\nAUTH0_DOMAIN\n", [4]),
+        (b"A='b\n\nB=c\n\n\n!\n", [1, 6]),
+        (b"PORT=\xff", []),
     ],
 )
 def test_an_env_file_that_says_nothing_is_no_sandbox(
-    tmp_path: Path, text: bytes, says: str
+    tmp_path: Path, text: bytes, lines: list[int]
 ) -> None:
     folder = copy_project(tmp_path)
     (folder / ".env").write_bytes(text)
     with running([str(folder / "run.py")], tmp_path / "elsewhere", {}) as program:
         assert program.ends() == 2
-    assert program.err.startswith("The server cannot start:\n")
-    assert says in program.err
+    _, *problems = program.err.splitlines()
+    assert len(problems) == (len(lines) or 1)
+    for problem, line in zip_longest(problems, lines, fillvalue=""):
+        assert re.search(naming(".env", line), problem)
     assert "Traceback" not in program.err
 
 
@@ -219,8 +221,8 @@ def test_an_empty_variable_counts_as_not_set_beside_an_env_file_too(tmp_path: Pa
     port = free_port()
     (folder / ".env").write_text(f"PORT={port}")
     with running([str(folder / "run.py")], tmp_path / "x", {**ISSUER, "PORT": ""}) as program:
-        program.says("The API is at ")
-        assert f"http://localhost:{port} " in program.out
+        program.says(DOWN)
+        assert re.search(naming(f"http://localhost:{port}"), program.out)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -253,7 +255,7 @@ def test_an_issuer_that_is_down_hinders_no_start_and_brings_no_sandbox(
         assert get(port, PUBLIC).status == 200
         assert get(port, PROTECTED).status == 401
         answer = get(port, PROTECTED, bearer(token))
-        assert (answer.status, answer.body) == (503, {"message": "Unable to verify credentials"})
+        assert (answer.status, answer.body.keys()) == (503, {"message"})
         assert int(answer.headers["Retry-After"]) > 0
         program.says(f"GET {PROTECTED} 503")  # written after the answer is sent
     imported = re.findall(r"^import time: .*\| +(\S+)$", program.err, re.MULTILINE)
@@ -296,27 +298,27 @@ def shown(port: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new"),
+    ("file", "line", "new"),
     [
-        ("hello/messages.py", "This is a public message.", "This has changed."),
-        ("hello/auth/errors.py", "Requires authentication", "This has changed."),
-        (".env", "http://localhost:4040", "http://localhost:4041"),
+        ("hello/responses.py", 'SECURITY_HEADERS["X-Changed"] = "this"', "X-Changed"),
+        ("hello/tokens/errors.py", 'UnauthorizedError.message = "changed"', "changed"),
+        (".env", "CLIENT_ORIGIN_URL=http://localhost:4041", "http://localhost:4041"),
     ],
 )
-def test_reload_restarts_on_a_change(tmp_path: Path, file: str, old: str, new: str) -> None:
+def test_reload_restarts_on_a_change(tmp_path: Path, file: str, line: str, new: str) -> None:
     port = free_port()
     with reloading(tmp_path, "CLIENT_ORIGIN_URL=http://localhost:4040", port) as program:
-        program.until(lambda: "public" in shown(port))
+        program.until(lambda: bool(shown(port)))
         assert new not in shown(port)
-        path = tmp_path / file
-        path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+        with (tmp_path / file).open("a") as changed:
+            changed.write(f"\n{line}\n")
         program.until(lambda: new in shown(port))
 
 
 def test_reload_waits_for_a_mistake_to_be_put_right(tmp_path: Path) -> None:
     port = free_port()
     with reloading(tmp_path, "CLIENT_ORIGIN_URL=*", port) as program:
-        program.says("CLIENT_ORIGIN_URL is '*'")
+        program.says("CLIENT_ORIGIN_URL")
         (tmp_path / ".env").write_text("CLIENT_ORIGIN_URL=http://localhost:4040")
         program.listens(port)
 
@@ -325,8 +327,10 @@ def test_it_lists_its_routes_and_what_they_ask_for(project: Path, tmp_path: Path
     for environ in ({}, {**ISSUER, "ADMIN_PERMISSION": "do:this"}):
         with running([str(project / "run.py"), "--routes"], tmp_path, environ) as program:
             assert program.ends() == 0
-        lines = {tuple(line.split(maxsplit=2)) for line in program.out.splitlines()}
-        assert ("GET", "/api/messages/public", "public") in lines
-        assert ("GET", "/api/messages/protected", "a valid token") in lines
-        admin = "permission do:this" if environ else "a valid token"
-        assert ("GET", "/api/messages/admin", admin) in lines
+        lines = (line.split(maxsplit=2) for line in program.out.splitlines())
+        access = {
+            path.removeprefix("/api/messages/"): it for method, path, it in lines if method == "GET"
+        }
+        assert access["public"] == "public"
+        assert (access["admin"] == access["protected"]) is not bool(environ)
+        assert ("do:this" in access["admin"]) is bool(environ)

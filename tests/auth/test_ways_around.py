@@ -10,7 +10,9 @@ from aiohttp import web
 from hello import auth
 from hello.responses import errors_as_json
 from hello.sandbox.issuer import Issuer
+from support.answers import INSUFFICIENT, WEAK_LOGIN, challenge
 from support.api import ApiServer, Client
+from support.naming import naming
 from support.protecting import Serve, new_handler, status
 
 Handler = Callable[..., Awaitable[web.StreamResponse]]
@@ -44,23 +46,13 @@ class Callables:
         return web.json_response({})
 
 
-class WrappedView(web.View):
-    @without_wraps
-    @admins
-    async def get(self) -> web.Response:
-        return web.json_response({})
-
-
 @pytest.mark.parametrize(
     "handler",
     [
-        without_wraps(admins(new_handler())),
         with_arguments(admins(with_page)),
         admins(with_arguments(with_page)),
         functools.partial(admins(new_handler())),
-        auth.optional(without_wraps(admins(new_handler()))),
         Callables().__call__,
-        WrappedView,
     ],
 )
 async def test_what_is_asked_for_is_asked_for_under_any_decorator(
@@ -84,16 +76,13 @@ async def test_an_open_handler_that_calls_a_protected_one_does_not_open_it(
 
 
 async def test_a_protected_handler_wants_a_request() -> None:
-    with pytest.raises(TypeError, match="without a request"):
+    with pytest.raises(TypeError):
         await wrongly(new_handler())("no request")
 
 
 class Crud:
     async def list(self, _request: web.Request) -> web.Response:
         return web.json_response({})
-
-    def not_async(self, _request: web.Request) -> None:
-        """No handler."""
 
 
 async def test_a_mark_of_one_objects_method_is_not_anothers(serve: Serve, issuer: Issuer) -> None:
@@ -116,7 +105,7 @@ async def test_a_mark_of_one_objects_method_is_not_anothers(serve: Serve, issuer
 async def test_a_table_marks_no_route_of_another_table(serve: Serve, first: Any) -> None:
     """One handler on one path, with the resource shared."""
     handler = new_handler()
-    narrow, opened = web.RouteTableDef(), auth.public(web.RouteTableDef())
+    narrow, opened = auth.RouteTable(), auth.public(auth.RouteTable())
     if first is not None:
         first(narrow)
     narrow.delete("/item")(handler)
@@ -163,7 +152,7 @@ async def test_setup_alone_closes_what_stands_open_around_it(
 async def test_what_adds_up_is_refused_in_one_answer(serve: Serve, issuer: Issuer) -> None:
     """RFC 6750 §3: the scope that is required for the resource, not for a part of it."""
     routes = auth.protected(scopes={"a"}, acr_values=["phr", "mfa"], max_auth_age=300)(
-        web.RouteTableDef()
+        auth.RouteTable()
     )
     narrow = auth.protected(
         scopes={"b"}, any_scope=["c", "d"], acr_values=["mfa", "phr", "x"], max_auth_age=60
@@ -171,23 +160,23 @@ async def test_what_adds_up_is_refused_in_one_answer(serve: Serve, issuer: Issue
     routes.get("/")(narrow(new_handler()))
     client = await serve(*routes)
     for claims, expected in [
-        ({}, 'scope="a b c"'),
-        ({"scope": "b d"}, 'scope="a b d"'),
-        ({"scope": "a b d"}, 'acr_values="mfa phr", max_age="60"'),
+        ({}, INSUFFICIENT | {"scope": "a b c"}),
+        ({"scope": "b d"}, INSUFFICIENT | {"scope": "a b d"}),
+        ({"scope": "a b d"}, WEAK_LOGIN | {"acr_values": "mfa phr", "max_age": "60"}),
     ]:
         headers = {"Authorization": f"Bearer {issuer.mint(claims=claims)}"}
         async with client.get("/", headers=headers) as response:
-            assert response.headers["WWW-Authenticate"].endswith(expected)
+            assert challenge(response.headers) == expected
 
 
 async def test_logins_that_have_nothing_in_common_are_asked_for_by_the_nearest(
     serve: Serve, issuer: Issuer
 ) -> None:
-    routes = auth.protected(acr_values=["x"])(web.RouteTableDef())
+    routes = auth.protected(acr_values=["x"])(auth.RouteTable())
     routes.get("/")(auth.protected(acr_values=["y"])(new_handler()))
     client = await serve(*routes)
     async with client.get("/", headers={"Authorization": f"Bearer {issuer.mint()}"}) as response:
-        assert response.headers["WWW-Authenticate"].endswith('acr_values="y"')
+        assert challenge(response.headers) == WEAK_LOGIN | {"acr_values": "y"}
 
 
 class NoView:
@@ -196,28 +185,24 @@ class NoView:
 
 
 @pytest.mark.parametrize(
-    ("mark", "says"),
+    ("mark", "named"),
     [
-        (
-            lambda: wrongly(permissions=(name for name in "ab")),
-            "permissions is a set, a list",
-        ),
-        (lambda: wrongly(scopes=map(str.lower, ["A"])), "scopes is a set, a list"),
-        (lambda: auth.protected(any_scope=[]), "any_scope is empty"),
-        (lambda: auth.protected(acr_values=[]), "acr_values is empty"),
-        (lambda: admins(NoView), "is no handler"),
-        (lambda: admins(functools.partial(new_handler())), "is no handler"),
-        (lambda: admins(Callables()), "is no handler"),
-        (lambda: auth.public(Crud().not_async), "a method to be marked is a coroutine function"),
+        (lambda: wrongly(permissions=(name for name in "ab")), "permissions"),
+        (lambda: wrongly(scopes=map(str.lower, ["A"])), "scopes"),
+        (lambda: auth.protected(any_scope=[]), "any_scope"),
+        (lambda: auth.protected(acr_values=[]), "acr_values"),
+        (lambda: admins(NoView), "NoView"),
+        (lambda: admins(functools.partial(new_handler())), "partial"),
+        (lambda: admins(Callables()), "Callables"),
     ],
 )
-def test_what_would_lose_its_mark_is_told_at_import(mark: Callable[[], Any], says: str) -> None:
-    with pytest.raises(TypeError, match=says):
+def test_what_would_lose_its_mark_is_told_at_import(mark: Callable[[], Any], named: str) -> None:
+    with pytest.raises(TypeError, match=naming(named)):
         mark()
 
 
 def test_a_marked_table_is_still_a_table() -> None:
-    routes = admins(web.RouteTableDef())
+    routes = admins(auth.RouteTable())
     routes.get("/a")(new_handler())
     route: Any = routes[0]
     assert (route.method, route.path) == ("GET", "/a")

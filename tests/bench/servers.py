@@ -168,7 +168,7 @@ def _serve_api(port: int, more_routes: int, issuers: int) -> None:
     from hello.config import Config
     from hello.logs import log_to_stderr
     from hello.messages import message_routes, protected_message
-    from hello.responses import allow_client, errors_as_json
+    from hello.responses import allow_client, errors_as_json, security_headers
     from hello.server import Service, serve
     from run import loop_factory
 
@@ -185,12 +185,13 @@ def _serve_api(port: int, more_routes: int, issuers: int) -> None:
         auth.setup(app, validator)
         app.add_routes(message_routes(admin_permission=None))
         app.add_routes(web.get(f"/api/more/{n}", protected_message) for n in range(more_routes))
+        security_headers(app)
         allow_client(app, config.client_origin)
     else:
         app = create_app(config)
     log_to_stderr(config.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(serve([Service(app, "127.0.0.1", port)], ready=lambda: None))
+        runner.run(serve([Service("API", app, "127.0.0.1", port)], ready=lambda: None))
 
 
 def _trusted(url: str, count: int) -> "list[TrustedIssuer]":
@@ -233,11 +234,11 @@ def _serve_bare(port: int, *, with_headers: bool) -> None:
 
 def _serve_issuer(port: int, published: list[dict[str, object]]) -> None:
     from bench.token_sets import AUDIENCE
-    from hello.sandbox.issuer import Issuer
+    from hello.sandbox.issuer import Issuer, issuer_app
 
     issuer = Issuer(audience=AUDIENCE, url=f"http://localhost:{port}/")
     issuer.published = list(published)
-    web.run_app(issuer.app(), host="127.0.0.1", port=port, access_log=None, print=None)
+    web.run_app(issuer_app(issuer), host="127.0.0.1", port=port, access_log=None, print=None)
 
 
 # The API's own are not imported, so that the bare server's start is its own.

@@ -2,34 +2,24 @@
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
 import benchmark
 from bench import servers
-from hello.responses import HEADERS
+from hello.responses import SECURITY_HEADERS
 
-ROWS = """
-  public
-  one token, over and over
-  20 tokens in turn
-  20 tokens, once each
-  forged signatures
-  no token
-  OpenSSL's verification alone, RS256/2048
-  bare aiohttp's answer
-  both: the limit
-  this API, a token's full check
-  RS256/2048
-  RS256/4096
-  PS512/4096
-  start
-  LOG_LEVEL=warning
-  LOG_LEVEL=info
-  1 worker
-  2 workers
-"""
+# What the JSON has, and how many rows each.
+SECTIONS = {"ratios": 6, "limit": 3, "latency": 6, "start": 2, "access log": 2, "workers": 2}
+
+
+def leaves(tree: Any) -> list[float]:
+    if not isinstance(tree, dict | list):
+        return [tree]
+    branches = tree.values() if isinstance(tree, dict) else tree
+    return [leaf for branch in branches for leaf in leaves(branch)]
 
 
 def test_every_row_is_measured_and_no_answer_is_unexpected(
@@ -40,14 +30,15 @@ def test_every_row_is_measured_and_no_answer_is_unexpected(
     status = benchmark.main([*tiny, "--plot", str(plot), "--json", str(numbers)])
     printed = capsys.readouterr().out
     assert status == 0, printed
-    for row in ROWS.strip("\n").split("\n"):
-        assert f"\n{row} " in printed
     found = json.loads(numbers.read_text())
-    assert set(found) >= {"ratios", "limit", "latency", "start", "access log", "workers"}
-    assert len(found["curves"]) == len(benchmark.CURVES)
+    curves = found.pop("curves")
+    assert {section: len(rows) for section, rows in found.items()} == SECTIONS
+    assert len(curves) == len(benchmark.CURVES)
+    # In so short a time not every number can be measured: of an empty sample there is no median.
+    assert all(isinstance(number, int | float) for number in leaves([found, curves]))
     ET.parse(plot)
 
 
 def test_the_bare_server_sends_the_same_headers() -> None:
     """Else the ratios would compare two things."""
-    assert servers._HEADERS == {**HEADERS, "Vary": "Origin"}
+    assert servers._HEADERS == {**SECURITY_HEADERS, "Vary": "Origin"}

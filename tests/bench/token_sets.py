@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc.jwk import ECKey, RSAKey
 
-from hello.sandbox.signing import base64url
+from hello.sandbox.issuer.signing import base64url
 
 AUDIENCE = "https://hello-world.example.com"
 

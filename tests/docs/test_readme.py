@@ -1,24 +1,23 @@
 """Does the README tell the truth?"""
 
+import ast
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hello.sandbox.issuer import Issuer
 from support.api import AUDIENCE, ApiServer, Client, bearer
-from support.pages import PROJECT, blocks, text
+from support.pages import PROJECT, example, rows
 
-README = text("README.md")
+PAGE = "README.md"
 
 
 async def test_the_example_protects_its_routes(
     issuer: Issuer, aiohttp_client: Callable[[ApiServer], Awaitable[Client]]
 ) -> None:
-    excerpt, example = blocks("README.md", "python")
-    assert excerpt in (PROJECT / "hello/messages.py").read_text("utf-8")
-    example = example.replace("https://dev-abc123.eu.auth0.com/", issuer.url)
+    code = example(PAGE, "protect").replace("https://dev-abc123.eu.auth0.com/", issuer.url)
     names: dict[str, Any] = {}
-    exec(compile(example.replace("https://api.example.com", AUDIENCE), "README", "exec"), names)
+    exec(compile(code.replace("https://api.example.com", AUDIENCE), PAGE, "exec"), names)
     client = await aiohttp_client(ApiServer(names["create_app"]()))
     reader = issuer.mint(claims={"permissions": ["read:reports"], "sub": "auth0|alice"})
     for path, headers, status in [
@@ -35,8 +34,28 @@ async def test_the_example_protects_its_routes(
         assert await response.json() == {"for": "auth0|alice"}
 
 
-def test_it_lists_every_variable() -> None:
-    table = README.split("## Configuration")[1].split("\n## ")[0]
+def functions(code: str) -> dict[str, list[str]]:
+    """The decorators and the statements of a module's functions, but for their docstrings."""
+    return {
+        each.name: [ast.unparse(part) for part in (*each.decorator_list, *each.body[1:])]
+        for each in ast.parse(code).body
+        if isinstance(each, ast.AsyncFunctionDef)
+    }
+
+
+def test_the_protected_message_is_the_one_that_it_shows() -> None:
+    shown = functions(example(PAGE, "protected-message"))
+    there = functions((PROJECT / "hello/messages.py").read_text("utf-8"))
+    assert shown
+    assert shown.items() <= there.items()
+
+
+def test_it_lists_every_variable_with_its_default() -> None:
+    listed: dict[str, str] = {}
+    for names, defaults, _ in rows(PAGE, "variables"):
+        found = re.findall("`(.+?)`", names)
+        values = re.findall("`(.+?)`", defaults) or [""] * len(found)
+        listed |= dict(zip(found, values, strict=True))
     example = (PROJECT / ".env.example").read_text("utf-8")
-    for name in re.findall(r"^([A-Z0-9_]+)=", example, re.MULTILINE):
-        assert f"`{name}`" in table, name
+    there = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", example, re.MULTILINE))
+    assert listed == {**there, "CLIENT_ORIGIN_URL": ""}  # which only the sandbox has by default

@@ -1,4 +1,4 @@
-"""Does the program print what hello/auth/refusals.md says, for each mistake on it?"""
+"""Does the program print what hello/docs/refusals.md says, for each mistake on it?"""
 
 import asyncio
 import io
@@ -24,16 +24,16 @@ from hello.messages import message_routes
 from hello.sandbox.issuer import OMIT, Issuer
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
-from support.pages import PROJECT, blocks, run_py, text
+from support.outputs import logged, same_check, same_text
+from support.pages import PROJECT, example, examples, output, outputs, rows, run_py
 
-PAGE = "hello/auth/refusals.md"
+PAGE = "hello/docs/refusals.md"
 NOW = 1_795_470_210.0
 TENANT = "https://dev-abc123.eu.auth0.com/"
 PROTECTED, ADMIN = "/api/messages/protected", "/api/messages/admin"
 ROUTES = (PROTECTED, ADMIN)
-SETTINGS = dict(re.findall(r"^(\w+)=(.+)$", "".join(blocks(PAGE, "dotenv")), re.MULTILINE))
+SETTINGS = dict(line.split("=", 1) for line in example(PAGE, "settings").splitlines())
 AUDIENCE = SETTINGS["AUTH0_AUDIENCE"]
-THE_SECTION = re.compile(r"^#+ (.+)$", re.MULTILINE)
 ALICE = {
     "sub": "auth0|alice",
     "aud": [AUDIENCE, f"{TENANT}userinfo"],
@@ -85,47 +85,28 @@ def too_long(tenant: Tenant) -> str:
     return tenant.mint(groups=[f"department-{n:03}/team-{n:03}" for n in range(300)])
 
 
-# By the section's heading, one for each output there. Client and log tell of the first.
-MISTAKES: dict[str, list[Mistake]] = {
-    "How to find out": [Mistake(lambda t: t.mint(permissions=["read:admin-messages"]))],
-    "1. An opaque token": [Mistake(lambda _: "V1StGXR8Z5jdHi6BmyT8Nq0aXkLpWc3e")],
-    "2. An ID token": [Mistake(id_token)],
-    "3. A token for another API": [Mistake(lambda t: t.mint(aud=f"{AUDIENCE}/"))],
-    "4. The issuer is written otherwise": [
-        Mistake(Tenant.mint, settings={"AUTH0_DOMAIN": "", "ISSUER_BASE_URL": TENANT[:-1]}),
-        Mistake(lambda t: t.mint(iss="https://login.example.com/")),
-    ],
-    "5. An expired token": [Mistake(lambda t: t.mint(exp=int(NOW) - 3600))],
-    "6. HS256 instead of RS256": [Mistake(hs256)],
-    "7. A key that the issuer does not have": [
-        Mistake(lambda t: t.issuer.mint(claims=ALICE, key=t.old_key))
-    ],
-    "8. A clock that is off": [Mistake(lambda t: t.mint(iat=int(NOW) + 90))],
-    "9. A permission that does not get into the token": [
-        Mistake(lambda t: t.mint(permissions=OMIT), ADMIN),
-        Mistake(Tenant.mint, ADMIN),
-    ],
-    "10. Cut off, or with something around it": [
-        Mistake(lambda t: t.mint()[:300]),
-        Mistake(lambda t: f"Bearer {t.mint()}"),
-    ],
-    "The issuer cannot be reached": [Mistake(Tenant.mint, down=True)],
-    "A token too long for a header": [Mistake(too_long)],
+# By the id of the output of --check-token. What client and log are told has the same id, and more.
+MISTAKES: dict[str, Mistake] = {
+    "check": Mistake(lambda t: t.mint(permissions=["read:admin-messages"])),
+    "opaque-token": Mistake(lambda _: "V1StGXR8Z5jdHi6BmyT8Nq0aXkLpWc3e"),
+    "id-token": Mistake(id_token),
+    "other-api": Mistake(lambda t: t.mint(aud=f"{AUDIENCE}/")),
+    "issuer-slash": Mistake(
+        Tenant.mint, settings={"AUTH0_DOMAIN": "", "ISSUER_BASE_URL": TENANT[:-1]}
+    ),
+    "custom-domain": Mistake(lambda t: t.mint(iss="https://login.example.com/")),
+    "expired": Mistake(lambda t: t.mint(exp=int(NOW) - 3600)),
+    "hs256": Mistake(hs256),
+    "unknown-key": Mistake(lambda t: t.issuer.mint(claims=ALICE, key=t.old_key)),
+    "clock": Mistake(lambda t: t.mint(iat=int(NOW) + 90)),
+    "no-permissions-claim": Mistake(lambda t: t.mint(permissions=OMIT), ADMIN),
+    "permission-not-granted": Mistake(Tenant.mint, ADMIN),
+    "cut-off": Mistake(lambda t: t.mint()[:300]),
+    "bearer-twice": Mistake(lambda t: f"Bearer {t.mint()}"),
+    "issuer-down": Mistake(Tenant.mint, down=True),
+    "too-long": Mistake(too_long),
 }
-
-
-def sections() -> dict[str, str]:
-    _, *parts = THE_SECTION.split(text(PAGE))
-    return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
-def shown(section: str) -> list[str]:
-    """The outputs of --check-token that a section shows."""
-    found = re.findall(r"^```text\n(.*?)^```$", sections()[section], re.MULTILINE | re.DOTALL)
-    return [block for block in found if " WARNING " not in block]
-
-
-SHOWN = [(section, n) for section in sections() for n in range(len(shown(section)))]
+ANSWERED = [name for name in MISTAKES if f"{name}-answer" in outputs(PAGE)]
 
 
 @pytest.fixture
@@ -163,59 +144,44 @@ def api(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mistake], 
     return create
 
 
-def agrees(output: str, page: str) -> bool:
-    """Say whether an output is what a page shows, where a line of three dots is any lines."""
-    lines = (
-        "(?:.*\n)*?" if line == "..." else f"{re.escape(line)}\n" for line in page.splitlines()
-    )
-    return re.fullmatch("".join(lines), output) is not None
-
-
-@pytest.mark.parametrize(("section", "number"), SHOWN)
+@pytest.mark.parametrize("name", MISTAKES)
 async def test_the_page_shows_what_check_token_prints(
     tenant: Tenant,
     api: Callable[[Mistake], web.Application],
     monkeypatch: pytest.MonkeyPatch,
-    section: str,
-    number: int,
+    name: str,
 ) -> None:
-    mistake = MISTAKES[section][number]
-    given = f"Bearer {mistake.make(tenant)}\n".encode()
+    given = f"Bearer {MISTAKES[name].make(tenant)}\n".encode()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
-    output = f"{await terminal.explained(api(mistake), terminal.read_token())}\n"
-    assert agrees(output, shown(section)[number]), output
+    app = api(MISTAKES[name])
+    printed = str(await auth.explain(app, terminal.read_token()))
+    await app[auth.TOKEN_VALIDATOR].close()
+    assert same_check(printed, output(PAGE, name)), printed
 
 
-def test_every_mistake_is_on_the_page() -> None:
-    assert [(name, n) for name, known in MISTAKES.items() for n in range(len(known))] == SHOWN
+def test_every_output_is_compared() -> None:
+    assert {*MISTAKES, *(f"{name}-answer" for name in ANSWERED)} == set(outputs(PAGE))
 
 
-TOLD = [section for section, content in sections().items() if "\n- Client: " in content]
-
-
-@pytest.mark.parametrize("section", TOLD)
+@pytest.mark.parametrize("name", ANSWERED)
 async def test_the_page_shows_what_client_and_log_are_told(
     tenant: Tenant,
     api: Callable[[Mistake], web.Application],
     aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
     caplog: pytest.LogCaptureFixture,
-    section: str,
+    name: str,
 ) -> None:
-    mistake = MISTAKES[section][0]
+    mistake = MISTAKES[name]
     client = await aiohttp_client(ApiServer(api(mistake)))
     caplog.clear()
     async with client.get(mistake.path, headers=bearer(mistake.make(tenant))) as response:
-        told = f"{response.status} `{await response.text()}`"
-        if challenge := response.headers.get("WWW-Authenticate"):
-            told += f", `{challenge}`"
-        if retry := response.headers.get("Retry-After"):
-            told += f", `Retry-After: {retry}`"
-    [logged] = [each.getMessage() for each in caplog.records if "refused" in each.getMessage()]
-    assert f"- Client: {told} - Log: `{logged}` " in " ".join(sections()[section].split())
-
-
-def test_what_client_and_log_are_told_is_there_for_each_mistake() -> None:
-    assert [*MISTAKES][1:] == TOLD
+        told = f"{response.status} {await response.text()}"
+        for header in ("WWW-Authenticate", "Retry-After"):
+            if value := response.headers.get(header):
+                told += f"\n{header}: {value}"
+    *answer, line = output(PAGE, name + "-answer").splitlines()
+    assert same_text(told, "\n".join(answer)), told
+    assert logged(line) in map(logged, caplog.messages)
 
 
 async def test_the_page_shows_a_line_of_the_log(
@@ -224,25 +190,15 @@ async def test_the_page_shows_a_line_of_the_log(
     aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    [line] = [block for block in blocks(PAGE, "text") if " WARNING " in block]
-    [expired] = MISTAKES["5. An expired token"]
+    expired = MISTAKES["expired"]
     client = await aiohttp_client(ApiServer(api(expired)))
     async with client.get(PROTECTED, headers=bearer(expired.make(tenant))):
         pass
     [record] = [each for each in caplog.records if each.name == "hello.auth"]
-    date = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
-    assert date.match(line)
-    assert date.sub("", line) == date.sub("", LineFormatter(_FORMAT).format(record)) + "\n"
+    assert logged(LineFormatter(_FORMAT).format(record)) == logged(example(PAGE, "log-line"))
 
 
-# What requests hold, what the answer is, and what the log says.
-ARRIVALS = [
-    row.strip("| ").split(" | ")
-    for row in sections()["Valid, and yet refused"].split("|---|---|---|\n")[1].strip().splitlines()
-]
-
-
-@pytest.mark.parametrize(("has", "answer", "reason"), ARRIVALS)
+@pytest.mark.parametrize(("has", "answer", "reason"), rows(PAGE, "arrivals"))
 async def test_what_arrives_otherwise_is_refused_as_the_page_says(
     tenant: Tenant,
     api: Callable[[Mistake], web.Application],
@@ -252,28 +208,27 @@ async def test_what_arrives_otherwise_is_refused_as_the_page_says(
     answer: str,
     reason: str,
 ) -> None:
-    [valid] = MISTAKES["How to find out"]
+    valid = MISTAKES["check"]
     client = await aiohttp_client(ApiServer(api(valid)))
     parts = [part.replace("TOKEN", valid.make(tenant)) for part in re.findall("`(.+?)`", has)]
     query = "".join(part for part in parts if part.startswith("?"))
-    headers = [] if has.startswith("no ") else [part.split(": ", 1) for part in parts if not query]
-    async with client.get(PROTECTED + query, headers=[(name, v) for name, v in headers]) as got:
+    headers = [
+        (name, value) for name, _, value in (part.partition(": ") for part in parts) if value
+    ]
+    async with client.get(PROTECTED + query, headers=headers) as got:
         assert answer == f"{got.status} `{(await got.json())['message']}`"
     [record] = [each for each in caplog.records if each.name == "hello.auth"]
-    name = reason.strip("`")
-    assert f"refused {answer.split(maxsplit=1)[0]} {name}: " in record.getMessage()
+    refused = (answer.split(maxsplit=1)[0], reason.strip("`"))
+    assert logged(record.getMessage())[2:4] == refused
 
 
 def test_what_is_copied_along_is_forgiven(monkeypatch: pytest.MonkeyPatch) -> None:
-    [forgiven] = re.findall(r"in each\nof these: (.*?)\.\n", text(PAGE), re.DOTALL)
-    forms = re.findall("`(.+?)`", forgiven)
-    assert forms
-    for form in forms:
+    for form in example(PAGE, "accepted-forms").splitlines():
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(form.encode())))
         assert terminal.read_token() == "TOKEN"
 
 
-@pytest.mark.parametrize("command", blocks(PAGE, "bash"))
+@pytest.mark.parametrize("command", examples(PAGE, "bash").values())
 async def test_its_commands_run(issuer: Issuer, tmp_path: Path, command: str) -> None:
     (tmp_path / "token.txt").write_text(issuer.mint())
     process = await asyncio.create_subprocess_shell(
@@ -292,7 +247,7 @@ async def test_its_commands_run(issuer: Issuer, tmp_path: Path, command: str) ->
     )
     out, err = await process.communicate()
     assert (process.returncode, err) == (0, b"")
-    assert "\nThe token is valid.\n" in out.decode()
+    assert out.decode().startswith("ok ")
 
 
 def test_its_settings_are_a_configuration() -> None:
@@ -304,18 +259,12 @@ async def test_its_function_explains(
     tenant: Tenant, api: Callable[[Mistake], web.Application]
 ) -> None:
     names: dict[str, Any] = {}
-    for block in blocks(PAGE, "python"):
-        exec(compile(block, PAGE, "exec"), names)
-    functions = [name for name, value in names.items() if asyncio.iscoroutinefunction(value)]
-    assert functions == ["why"]
-    [opaque] = MISTAKES["1. An opaque token"]
-    output = await names["why"](api(opaque), opaque.make(tenant))
-    assert agrees(f"{output}\n", shown("1. An opaque token")[0])
+    exec(compile(example(PAGE, "explain"), PAGE, "exec"), names)
+    opaque = MISTAKES["opaque-token"]
+    explained = await names["why"](api(opaque), opaque.make(tenant))
+    assert same_check(explained, output(PAGE, "opaque-token"))
 
 
 def test_every_reason_is_listed_and_no_other() -> None:
-    table = sections()["Every reason"].split("| reason | what it says |")[1].split("\n\n")[0]
-    listed = [
-        name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])
-    ]
+    listed = [name for cell, *_ in rows(PAGE, "reasons") for name in re.findall(r"`(\w+)`", cell)]
     assert sorted(listed) == sorted(auth.Reason)

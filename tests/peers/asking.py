@@ -12,7 +12,7 @@ from joserfc.jwk import Key
 
 from bench.servers import PROTECTED, started
 from bench.token_sets import AUDIENCE
-from hello.sandbox.issuer import Issuer
+from hello.sandbox.issuer import Issuer, issuer_app
 from peers.compare import Server
 from support.forger import Forger
 
@@ -65,7 +65,7 @@ class Asked:
         return self.issuer.requests[_JWKS]
 
     async def issuer_up(self) -> None:
-        app = self.issuer.app()
+        app = issuer_app(self.issuer)
         app.middlewares.append(self._late)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()

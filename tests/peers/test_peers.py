@@ -1,4 +1,4 @@
-"""Does tests/peers/README.md say what is asked there, and what this project answers?
+"""Does hello/docs/comparison.md say what is asked there, and what this project answers?
 
 The peers are not installed here: what they answer is what behave.py printed on the page's date.
 """
@@ -11,9 +11,9 @@ import sys
 import pytest
 
 from peers import behave
-from support.pages import PROJECT, blocks, text
+from support.pages import PROJECT, examples, rows, text
 
-PAGE = "tests/peers/README.md"
+PAGE = "hello/docs/comparison.md"
 # As the contract has it: no token without a reason to trust it, and no 5xx but for an outage.
 CONTRACT = {
     **dict.fromkeys(behave.QUESTIONS, "401"),
@@ -33,44 +33,31 @@ CONTRACT = {
 }
 
 
-def section(heading: str) -> str:
-    return text(PAGE).split(f"\n## {heading}\n")[1].split("\n## ")[0]
-
-
-def rows(table: str) -> list[list[str]]:
-    """The cells of a table's rows, below its heading."""
-    lines = [line for line in table.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
 def test_this_project_answers_as_the_contract_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(behave, "SLOW_SECONDS", 0.1)
     answers = asyncio.run(behave.columns({}, JWKS_TIMEOUT="2"))
     assert answers == {behave.OURS: CONTRACT}
 
 
-def test_the_page_has_every_question_and_our_answers() -> None:
-    printed = [row[:2] for row in rows(section("What they do with a bad token"))]
-    assert printed == [[question, CONTRACT[question]] for question in behave.QUESTIONS]
+def test_the_page_has_our_answer_to_every_question_in_their_order() -> None:
+    printed = [cells[1] for cells in rows(PAGE, "answers")]
+    assert printed == [CONTRACT[question] for question in behave.QUESTIONS]
 
 
 def test_the_table_has_a_column_for_each_server() -> None:
     names = [behave.OURS, *behave.PEERS]
-    printed = behave.table({behave.OURS: CONTRACT}, names)
-    heading = printed.splitlines()[0]
-    assert heading in section("What they do with a bad token").splitlines()
-    assert rows(printed)[0] == ["a valid token", "200", *["not installed"] * len(behave.PEERS)]
+    printed = behave.table({behave.OURS: CONTRACT}, names).splitlines()
+    assert printed[0] in text(PAGE).splitlines()
+    first = [cell.strip() for cell in printed[2].strip("|").split("|")]
+    assert first == ["a valid token", "200", *["not installed"] * len(behave.PEERS)]
 
 
-FEATURES, SHOWN_BY = section("Features").split("\n### What shows it\n")
-
-
-def test_a_test_is_named_for_each_feature_that_this_project_has() -> None:
-    features = [row[0] for row in rows(FEATURES) if row[1] != "no"]
-    assert features == [row[0] for row in rows(SHOWN_BY)]
-
-
-COMMANDS = [line for block in blocks(PAGE, "bash") for line in block.splitlines()]
+COMMANDS = [
+    line
+    for page in (PAGE, "tests/peers/README.md")
+    for code in examples(page, "bash").values()
+    for line in code.splitlines()
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from support.api import ORIGIN, Client, bearer
+from hello.sandbox.issuer.people import PEOPLE
+from support.api import AUDIENCE, ORIGIN, Client, bearer
 from support.clock import FakeClock
 from support.logging_in import ADA, CHALLENGE, ROBIN, claims_of, log_in, refresh, tokens
 
@@ -105,7 +106,7 @@ async def test_without_an_audience_the_token_is_opaque_and_good_for_userinfo(
     async with browser.get("/userinfo", headers=bearer(answer["access_token"])) as response:
         assert await response.json() == {
             "sub": ROBIN,
-            "name": "Robin Reader",
+            "name": PEOPLE[ROBIN].name,
             "nickname": "robin",
             "email": "robin@example.com",
             "email_verified": True,
@@ -130,8 +131,25 @@ async def test_userinfo_knows_the_tokens_that_it_gave(browser: Client, clock: Fa
         assert response.status == 401
 
 
+async def test_a_token_of_a_code_that_was_used_twice_is_not_good_for_userinfo(
+    browser: Client,
+) -> None:
+    """RFC 6749 §4.1.2: all tokens issued from that code are revoked, whatever their kind."""
+    for audience in (AUDIENCE, None):
+        code = await log_in(
+            browser, audience=audience, scope="openid offline_access", prompt="login"
+        )
+        _, first = await tokens(browser, code)
+        _, renewed = await refresh(browser, first["refresh_token"])
+        assert (await tokens(browser, code))[0] == 400
+        for answer in (first, renewed):
+            headers = bearer(answer["access_token"])
+            async with browser.get("/userinfo", headers=headers) as response:
+                assert response.status == 401
+
+
 async def test_what_is_kept_is_bounded(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hello.sandbox.memory._MOST", 1)
+    monkeypatch.setattr("hello.sandbox.issuer.memory._MAX_ENTRIES", 1)
     first = await log_in(browser)
     second = await log_in(browser, prompt="login")
     assert (await tokens(browser, first))[0] == 400

@@ -11,8 +11,8 @@ from aiohttp import ClientResponse, CookieJar
 from aiohttp.test_utils import TestServer
 from joserfc.jwk import Key
 
-from hello.auth import jws
-from hello.sandbox.issuer import Issuer, base64url
+from hello.sandbox.issuer import Issuer, base64url, issuer_app
+from hello.tokens.jwt.compact import parse
 from support.api import AUDIENCE, ORIGIN, Client
 from support.clock import FakeClock
 
@@ -42,7 +42,7 @@ def own(keys: list[Key], clock: FakeClock) -> Issuer:
 @pytest.fixture
 async def browser(own: Issuer, aiohttp_client: Callable[..., Awaitable[Client]]) -> Client:
     """A client that keeps cookies and does not follow redirects by itself."""
-    server = TestServer(own.app())
+    server = TestServer(issuer_app(own))
     client = await aiohttp_client(server, cookie_jar=CookieJar(unsafe=True))
     own.url = str(server.make_url("/"))
     return client
@@ -103,4 +103,4 @@ async def refresh(browser: Client, token: str, **changes: str) -> tuple[int, dic
 
 
 def claims_of(token: str) -> Mapping[str, Any]:
-    return jws.parse(token).claims
+    return parse(token).claims

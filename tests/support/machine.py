@@ -1,4 +1,4 @@
-"""What do the recipes of hello/running.md consist of, and on what can they be tried?"""
+"""On what can the recipes of hello/docs/deploying.md be tried?"""
 
 import os
 import re
@@ -9,25 +9,14 @@ import sys
 from http.client import HTTPConnection
 from pathlib import Path
 
-from hello import server
-from support.pages import _FENCED, PROJECT, blocks, text
+from hello import connections
+from support.pages import PROJECT, example
 from support.program import ask, copy_project, free_port
 
-PAGE = "hello/running.md"
-FENCES = _FENCED.findall(text(PAGE))
-SCRIPTS = [
-    (code, after[1] if after[0] == "text" else None)
-    for (language, code), after in zip(FENCES, [*FENCES[1:], ("", "")], strict=True)
-    if language == "bash"
-]
-"""Each block of commands, and what the page says that it prints, if anything."""
-
-OWN = [(code, output) for code, output in SCRIPTS if "my_server" in code]
-CHECKING = [code for code, _ in SCRIPTS if "--check-token" in code]
-PRINTING = [(code, output) for code, output in SCRIPTS if output and (code, output) not in OWN]
+PAGE = "hello/docs/deploying.md"
 
 # aiohttp rounds both of its waits up to the next whole second of its loop's clock.
-SERVER_SECONDS = server._DRAIN_SECONDS + server._IN_FLIGHT_SECONDS + 2
+SERVER_SECONDS = connections._DRAIN_SECONDS + connections._IN_FLIGHT_SECONDS + 2
 WORKER_SECONDS = SERVER_SECONDS + 1  # aiohttp's worker looks once a second whether it shall end
 GUNICORN = Path(sys.executable).with_name("gunicorn")
 
@@ -35,15 +24,6 @@ GUNICORN = Path(sys.executable).with_name("gunicorn")
 def lacks(program: str) -> bool:
     """A program that a newcomer may not have; in CI it has to be there."""
     return shutil.which(program) is None and os.environ.get("CI") != "true"
-
-
-def rows(heading: str) -> list[list[str]]:
-    """The cells of the table that has this text in its first line."""
-    [table] = [each for each in text(PAGE).split("\n\n") if each.startswith(f"| {heading}")]
-    return [
-        [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
-        for row in table.splitlines()[2:]
-    ]
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -54,8 +34,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 def settings() -> dict[str, str]:
     """The variables of the page's environment file, as systemd and Docker read it."""
-    [code] = blocks(PAGE, "dotenv")
-    return dict(line.split("=", 1) for line in code.splitlines())
+    return dict(line.split("=", 1) for line in example(PAGE, "env-file").splitlines())
 
 
 class Machine:
@@ -90,9 +69,8 @@ class Machine:
         self._stub(
             self.checkout / ".venv/bin/python", f'echo $$ > {self._pid}; exec {sys.executable} "$@"'
         )
-        for name, language in [("hello-api.env", "dotenv"), ("hello-api.service", "ini")]:
-            [code] = blocks(PAGE, language)
-            (self.checkout / name).write_text(code)
+        for file, name in [("hello-api.env", "env-file"), ("hello-api.service", "unit")]:
+            (self.checkout / file).write_text(example(PAGE, name))
 
     @staticmethod
     def _stub(path: Path, script: str) -> None:

@@ -1,4 +1,66 @@
-"""Which rooms has the house?"""
+"""Which rooms does the house have, and which may import which?"""
 
-# From the door inwards: each may import those on its right, and none on its left.
-ORDER = ["run", "server", "app", "messages", "responses", "config", "logs", "auth"]
+import ast
+from pathlib import Path
+
+from support.pages import PROJECT
+
+ORDER = [
+    *(
+        "run",
+        "server",
+        "app",
+        "messages",
+        "connections",
+        "bodies",
+        "responses",
+        "config",
+        "logs",
+        "auth",
+    ),
+    "tokens",
+]
+"""From the door inwards: each may import those after it, and none before it."""
+
+AUTH_ORDER = [
+    *("__main__", "terminal", "__init__", "explaining", "protection", "metadata", "routes"),
+    *("marks", "answers", "reading", "refusal_log"),
+]
+
+TOKENS_ORDER = [
+    *("explain", "__init__", "validator", "cache", "requirements", "access_token", "issuers"),
+    *("keys", "jwt", "presented", "hooks", "hosts", "timing", "urls", "bounded", "errors"),
+]
+
+
+def files(folder: str) -> dict[str, list[Path]]:
+    """The files of a package by its rooms: a module is one, and so is a folder."""
+    rooms: dict[str, list[Path]] = {}
+    for path in sorted((PROJECT / folder).rglob("*.py")):
+        name = path.relative_to(PROJECT / folder).parts[0].removesuffix(".py")
+        rooms.setdefault(name, []).append(path)
+    return rooms
+
+
+def imported(path: Path) -> set[str]:
+    """The absolute names of the modules that a file imports, wherever in it."""
+    package = path.relative_to(PROJECT).with_suffix("").parts[:-1]
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            names |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def rooms_that(path: Path, within: str) -> set[str]:
+    """The rooms of a package that a file imports from."""
+    prefix = f"{within}."
+    return {
+        name.removeprefix(prefix).split(".")[0]
+        for name in imported(path)
+        if name.startswith(prefix)
+    }

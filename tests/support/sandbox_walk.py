@@ -9,14 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 
 from hello.app import create_app
 from hello.config import Config
 from hello.sandbox.client import client_app
-from hello.sandbox.issuer import Issuer
+from hello.sandbox.issuer import Issuer, issuer_app
 from hello.server import Runner
-from support.api import AUDIENCE
+from support.api import AUDIENCE, bearer
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CHROMIUM = Path("/usr/bin/chromium")
 _axe = find_spec("axe_playwright_python")
 AXE = Path(str(_axe and _axe.origin)).with_name("axe.min.js")
+LOG_IN = "#account button.main"
 _PATIENCE_MILLISECONDS = 8000
 _FLAGS = [
     "--no-sandbox",
@@ -67,23 +68,53 @@ class Walk:
     async def open(self, path: str = "/") -> None:
         await self.page.goto(f"{self.sandbox.client}{path}")
 
-    async def log_in(self, name: str) -> None:
-        await self.page.get_by_role("button", name="Log in").first.click()
-        await self.choose(name)
+    async def log_in(self, person: str) -> None:
+        await self.page.locator(LOG_IN).click()
+        await self.choose(person)
 
-    async def choose(self, name: str) -> None:
-        await self.page.get_by_role("button", name=name).click()
+    async def choose(self, person: str) -> None:
+        """Say to the issuer who one is, by the identifier that it will put into `sub`."""
+        await self.page.locator(f'button[name="person"][value="{person}"]').click()
         await self.page.wait_for_url(f"{self.sandbox.client}/**")
 
-    async def go(self, name: str) -> None:
-        await self.page.get_by_role("navigation").get_by_role("link", name=name).click()
+    async def go(self, path: str) -> None:
+        await self.page.get_by_role("navigation").locator(f'a[href="{path}"]').click()
+
+    async def logged_in(self) -> None:
+        await self.page.locator("#account .name").wait_for()
+
+    async def logged_out(self) -> None:
+        await self.page.locator(LOG_IN).wait_for()
+
+    async def asked_who_one_is(self) -> None:
+        await self.page.locator('form[action="/login"]').wait_for()
+
+    async def title(self) -> str:
+        """The page's heading, once it is there."""
+        return await self.page.get_by_role("heading", level=1).inner_text()
+
+    async def api_says(self, path: str) -> str:
+        """The message that the API has there for somebody who may do everything."""
+        permissions = ["read:admin-messages"]
+        token = self.sandbox.issuer.mint(claims={"permissions": permissions})
+        url = f"{self.sandbox.api}/api/messages{path}"
+        async with ClientSession() as session, session.get(url, headers=bearer(token)) as response:
+            return str((await response.json())["text"])
 
     def foreign_hosts(self) -> set[str]:
         """Hosts that were asked and are none of the sandbox's."""
         return {host for host in self.hosts if host.split(":")[0] != "localhost"}
 
-    async def focused(self) -> str:
-        return str(await self.page.evaluate("document.activeElement.innerText"))
+    async def focused(self, selector: str) -> bool:
+        """Whether what has the keyboard is what a selector means."""
+        return bool(await self.page.evaluate("s => document.activeElement.matches(s)", selector))
+
+    async def tab_to(self, selector: str) -> None:
+        for _ in range(20):
+            if await self.focused(selector):
+                return
+            await self.page.keyboard.press("Tab")
+        raise AssertionError(f"Tab does not lead to {selector}")
 
     async def violations(self) -> list[str]:
         """What axe has to say against the page at hand, once it is there."""
@@ -101,6 +132,9 @@ class Walk:
 
     async def alert(self) -> str:
         return await self.page.get_by_role("alert").first.inner_text()
+
+    async def notice(self) -> str:
+        return await self.page.locator(".notice").inner_text()
 
 
 @asynccontextmanager
@@ -131,7 +165,7 @@ async def sandbox(
     )
     async with AsyncExitStack() as others, AsyncExitStack() as api:
         await api.enter_async_context(served(create_app(config), api_port))
-        await others.enter_async_context(served(issuer.app(), issuer_port))
+        await others.enter_async_context(served(issuer_app(issuer), issuer_port))
         await others.enter_async_context(served(client_application, client_port))
         yield Sandbox(config.base_url, issuer, client, api)
 

@@ -1,19 +1,26 @@
 """What does a validator know, and why does it refuse?"""
 
-import pytest
-
-from hello.auth import InvalidTokenError, Reason, TokenValidator, UnavailableError
-from hello.auth.jwks import FetchedKeys
+from hello.auth import AuthError, Presented, Reason, TokenValidator
+from hello.tokens.keys.fetched import FetchedKeys
 
 
 def signing_keys(validator: TokenValidator) -> FetchedKeys:
     """The fetched keys of a validator's only issuer."""
-    [known] = validator.issuers.listed
-    assert isinstance(known.keys, FetchedKeys)
-    return known.keys
+    [issuer] = validator.issuers.listed
+    keys = validator.issuers.keys_of(issuer)
+    assert isinstance(keys, FetchedKeys)
+    return keys
 
 
-async def refused(validator: TokenValidator, token: str, host: str = "") -> Reason:
-    with pytest.raises((InvalidTokenError, UnavailableError)) as refusal:
-        await validator.validate(token, host=host)
-    return refusal.value.reason
+def presented(token: str, host: str = "") -> Presented:
+    """What a request with a token presents."""
+    return Presented(token=token, host=host)
+
+
+async def reason_for(validator: TokenValidator, token: str, host: str = "") -> Reason | None:
+    """Why a token is refused, or None where it is good."""
+    try:
+        await validator.validate(presented(token, host=host))
+    except AuthError as refusal:
+        return refusal.reason
+    return None

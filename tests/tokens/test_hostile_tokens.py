@@ -1,7 +1,6 @@
 """Is every hostile token refused, for the right reason, and without a word too much?"""
 
 import dataclasses
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -10,17 +9,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from joserfc.jwk import Key
 
-from hello.auth import (
-    ALGORITHMS,
-    InvalidTokenError,
-    KeysUnavailableError,
-    Reason,
-    TokenValidator,
-)
+from hello.auth import ALGORITHMS, InvalidTokenError, Reason, TokenValidator
 from hello.sandbox.issuer import Issuer
+from support.answers import INVALID, challenge, description
 from support.api import AUDIENCE, Client, bearer
 from support.forger import Forger, Hostile
 from support.hostile_tokens import EVERY_TOKEN, HOSTILE_TOKENS, named
+from support.logs import refused
+from support.validators import presented, reason_for
 
 WITHOUT_A_KEY = {
     Reason.MALFORMED,
@@ -30,22 +26,15 @@ WITHOUT_A_KEY = {
     Reason.TYPE,
     Reason.ISSUER,
 }
+TOLD = {Reason.EXPIRED, Reason.NOT_YET_VALID}  # to a client: of all others it hears one thing
 BY_THE_KEY = {Reason.UNKNOWN_KEY, Reason.UNFIT_KEY, Reason.SIGNATURE}
 DISCOVERY, JWKS = "/.well-known/openid-configuration", "/.well-known/jwks.json"
-
-
-async def reason_for(validator: TokenValidator, token: str) -> Reason | None:
-    try:
-        await validator.validate(token)
-    except (InvalidTokenError, KeysUnavailableError) as refusal:
-        return refusal.reason
-    return None
 
 
 async def test_the_tokens_are_made_of_good_ones(forger: Forger, validator: TokenValidator) -> None:
     """What a forger changes nothing of is accepted, so that each row's flaw is all there is."""
     token = forger.forge()
-    assert (await validator.validate(token)).token == token
+    assert (await validator.validate(presented(token))).token == token
     assert await reason_for(validator, forger.signed(token.rpartition(".")[0])) is None
 
 
@@ -54,7 +43,7 @@ async def test_the_validator_refuses_it_for_its_reason(
     forger: Forger, validator: TokenValidator, hostile: Hostile
 ) -> None:
     with pytest.raises(InvalidTokenError) as refusal:
-        await validator.validate(hostile.build(forger))
+        await validator.validate(presented(hostile.build(forger)))
     assert refusal.value.reason is hostile.reason
     assert str(refusal.value) == hostile.reason.value
     asked = forger.issuer.requests
@@ -71,22 +60,26 @@ async def test_the_api_refuses_it_and_says_no_more(
     token = hostile.build(forger)
     async with api.get("/api/messages/protected", headers=bearer(token)) as response:
         assert response.status == 401
-        assert await response.json() == {"message": "Bad credentials"}
-        assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
+        assert await response.json() == {"message": InvalidTokenError.message}
+        assert challenge(response.headers) == INVALID
+        invalid = InvalidTokenError(Reason.SIGNATURE).headers
+        told = description(response.headers) != description(invalid)
+        assert told is (hostile.reason in TOLD)
         said = f"{response.headers}{await response.text()}"
 
-    entries = [record for record in caplog.records if record.name == "hello.auth"]
-    assert [entry.levelno for entry in entries] == [logging.WARNING]
-    line = entries[0].getMessage()
+    [refusal] = refused(caplog)
+    assert refusal[:4] == (401, hostile.reason, "GET", "/api/messages/protected")
+    if hostile.reason in WITHOUT_A_KEY | BY_THE_KEY:
+        assert refusal.subject == "-", "what nobody has verified is nobody's word"
+    else:
+        assert refusal.subject is not None
+        quoted = refusal.subject[0] == refusal.subject[-1] == "'"
+        assert refusal.subject == "-" or quoted, "no other type than a string"
+    [record] = [record for record in caplog.records if record.name == "hello.auth"]
+    line = record.getMessage()
     assert line.isascii()
     assert line.isprintable()
-    refused, _, subject = line.partition(" sub=")
-    assert refused == f"refused 401 {hostile.reason}: GET /api/messages/protected"
-    if hostile.reason in WITHOUT_A_KEY | BY_THE_KEY:
-        assert subject == "-", "what nobody has verified is nobody's word"
-    else:
-        assert subject == "-" or subject[0] == subject[-1] == "'", "no other type than a string"
-    for part in [token, *(segment for segment in token.split(".") if len(segment) > 15)]:
+    for part in (part for part in (token, *token.split(".")) if len(part) > 15):
         assert part not in line
         assert part not in said
 

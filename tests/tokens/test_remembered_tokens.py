@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import hashlib
 import tracemalloc
 from typing import Any
 
@@ -9,12 +10,11 @@ import pytest
 from joserfc.jwk import Key
 
 from hello.auth import InvalidTokenError, KeysUnavailableError, TokenValidator, TrustedIssuer
-from hello.auth.keys import SigningKey
-from hello.auth.remembered import Remembered
 from hello.sandbox.issuer import OMIT, Issuer
+from hello.tokens.keys.signing_key import SigningKey
 from support.api import AUDIENCE
 from support.clock import FakeClock
-from support.validators import signing_keys
+from support.validators import presented, reason_for, signing_keys
 
 JWKS = "/.well-known/jwks.json"
 
@@ -38,68 +38,41 @@ def validator_for(issuer: Issuer, clock: FakeClock, **options: Any) -> TokenVali
     return TokenValidator(issuer=issuer.url, audience=AUDIENCE, clock=clock, **options)
 
 
-async def reason_for(validator: TokenValidator, token: str) -> str | None:
-    try:
-        await validator.validate(token)
-    except InvalidTokenError as refusal:
-        return refusal.reason
-    return None
-
-
 async def remembered(validator: TokenValidator, token: str) -> str:
-    """A token that was seen twice, so that it is remembered."""
-    for _ in range(2):
-        await validator.validate(token)
-    assert validator._remembered is not None
-    assert validator._remembered.get(Remembered.digest(token)) is not None
+    """A token that was verified, so that it is cached."""
+    await validator.validate(presented(token))
+    assert is_cached(validator, token)
     return token
 
 
-async def test_a_signature_is_verified_twice_and_then_no_more(
+def digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def is_cached(validator: TokenValidator, token: str) -> bool:
+    return digest(token) in validator._cache._tokens._entries
+
+
+async def test_a_signature_is_verified_once(
     issuer: Issuer, clock: FakeClock, verifications: list[str]
 ) -> None:
-    """From the second time on a token is remembered; those that come once are not."""
     validator = validator_for(issuer, clock)
     token = issuer.mint()
-    tokens = [await validator.validate(token) for _ in range(10)]
+    tokens = [await validator.validate(presented(token)) for _ in range(10)]
+    assert len(verifications) == 1
+    assert len({id(token) for token in tokens}) == 1
+    await validator.validate(presented(issuer.mint(claims={"sub": "another"})))
     assert len(verifications) == 2
-    assert len({id(token) for token in tokens}) == 2
-    await validator.validate(issuer.mint(claims={"sub": "another"}))
-    assert len(verifications) == 3
-
-
-def test_the_first_sight_of_a_token_is_no_second_one() -> None:
-    """Whatever its digest is: zeros too, which is what stands where nothing was seen."""
-    for tag in range(256):
-        store, digest = Remembered(1), bytes([0, 0, tag]) + bytes(29)
-        assert not store.seen_before(digest)
-        assert store.seen_before(digest)
-
-
-def test_tokens_that_share_a_place_are_told_apart() -> None:
-    """Else two of them in turn would push each other out for ever, and never be remembered."""
-    store = Remembered(10)
-    digests = [bytes([0, 0, tag]) + bytes(29) for tag in (1, 2, 3, 4)]
-    assert [store.seen_before(digest) for digest in digests] == [False] * 4
-    assert [store.seen_before(digest) for digest in digests] == [True] * 4
-    assert not store.seen_before(bytes([0, 0, 5]) + bytes(29))
-    assert not store.seen_before(digests[0])  # the oldest of five has gone
 
 
 async def test_it_can_be_switched_off(
     issuer: Issuer, clock: FakeClock, verifications: list[str]
 ) -> None:
-    validator = validator_for(issuer, clock, remembered_tokens=0)
+    validator = validator_for(issuer, clock, token_cache_size=0)
     token = issuer.mint()
     for _ in range(5):
-        await validator.validate(token)
+        await validator.validate(presented(token))
     assert len(verifications) == 5
-
-
-@pytest.mark.parametrize("value", [-1, True, 1.5, "4096"])
-def test_how_many_is_a_whole_number(value: Any) -> None:
-    with pytest.raises(ValueError, match="remembered_tokens is a whole number"):
-        TokenValidator(issuer="https://a.example.com", audience=AUDIENCE, remembered_tokens=value)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +124,7 @@ async def test_a_key_that_is_withdrawn_takes_its_tokens_along_at_once(
     old = issuer.key
     issuer.rotate(keys[1])
     issuer.withdraw(old)
-    await validator.validate(issuer.mint())  # an unknown key: the set is fetched
+    await validator.validate(presented(issuer.mint()))  # an unknown key: the set is fetched
     assert await reason_for(validator, token) == "unknown_key"
 
 
@@ -171,13 +144,13 @@ async def test_after_keys_were_fetched_anew_a_token_is_checked_anew(
     validator = validator_for(issuer, clock)
     token = await remembered(validator, issuer.mint())
     clock.advance(480)
-    await validator.validate(token)  # a refresh begins in the background
+    await validator.validate(presented(token))  # a refresh begins in the background
     pending = signing_keys(validator)._pending
     assert pending is not None
     await pending
     verifications.clear()
     for _ in range(5):
-        await validator.validate(token)
+        await validator.validate(presented(token))
     assert len(verifications) == 1, "seen before, it is remembered again at once"
     assert issuer.requests[JWKS] == 2
 
@@ -190,7 +163,7 @@ async def test_keys_that_are_too_old_are_not_relied_on(issuer: Issuer, clock: Fa
     assert await reason_for(validator, token) is None  # the last good keys stay in use
     clock.advance(10)
     with pytest.raises(KeysUnavailableError):
-        await validator.validate(token)
+        await validator.validate(presented(token))
 
 
 async def test_the_revocation_hook_is_asked_each_time(issuer: Issuer, clock: FakeClock) -> None:
@@ -203,12 +176,12 @@ async def test_the_revocation_hook_is_asked_each_time(issuer: Issuer, clock: Fak
 
     validator = validator_for(issuer, clock, revoked=hook)
     token = await remembered(validator, issuer.mint())
-    await validator.validate(token)
-    assert len(asked) == 3
+    await validator.validate(presented(token))
+    assert len(asked) == 2
     revoked = True
     for _ in range(2):
         with pytest.raises(InvalidTokenError) as refusal:
-            await validator.validate(token)
+            await validator.validate(presented(token))
         assert (refusal.value.reason, refusal.value.subject) == ("revoked", "sandbox@clients")
     revoked = False
     assert await reason_for(validator, token) is None
@@ -224,8 +197,7 @@ async def test_a_refusal_is_never_remembered(
     token = issuer.mint(claims=claims)
     for _ in range(5):
         assert await reason_for(validator, token) is not None
-    assert validator._remembered is not None
-    assert len(validator._remembered) == 0
+    assert len(validator._cache._tokens) == 0
 
 
 async def test_a_token_that_nearly_equals_a_remembered_one_is_checked_in_full(
@@ -250,18 +222,18 @@ async def test_an_issuer_that_its_resolver_drops_takes_its_tokens_along(
     validator = TokenValidator(issuers=resolver, clock=clock)
     token = issuer.mint()
     for _ in range(3):
-        await validator.validate(token, host="a")
+        await validator.validate(presented(token, host="a"))
     with pytest.raises(InvalidTokenError):
-        await validator.validate(token, host="b")
+        await validator.validate(presented(token, host="b"))
     audience = "https://moved.example.com"
     clock.advance(60)
     with pytest.raises(InvalidTokenError) as refusal:
-        await validator.validate(token, host="a")
+        await validator.validate(presented(token, host="a"))
     assert refusal.value.reason == "audience"
     audience = ""
     clock.advance(60)
     with pytest.raises(InvalidTokenError) as refusal:
-        await validator.validate(token, host="a")
+        await validator.validate(presented(token, host="a"))
     assert refusal.value.reason == "issuer"
 
 
@@ -271,10 +243,10 @@ async def test_what_a_handler_changes_is_not_there_for_the_next(
     validator = validator_for(issuer, clock)
     claims = {"permissions": ["read"], "org": {"roles": [["user"]]}}
     token = await remembered(validator, issuer.mint(claims=claims))
-    first = await validator.validate(token)
+    first = await validator.validate(presented(token))
     first.claims["permissions"].append("admin")
     first.claims["org"]["roles"][0].append("admin")
-    second = await validator.validate(token)
+    second = await validator.validate(presented(token))
     assert first is second
     assert second.claims["permissions"] == ["read"]
     assert second.claims["org"] == {"roles": [["user"]]}
@@ -284,52 +256,52 @@ async def test_what_a_handler_changes_is_not_there_for_the_next(
 
 
 async def test_the_least_recently_used_goes_first(issuer: Issuer, clock: FakeClock) -> None:
-    validator = validator_for(issuer, clock, remembered_tokens=2)
+    validator = validator_for(issuer, clock, token_cache_size=9000)  # bytes: two tokens
     one, two, three = (issuer.mint(claims={"sub": sub}) for sub in ("1", "2", "3"))
     for token in (one, two):
         await remembered(validator, token)
-    await validator.validate(one)
+    await validator.validate(presented(one))
     await remembered(validator, three)
-    store = validator._remembered
-    assert store is not None
-    kept = [store.get(Remembered.digest(token)) is not None for token in (one, two, three)]
-    assert kept == [True, False, True]
+    assert [is_cached(validator, token) for token in (one, two, three)] == [True, False, True]
 
 
-async def test_a_hundred_thousand_tokens_do_not_grow_memory(
-    issuer: Issuer, clock: FakeClock
+@pytest.mark.parametrize(
+    ("count", "claims"),
+    [
+        (6000, {}),
+        (600, {"groups": [f"group-{number:032}" for number in range(138)]}),
+        (200, {"nested": [[] for _ in range(2300)]}),
+        (200, {"nested": [{} for _ in range(2300)]}),
+        (400, {"numbers": [number + 0.5 for number in range(1500)]}),
+        (400, {"words": [f"{number:02}" for number in range(1000)]}),
+    ],
+    ids=["ordinary", "groups", "lists", "objects", "numbers", "words"],
+)
+async def test_the_cache_takes_as_much_memory_as_it_says(
+    issuer: Issuer, clock: FakeClock, count: int, claims: dict[str, Any]
 ) -> None:
-    """Of what is kept of each, whatever it is: the tokens themselves are not at issue here."""
-    validator = validator_for(issuer, clock)
-    token = await remembered(validator, issuer.mint())
-    store = validator._remembered
-    assert store is not None
-    kept = store.get(Remembered.digest(token))
-    assert kept is not None
-
-    def see(first: int, last: int) -> None:
-        for number in range(first, last):
-            digest = Remembered.digest(str(number))
-            assert store.seen_before(digest) or store.seen_before(digest)
-            store.put(digest, kept._replace(since=number))
-
+    """Whatever is in the tokens: a few characters of a claim can be many objects."""
+    size = 4 << 20
+    validator = validator_for(issuer, clock, token_cache_size=size)
+    tokens = [issuer.mint(claims={**claims, "sub": str(number)}) for number in range(count)]
+    await validator.validate(presented(issuer.mint()))  # the keys are there from here on
+    gc.collect()
     tracemalloc.start()
     try:
-        see(0, 10_000)
+        for token in tokens:
+            await validator.validate(presented(str(token)))
         gc.collect()
-        before, _ = tracemalloc.get_traced_memory()
-        see(10_000, 100_000)
-        gc.collect()
-        after, _ = tracemalloc.get_traced_memory()
+        held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(store) == 4096
-    assert after - before < 100_000
+    assert len(validator._cache._tokens) < count
+    assert is_cached(validator, tokens[-1])
+    assert size / 2 < held < size * 1.05
 
 
 async def test_many_at_once_are_all_answered(issuer: Issuer, clock: FakeClock) -> None:
     validator = validator_for(issuer, clock)
     token = issuer.mint()
-    answers = await asyncio.gather(*(validator.validate(token) for _ in range(100)))
+    answers = await asyncio.gather(*(validator.validate(presented(token)) for _ in range(100)))
     assert {answer.token for answer in answers} == {token}
     assert issuer.requests[JWKS] == 1

@@ -11,15 +11,14 @@ from aiohttp.test_utils import TestServer
 from joserfc.jwk import Key
 
 from hello import auth
-from hello.sandbox.issuer import Issuer
+from hello.sandbox.issuer import Issuer, issuer_app
+from support.answers import INSUFFICIENT, WEAK_LOGIN, challenge
 from support.api import AUDIENCE, ApiServer, Client, bearer
 from support.clock import FakeClock
+from support.logs import codes, faults, reasons, why
+from support.naming import naming
 from support.protecting import Serve, new_handler, status
 
-LACKS = (
-    'Bearer realm="api", error="insufficient_scope", '
-    'error_description="The access token lacks what this resource requires"'
-)
 ORG = {"org_id": "org_1"}
 STAFF = {"groups": {"staff", "hr"}}
 
@@ -127,29 +126,30 @@ async def test_all_that_is_asked_must_be_there(
             assert response.status == 200
         else:
             assert response.status == 403
-            assert await response.json() == {"message": "Permission denied"}
-            assert response.headers["WWW-Authenticate"].startswith(LACKS)
-            assert f"refused 403 {reason}: GET / sub=" in caplog.text
+            assert await response.json() == {"message": auth.InsufficientScopeError.message}
+            assert challenge(response.headers).items() >= INSUFFICIENT.items()
+            assert reasons(caplog) == [f"403 {reason}"]
     assert await status(client) == 401
 
 
 @pytest.mark.parametrize(
     ("asked", "scope"),
     [
-        ({"scopes": {"b", "a"}}, ', scope="a b"'),
-        ({"any_scope": ["b", "a"]}, ', scope="b"'),
-        ({"scopes": {"c"}, "any_scope": ["b", "a"]}, ', scope="b c"'),
-        ({"permissions": {"p"}}, ""),
-        ({"claims": ORG}, ""),
-        ({"check": is_alice}, ""),
+        ({"scopes": {"b", "a"}}, "a b"),
+        ({"any_scope": ["b", "a"]}, "b"),
+        ({"scopes": {"c"}, "any_scope": ["b", "a"]}, "b c"),
+        ({"permissions": {"p"}}, None),
+        ({"claims": ORG}, None),
+        ({"check": is_alice}, None),
     ],
 )
 async def test_a_refusal_says_which_scope_would_do(
-    serve: Serve, issuer: Issuer, asked: dict[str, Any], scope: str
+    serve: Serve, issuer: Issuer, asked: dict[str, Any], scope: str | None
 ) -> None:
     client = await serve(web.get("/", auth.protected(**asked)(new_handler())))
     async with client.get("/", headers=bearer(issuer.mint())) as response:
-        assert response.headers["WWW-Authenticate"] == f"{LACKS}{scope}"
+        would_do = {} if scope is None else {"scope": scope}
+        assert challenge(response.headers) == INSUFFICIENT | would_do
 
 
 async def test_a_check_that_raises_is_logged_and_says_nothing(
@@ -159,10 +159,9 @@ async def test_a_check_that_raises_is_logged_and_says_nothing(
     async with client.get("/", headers=bearer(issuer.mint())) as response:
         assert "secret" not in await response.text()
         assert "secret" not in str(response.headers)
-    [error] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert error.exc_info
-    assert error.exc_info[1]
-    assert isinstance(error.exc_info[1].__cause__, ZeroDivisionError)
+    [fault] = faults(caplog)
+    assert (fault.levelno, codes(caplog)) == (logging.ERROR, ["check"])
+    assert isinstance(why(fault).__cause__, ZeroDivisionError)
 
 
 async def test_a_check_that_returns_neither_yes_nor_no_is_logged(
@@ -173,8 +172,9 @@ async def test_a_check_that_returns_neither_yes_nor_no_is_logged(
 
     client = await serve(web.get("/", auth.protected(check=check)(new_handler())))
     assert await status(client, issuer.mint()) == 403
-    [error] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert error.getMessage() == "a check returned Match, neither True nor False, so it refuses"
+    [fault] = faults(caplog)
+    assert (fault.levelno, codes(caplog)) == (logging.ERROR, ["check"])
+    assert re.search(naming("Match"), str(why(fault)))
 
 
 async def test_a_check_can_refuse_in_words_of_its_own(serve: Serve, issuer: Issuer) -> None:
@@ -192,29 +192,29 @@ NOW = 1_800_000_000
     ("asked", "claims", "parameters"),
     [
         ({"acr_values": ["mfa", "phr"]}, {"acr": "phr"}, None),
-        ({"acr_values": ["mfa", "phr"]}, {"acr": "pwd"}, ', acr_values="mfa phr"'),
-        ({"acr_values": ["mfa"]}, {"acr": "mfa phr"}, ', acr_values="mfa"'),
-        ({"acr_values": ["mfa"]}, {"acr": ["mfa"]}, ', acr_values="mfa"'),
-        ({"acr_values": ["mfa"]}, {}, ', acr_values="mfa"'),
+        ({"acr_values": ["mfa", "phr"]}, {"acr": "pwd"}, {"acr_values": "mfa phr"}),
+        ({"acr_values": ["mfa"]}, {"acr": "mfa phr"}, {"acr_values": "mfa"}),
+        ({"acr_values": ["mfa"]}, {"acr": ["mfa"]}, {"acr_values": "mfa"}),
+        ({"acr_values": ["mfa"]}, {}, {"acr_values": "mfa"}),
         ({"max_auth_age": 60}, {"auth_time": NOW - 60}, None),
-        ({"max_auth_age": 60}, {"auth_time": NOW - 61}, ', max_age="60"'),
-        ({"max_auth_age": 60}, {"auth_time": str(NOW)}, ', max_age="60"'),
-        ({"max_auth_age": 60}, {"auth_time": True}, ', max_age="60"'),
-        ({"max_auth_age": 60}, {}, ', max_age="60"'),
+        ({"max_auth_age": 60}, {"auth_time": NOW - 61}, {"max_age": "60"}),
+        ({"max_auth_age": 60}, {"auth_time": str(NOW)}, {"max_age": "60"}),
+        ({"max_auth_age": 60}, {"auth_time": True}, {"max_age": "60"}),
+        ({"max_auth_age": 60}, {}, {"max_age": "60"}),
         ({"max_auth_age": 60}, {"auth_time": NOW + 5}, None),
-        ({"max_auth_age": 60}, {"auth_time": NOW + 6}, ', max_age="60"'),
-        ({"max_auth_age": 60}, {"auth_time": (NOW - 999_999) * 1000}, ', max_age="60"'),
+        ({"max_auth_age": 60}, {"auth_time": NOW + 6}, {"max_age": "60"}),
+        ({"max_auth_age": 60}, {"auth_time": (NOW - 999_999) * 1000}, {"max_age": "60"}),
         ({"max_auth_age": 0}, {"auth_time": NOW}, None),
-        ({"max_auth_age": 0}, {"auth_time": NOW - 1}, ', max_age="0"'),
+        ({"max_auth_age": 0}, {"auth_time": NOW - 1}, {"max_age": "0"}),
         (
             {"acr_values": ["mfa"], "max_auth_age": 60},
             {"acr": "mfa", "auth_time": NOW - 61},
-            ', acr_values="mfa", max_age="60"',
+            {"acr_values": "mfa", "max_age": "60"},
         ),
         (
             {"acr_values": ["mfa"], "max_auth_age": 60},
             {"acr": "pwd", "auth_time": NOW},
-            ', acr_values="mfa", max_age="60"',
+            {"acr_values": "mfa", "max_age": "60"},
         ),
         ({"acr_values": ["mfa"], "max_auth_age": 60}, {"acr": "mfa", "auth_time": NOW}, None),
     ],
@@ -226,11 +226,11 @@ async def test_a_login_that_is_too_weak_or_too_old_asks_for_another(
     aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
     asked: dict[str, Any],
     claims: dict[str, Any],
-    parameters: str | None,
+    parameters: dict[str, str] | None,
 ) -> None:
     """RFC 9470 §3."""
     issuer = Issuer(audience=AUDIENCE, key=keys[0], clock=clock.time)
-    issuer.url = str((await aiohttp_server(issuer.app())).make_url("/"))
+    issuer.url = str((await aiohttp_server(issuer_app(issuer))).make_url("/"))
     app = web.Application()
     auth.setup(app, auth.TokenValidator(issuer=issuer.url, audience=AUDIENCE, clock=clock))
     app.router.add_get("/", auth.protected(**asked)(new_handler()))
@@ -240,11 +240,9 @@ async def test_a_login_that_is_too_weak_or_too_old_asks_for_another(
             assert response.status == 200
         else:
             assert response.status == 401
-            assert await response.json() == {"message": "Requires authentication"}
-            assert response.headers["WWW-Authenticate"] == (
-                'Bearer realm="api", error="insufficient_user_authentication", '
-                f'error_description="A stronger or more recent login is required"{parameters}'
-            )
+            message = auth.InsufficientAuthenticationError.message
+            assert await response.json() == {"message": message}
+            assert challenge(response.headers) == WEAK_LOGIN | parameters
 
 
 async def test_another_login_is_not_asked_for_where_it_would_not_help(
@@ -257,13 +255,9 @@ async def test_another_login_is_not_asked_for_where_it_would_not_help(
 
 
 @pytest.mark.parametrize("option", ["scopes", "any_scope", "permissions", "acr_values"])
-@pytest.mark.parametrize(
-    ("value", "says"), [("a", "write"), ([1], "strings"), ([""], "strings"), ([None], "strings")]
-)
-def test_what_is_no_collection_of_names_is_told_at_import(
-    option: str, value: Any, says: str
-) -> None:
-    with pytest.raises(TypeError, match=rf"^{option}.*{says}"):
+@pytest.mark.parametrize("value", ["a", [1], [""], [None]])
+def test_what_is_no_collection_of_names_is_told_at_import(option: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^{option} .*{re.escape(repr(value))}"):
         auth.protected(**{option: value})
 
 
@@ -281,7 +275,7 @@ def test_what_is_no_collection_of_names_is_told_at_import(
     ],
 )
 def test_what_cannot_be_asked_is_told_at_import(option: str, value: Any) -> None:
-    with pytest.raises(TypeError, match=rf"^{option} is"):
+    with pytest.raises(TypeError, match=rf"^{option} .*{re.escape(repr(value))}"):
         auth.protected(**{option: value})
 
 
@@ -330,5 +324,5 @@ async def test_an_heir_does_not_inherit_that_a_token_is_optional(serve: Serve) -
 
 def test_a_handler_is_not_optional_and_protected() -> None:
     handler: Callable[[web.Request], Awaitable[web.Response]] = new_handler()
-    with pytest.raises(TypeError, match="marked twice"):
+    with pytest.raises(TypeError):
         auth.optional(auth.protected(handler))

@@ -8,6 +8,7 @@ from hello.auth import InvalidTokenError, Reason, TokenValidator
 from hello.sandbox.issuer import OMIT, Issuer
 from support.api import AUDIENCE
 from support.clock import FakeClock
+from support.validators import presented
 
 NOW = FakeClock().epoch
 A_MINUTE = {"max_age": 60}
@@ -76,10 +77,10 @@ async def test_the_boundaries_of_a_tokens_time(
     usual: dict[str, Any] = {"iat": NOW, "exp": NOW + 300}
     token = issuer.mint(claims=usual | {claim: value})
     if reason is None:
-        assert (await validator.validate(token)).subject is not None
+        assert (await validator.validate(presented(token))).subject is not None
     else:
         with pytest.raises(InvalidTokenError) as refusal:
-            await validator.validate(token)
+            await validator.validate(presented(token))
         assert refusal.value.reason is reason
 
 
@@ -89,9 +90,9 @@ async def test_a_token_ends_while_it_is_in_use(issuer: Issuer, clock: FakeClock)
     token = issuer.mint(claims={"iat": NOW, "exp": NOW + 300})
     for seconds in (0, 150, 154.5):
         clock.advance(seconds)
-        assert (await validator.validate(token)).expires_at == NOW + 300
+        assert (await validator.validate(presented(token))).expires_at == NOW + 300
     clock.advance(0.5)
     with pytest.raises(InvalidTokenError) as refusal:
-        await validator.validate(token)
+        await validator.validate(presented(token))
     assert refusal.value.reason is Reason.EXPIRED
     assert refusal.value.subject == "sandbox@clients"

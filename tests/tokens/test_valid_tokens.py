@@ -12,6 +12,7 @@ from hello.sandbox.issuer import OMIT, Issuer
 from support.api import AUDIENCE, Client, bearer
 from support.forger import Forger as Signer
 from support.forger import Part, adding, certificate, decoded, setting
+from support.validators import presented
 
 SUBJECT = "sandbox@clients"
 YEAR_2100 = 4102444800
@@ -50,7 +51,7 @@ async def test_a_header_like_this_is_accepted(
     signer: Signer, validator: TokenValidator, api: Client, header: Part
 ) -> None:
     token = signer.forge(header=header)
-    accepted = await validator.validate(token)
+    accepted = await validator.validate(presented(token))
     assert accepted.subject == SUBJECT
     assert accepted.header == json.loads(decoded(token.split(".")[0]))
     async with api.get("/api/messages/protected", headers=bearer(token)) as response:
@@ -63,7 +64,7 @@ async def test_an_embedded_key_does_no_harm_to_a_good_signature(
     jwk = signer.attacker.as_dict(private=False)
     x5c = [certificate(signer.attacker)]
     token = signer.forge(header={"jwk": jwk, "x5c": x5c, "jku": signer.trap, "x5u": signer.trap})
-    assert (await validator.validate(token)).subject == SUBJECT
+    assert (await validator.validate(presented(token))).subject == SUBJECT
 
 
 NONE: frozenset[str] = frozenset()
@@ -113,7 +114,7 @@ async def test_a_payload_like_this_is_accepted(
 ) -> None:
     text = signer.forge(payload=payload)
     claims = json.loads(decoded(text.split(".")[1]))
-    token = await validator.validate(text)
+    token = await validator.validate(presented(text))
     assert token.token == text
     assert token.claims == claims
     assert token.expires_at == claims["exp"]
@@ -122,7 +123,7 @@ async def test_a_payload_like_this_is_accepted(
 
 @pytest.mark.parametrize("exp", ["4102444800", "4102444800.5", "4.1024448E9", "1e308", "9" * 300])
 async def test_an_expiry_is_any_number(signer: Signer, validator: TokenValidator, exp: str) -> None:
-    token = await validator.validate(signer.forge(payload=setting("exp", exp.encode())))
+    token = await validator.validate(presented(signer.forge(payload=setting("exp", exp.encode()))))
     assert token.expires_at == json.loads(exp)
 
 
@@ -158,10 +159,10 @@ async def test_strict_mode_asks_for_the_profile_of_rfc_9068(
     validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, strict=True)
     token = issuer.mint(header=header, claims=STRICT_CLAIMS | claims)
     if reason is None:
-        assert (await validator.validate(token)).subject == SUBJECT
+        assert (await validator.validate(presented(token))).subject == SUBJECT
     else:
         with pytest.raises(InvalidTokenError) as refusal:
-            await validator.validate(token)
+            await validator.validate(presented(token))
         assert refusal.value.reason is reason
 
 
@@ -169,7 +170,7 @@ async def test_strict_mode_asks_for_the_profile_of_rfc_9068(
 async def token(issuer: Issuer, validator: TokenValidator) -> AccessToken:
     """A validated token."""
     claims = {"email": "ada@example.com", "permissions": ["read"], "exp": YEAR_2100}
-    return await validator.validate(issuer.mint(claims=claims))
+    return await validator.validate(presented(issuer.mint(claims=claims)))
 
 
 @pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(AccessToken)])

@@ -2,7 +2,7 @@
 
 import { ask } from "./problem.js";
 
-// What CORS lets a page read, and what each is for. The API sends more; a browser keeps that.
+// The headers that CORS lets a page read, and what each is for. The API sends more of them.
 export const READABLE = {
   "content-type": "What the body is written in.",
   "cache-control": "Whether anybody may keep a copy.",
@@ -11,8 +11,8 @@ export const READABLE = {
 };
 
 /**
- * GET a message. Return { request, answer }; where there is no answer, { request, problem }.
- * `token` is null where none is to be sent.
+ * GET a message. Return { request, answer }, or { request, problem } if no answer came.
+ * `token` is null if none is to be sent.
  */
 export async function getMessage(apiUrl, name, token) {
   const url = `${apiUrl}/api/messages/${name}`;
@@ -34,7 +34,7 @@ function read(response, text) {
   try {
     body = JSON.parse(text);
   } catch {
-    // Something that stands in front of the API answered, in its own way.
+    // A proxy in front of the API answered, not the API.
   }
   return {
     ok: response.ok,

@@ -1,4 +1,4 @@
-// Which page is on the screen, and how does one get from one to the next?
+// Which page is on the screen, and how does a person get to the next one?
 
 import { Login } from "./login.js";
 import { CALLBACK, NOT_FOUND, PAGES, personName } from "./pages.js";
@@ -8,13 +8,13 @@ import { alert, announce, button, el, waiting } from "./view.js";
 const main = document.getElementById("main");
 let config;
 let login;
-let silence = Promise.resolve(null); // the silent login at the start: what went wrong with it
+let silence = Promise.resolve(null); // the problem with the silent login at the start
 
 async function start() {
   document.getElementById("skip").addEventListener("click", skip);
   document.addEventListener("click", follow);
   addEventListener("popstate", () => show(location.pathname));
-  // A page that the browser kept is of the past: so may be its tokens.
+  // The browser kept this page since an earlier visit, so its tokens may be old.
   addEventListener("pageshow", (event) => event.persisted && location.reload());
   try {
     config = await loadConfig();
@@ -43,15 +43,15 @@ async function loadConfig() {
 /** Come back from the issuer's login page. */
 async function finishLogin() {
   const parameters = new URLSearchParams(location.search);
-  // A code works once, and has no business in the history.
+  // A code works only once, so its address does not belong in the history.
   history.replaceState(null, "", location.pathname);
   const place = fill(CALLBACK.title, CALLBACK.lead);
   place.replaceChildren(waiting("Finishing the login…"));
   try {
     const returnTo = await login.finish(parameters);
-    if (!place.isConnected) return; // another page was asked for in the meantime
+    if (!place.isConnected) return; // another page was opened in the meantime
     history.replaceState(null, "", returnTo);
-    // Just logged in: if that did not help, doing it again will not.
+    // The person has just logged in, so another login would not help.
     await show(returnTo, { mayLogIn: false });
   } catch (problem) {
     showAccount();
@@ -89,7 +89,7 @@ async function leaveForLogin(place, returnTo) {
   }
 }
 
-/** On a page that works without a login: say so where nobody can log in, or not silently. */
+/** On a page that works without a login: show why a login failed, if it did. */
 async function tellOfSilence(place) {
   const problem = await silence;
   const expected = problem instanceof LoginRequired && !(problem instanceof NoSilentAnswer);
@@ -106,7 +106,7 @@ async function tellOfSilence(place) {
   }
 }
 
-/** Make room for a page: its title, its heading, and a place that is given back. */
+/** Show the title and the heading of a page. Return the element for its content. */
 function fill(title, lead) {
   document.title = title === "Home" ? "Hello, aiohttp" : `${title} · Hello, aiohttp`;
   for (const link of document.querySelectorAll("nav a")) {
@@ -140,7 +140,7 @@ function loginButton() {
 }
 
 async function leave(options) {
-  // Where the callback failed, there is nothing to come back to.
+  // After a failed callback, its address is nothing to come back to.
   const returnTo = Object.hasOwn(PAGES, location.pathname) ? location.pathname : "/";
   try {
     await login.start({ returnTo, ...options });
@@ -190,7 +190,7 @@ function follow(event) {
 }
 
 function skip(event) {
-  event.preventDefault(); // an address with #main in it would count as another page
+  event.preventDefault(); // with #main in it, the address would count as another page
   main.focus();
 }
 

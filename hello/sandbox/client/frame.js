@@ -1,16 +1,16 @@
-// How is the issuer asked for a code without anybody noticing?
+// How does this page get a code from the issuer without a person doing anything?
 
 import { NoSilentAnswer } from "./problem.js";
 
 const PATIENCE_MILLISECONDS = 10_000;
-// A page that has the answer sends it while it loads. Another one, such as a refusal, never will.
+// The page with the answer sends it while it loads. Another one, like an error page, sends none.
 const PATIENCE_ONCE_LOADED_MILLISECONDS = 1_000;
 
 /**
- * Open an authorization request in a hidden frame, and return what it answers: { code, state } or
+ * Open an authorization request in a hidden frame, and return the answer: { code, state } or
  * { error, error_description, state } (OAuth 2.0 Web Message Response Mode). Throws NoSilentAnswer.
  *
- * Whether an issuer knows how to has to be tried: Auth0 does, and its metadata does not say so.
+ * Metadata does not say whether an issuer supports this. Auth0 does, for example. So it is tried.
  */
 export function authorizeInFrame(url, issuer, state) {
   const origin = new URL(issuer).origin;
@@ -21,12 +21,12 @@ export function authorizeInFrame(url, issuer, state) {
     const timer = setTimeout(giveUp, PATIENCE_MILLISECONDS);
 
     function giveUp() {
-      reject(new NoSilentAnswer(origin)); // which says nothing where there was an answer
+      reject(new NoSilentAnswer(origin)); // has no effect if the answer came before
       stop();
     }
 
     function listen(event) {
-      // Any window can send us a message. Only the issuer's, only in this frame, only to this question.
+      // Any window can send a message. Only the issuer's counts, from this frame and for this request.
       if (event.origin !== origin || event.source !== frame.contentWindow) return;
       if (event.data?.type !== "authorization_response" || event.data.response?.state !== state)
         return;

@@ -1,4 +1,4 @@
-// Who is logged in, with which tokens, and how does that begin, go on and end?
+// Who is logged in, with which tokens, and how does a login begin, continue and end?
 
 import { authorizeInFrame } from "./frame.js";
 import { authorizationUrl, discover, logoutUrl, newTransaction, redeem, refusal } from "./oidc.js";
@@ -6,7 +6,7 @@ import { LoginRequired, Problem } from "./problem.js";
 
 const TRANSACTION = "login";
 const NEARLY_EXPIRED_MILLISECONDS = 30_000;
-// What only a person at the issuer's own page can settle (OpenID Connect Core §3.1.2.6).
+// Only a person can resolve these errors, at the issuer's own page (OpenID Connect Core §3.1.2.6).
 const NEEDS_A_PERSON = new Set([
   "login_required",
   "consent_required",
@@ -14,9 +14,9 @@ const NEEDS_A_PERSON = new Set([
   "account_selection_required",
 ]);
 
-/** Sends "change" whenever somebody else, or nobody, is logged in. */
+/** Dispatches "change" whenever a person logs in or out. */
 export class Login extends EventTarget {
-  // In memory alone: what is stored can be read by any script that ever gets into this origin.
+  // Only in memory: any script that ever gets into this origin could read it from storage.
   #tokens = null;
   #config;
   #renewal = null;
@@ -45,12 +45,12 @@ export class Login extends EventTarget {
       ...more,
     });
     sessionStorage.setItem(TRANSACTION, JSON.stringify({ ...transaction, returnTo }));
-    // Where nobody asked to be taken there, the way back must not lead through here again.
+    // If no person asked for this login, the browser's Back button must not lead here again.
     if (automatic) location.replace(url);
     else location.assign(url);
   }
 
-  /** Read the issuer's answer from this page's address. Return where to go on. */
+  /** Read the issuer's answer from this page's address. Return the path to continue at. */
   async finish(parameters) {
     const transaction = JSON.parse(sessionStorage.getItem(TRANSACTION));
     sessionStorage.removeItem(TRANSACTION);
@@ -61,7 +61,7 @@ export class Login extends EventTarget {
       );
     }
     const answer = Object.fromEntries(parameters);
-    // Before anything else is believed, or shown: did this browser ask for it?
+    // First of all: did this browser ask for this answer?
     if (answer.state !== transaction.state) {
       throw new Problem(
         "This answer is not for this login",
@@ -75,7 +75,7 @@ export class Login extends EventTarget {
     return transaction.returnTo;
   }
 
-  /** Return an access token that is good for a while. Throws LoginRequired. */
+  /** Return an access token that does not expire soon. Throws LoginRequired. */
   async accessToken() {
     await this.#renewal?.catch(() => {});
     if (this.#tokens === null) throw new LoginRequired();
@@ -88,7 +88,7 @@ export class Login extends EventTarget {
     });
   }
 
-  /** Get new tokens without a person's doing. Throws LoginRequired. Many calls make one request. */
+  /** Get new tokens without asking a person. Throws LoginRequired. Parallel calls share a request. */
   renew() {
     this.#renewal ??= this.#renew().finally(() => {
       this.#renewal = null;
@@ -111,7 +111,7 @@ export class Login extends EventTarget {
     return this.#accept(metadata, transaction, answer);
   }
 
-  /** Forget the tokens, and go to where the issuer forgets too. */
+  /** Forget the tokens, and log out at the issuer. */
   async end() {
     const { idToken } = this;
     this.#become(null);

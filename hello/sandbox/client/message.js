@@ -1,4 +1,4 @@
-// How does a page get its message, and what does it show of the way there?
+// How does a page get its message, and how does it show the request and the answer?
 
 import { READABLE, getMessage } from "./api.js";
 import { LoginRequired } from "./problem.js";
@@ -14,8 +14,8 @@ const EXPLANATIONS = {
 };
 
 /**
- * Get a message and show it with the request, the answer and the token. Throws LoginRequired where
- * that would help and `mayLogIn` says that it has not been tried.
+ * Get a message and show it with the request, the answer and the token. Throws LoginRequired if a
+ * login would help and was not tried yet, as `mayLogIn` says.
  */
 export async function showMessage(
   place,
@@ -26,7 +26,7 @@ export async function showMessage(
   let exchange = await getMessage(apiUrl, name, withToken ? await login.accessToken() : null);
   let note = null;
   if (withToken && exchange.answer?.refusesToken) {
-    // Keys change, people are blocked: another token may do, and if not, no third will.
+    // The issuer may have changed its key: so try one new token, but not a third.
     try {
       exchange = await getMessage(apiUrl, name, await login.renew());
     } catch (problem) {
@@ -34,7 +34,7 @@ export async function showMessage(
       note = `A new token could not be had: ${problem.message}`;
     }
   }
-  if (!place.isConnected) return; // another page was asked for in the meantime
+  if (!place.isConnected) return; // another page was opened in the meantime
   const refused = exchange.answer?.status === 401;
   place.replaceChildren(
     outcome(exchange, note),
@@ -154,7 +154,7 @@ function received(answer) {
   );
 }
 
-/** Return the decoded token, claim by claim. `trust` says why its reader can believe it. */
+/** Return the decoded token, claim by claim. `trust` tells the person why to believe it. */
 export function tokenDetails(token, summary, trust) {
   const parts = decode(token);
   if (parts === null) {

@@ -1,4 +1,4 @@
-// How do a client and an issuer speak? (OpenID Connect, authorization code with PKCE: RFC 7636)
+// How does the client talk to the issuer? (OpenID Connect, authorization code with PKCE: RFC 7636)
 
 import { Problem, ask } from "./problem.js";
 import { decode } from "./token.js";
@@ -8,8 +8,8 @@ const CLOCKS_DIFFER_SECONDS = 60;
 /** Return the issuer's metadata (OpenID Connect Discovery 1.0 §4). */
 export async function discover(issuer) {
   const url = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-  // Asked each time, past any cache: an issuer that is down is told here, and not by an error page
-  // of the browser's.
+  // Fetched each time, past any cache: if the issuer is down, this page says so, instead of an
+  // error page of the browser.
   const { response, text } = await ask("issuer", url, { cache: "no-cache" });
   const metadata = json(text);
   if (!response.ok || metadata === null) throw unexpected(url, response);
@@ -22,7 +22,7 @@ export async function discover(issuer) {
   for (const name of ["authorization_endpoint", "token_endpoint", "end_session_endpoint"]) {
     const endpoint = metadata[name];
     if (endpoint === undefined && name === "end_session_endpoint") continue; // older tenants have none
-    // A login is a navigation: never to anything but a web page, and never to a less secure one.
+    // A login is a navigation: only to a web page, and not from https to http.
     const protocol = URL.canParse(endpoint) ? new URL(endpoint).protocol : null;
     if (protocol !== "https:" && protocol !== new URL(issuer).protocol) {
       throw new Problem("The issuer's metadata cannot be used", `Its ${name} is ${endpoint}.`);
@@ -38,7 +38,7 @@ export async function discover(issuer) {
   return metadata;
 }
 
-/** Make up the secrets of one login: they tie the issuer's answer to this browser. */
+/** Return the random secrets of one login, which bind the issuer's answer to this browser. */
 export function newTransaction() {
   return { state: random(), nonce: random(), verifier: random() };
 }
@@ -72,7 +72,7 @@ export async function authorizationUrl(metadata, config, transaction, more) {
   return url.href;
 }
 
-/** Change a code for tokens. Return { accessToken, idToken, claims, expiresAt }. */
+/** Exchange a code for tokens. Return { accessToken, idToken, claims, expiresAt }. */
 export async function redeem(metadata, config, transaction, code) {
   const { response, text } = await ask("issuer", metadata.token_endpoint, {
     method: "POST",
@@ -103,8 +103,8 @@ export async function redeem(metadata, config, transaction, code) {
 }
 
 /**
- * Return the ID token's claims, checked (OpenID Connect Core §3.1.3.7). Its signature is not: it
- * came from the issuer itself, over a connection of our own (item 6).
+ * Check the ID token's claims and return them (OpenID Connect Core §3.1.3.7). The signature is not
+ * checked, because the token came directly from the issuer (item 6).
  */
 export function checkIdToken(idToken, config, nonce) {
   const claims = decode(idToken)?.payload;
@@ -139,9 +139,9 @@ export function logoutUrl(metadata, config, idToken) {
   return url.href;
 }
 
-/** Return the failure that an issuer's error says (RFC 6749 §4.1.2.1, §5.2), in its own words. */
+/** Return the issuer's error (RFC 6749 §4.1.2.1, §5.2) as a problem, in its own words. */
 export function refusal({ error, error_description: description }) {
-  // They came by way of an address, so somebody may have written a novel into it.
+  // Cut, because they may come from an address, and anybody can write a long text into that.
   return new Problem(
     `The issuer refused: ${String(error).slice(0, 80)}`,
     String(description ?? "").slice(0, 300),

@@ -5,8 +5,8 @@ import { readableTime } from "./token.js";
 import { el } from "./view.js";
 
 /**
- * Path -> page. `show` fills a place; the last page that was asked for wins, since the places of
- * the others are no longer on the screen.
+ * Path -> page. `show` fills an element. If several pages load at once, only the last one is seen,
+ * because the elements of the others are no longer on the screen.
  */
 export const PAGES = {
   "/": {
@@ -185,7 +185,7 @@ function email({ email, email_verified: verified }) {
   return `${email} (${verified ? "checked" : "not checked"} by the issuer)`;
 }
 
-/** Return what to call a person, whatever the issuer knows of them. */
+/** Return a name for a person, from whichever claims the issuer sent. */
 export function personName(claims) {
   return claims.name || claims.nickname || claims.email || claims.sub;
 }

@@ -1,6 +1,6 @@
 // What can go wrong, in words that a person can act on?
 
-/** A failure with a headline and a line that explains it. Both are shown as text. */
+/** A failure, with a headline and a sentence that explains it. Both are shown as text. */
 export class Problem extends Error {
   constructor(message, explanation = "") {
     super(message);
@@ -18,7 +18,7 @@ export class LoginRequired extends Problem {
   }
 }
 
-/** The issuer did not answer in the hidden frame. It may well answer a person on its own page. */
+/** The issuer did not answer in the hidden frame. On its own page a person may still log in. */
 export class NoSilentAnswer extends LoginRequired {
   constructor(origin) {
     super(
@@ -28,18 +28,18 @@ export class NoSilentAnswer extends LoginRequired {
   }
 }
 
-/** Ask another server. A network failure names who it was that did not answer. */
+/** Fetch from another server. After a network failure, the problem names that server. */
 export async function ask(who, url, options = {}) {
   try {
     const response = await fetch(url, {
       credentials: "omit", // a token is sent as a header or not at all
-      redirect: "error", // and never to wherever somebody points
+      redirect: "error", // so the request goes to no other address
       signal: AbortSignal.timeout(10_000),
       ...options,
     });
     return { response, text: await response.text() };
   } catch {
-    // The browser tells a page no more than this, so that it cannot explore a network.
+    // Browsers tell a page no details, so that pages cannot explore a network.
     throw new Problem(
       `The ${who} at ${new URL(url).origin} does not answer. Is it running?`,
       `If it is, it may not know this page: it has to allow the origin ${location.origin} (CORS).`,

@@ -1,4 +1,4 @@
-// What does a token say, and what is each part of it for?
+// What does a token contain, and what is each part for?
 
 import { el } from "./view.js";
 
@@ -43,7 +43,7 @@ const CLAIMS = {
 
 const TIMES = new Set(["exp", "iat", "nbf", "auth_time", "updated_at"]);
 
-/** Return { header, payload } of a JWT (RFC 7519), or null of what is none. Checks nothing. */
+/** Return { header, payload } of a JWT (RFC 7519), unchecked, or null if it is not a JWT. */
 export function decode(token) {
   try {
     const [header, payload, signature, ...rest] = token.split(".");
@@ -89,7 +89,7 @@ function plain(value) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** Return a time as people read it, with how far away it is; null of what is no time. */
+/** Return a time in words, with its distance from now, or null if it is not a time. */
 export function readableTime(value) {
   const time = new Date(typeof value === "number" ? value * 1000 : value);
   if (Number.isNaN(time.valueOf())) return null;
@@ -111,7 +111,7 @@ function distance(time) {
   );
 }
 
-/** Shorten a token, so that a screenshot of it opens nothing. */
+/** Shorten a token, so that nobody can use one from a screenshot. */
 export function shortened(token) {
   return token.length > 24 ? `${token.slice(0, 10)}…${token.slice(-4)}` : "…";
 }

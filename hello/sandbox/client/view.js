@@ -1,4 +1,4 @@
-// How is something put on the page, safely?
+// How is content put on the page safely?
 
 /**
  * Make an element. Attributes that start with "on" are listeners; a child that is not a node
@@ -19,12 +19,12 @@ export function button(label, onclick, kind = "") {
   return el("button", { type: "button", class: kind || null, onclick }, label);
 }
 
-/** A line that stands where something is awaited. */
+/** A line to show while something loads. */
 export function waiting(text) {
   return el("p", { class: "waiting" }, text);
 }
 
-/** A failure, announced to those who cannot see it appear. */
+/** A failure, which screen readers announce. */
 export function alert(message, explanation, ...more) {
   return el(
     "div",
@@ -45,8 +45,8 @@ export function disclosure(summary, open, ...children) {
 }
 
 /**
- * A table of [name, value, what it is for]. The roles are the ones that tables have anyway: on a
- * narrow screen the rows are laid out as blocks, and some browsers then forget them.
+ * A table of [name, value, what it is for]. Tables have these roles anyway, but on a narrow screen
+ * the rows are laid out as blocks, and some browsers then drop the roles.
  */
 export function table(caption, columns, rows) {
   return el(
@@ -78,7 +78,7 @@ export function table(caption, columns, rows) {
   );
 }
 
-/** Say something to a screen reader, without moving anything. */
+/** Announce a text to screen readers, without moving the focus. */
 export function announce(text) {
   document.getElementById("status").textContent = text;
 }

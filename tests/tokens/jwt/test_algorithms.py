@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc.jwk import JWKRegistry, Key, RSAKey
 from joserfc.jws import JWSRegistry
 
-from hello.auth import ALGORITHMS, InvalidTokenError, Reason, TokenValidator
-from hello.auth.keys import SigningKey
+from hello.auth import ALGORITHMS, Reason, TokenValidator
 from hello.sandbox.issuer import OMIT, Issuer, base64url
+from hello.tokens.keys.signing_key import SigningKey
 from support.api import AUDIENCE
+from support.validators import presented, reason_for
 
 # RFC 7518 §3.1, RFC 8037 §3.1, RFC 8812 §3.2, RFC 9864 §2.2: what fits a key. Where nothing that a
 # token names does, the key signs with the first of these.
@@ -85,12 +86,6 @@ def validator_for(issuer: Issuer, *algorithms: str) -> TokenValidator:
     return TokenValidator(issuer=issuer.url, audience=AUDIENCE, algorithms=algorithms)
 
 
-async def refused(validator: TokenValidator, token: str) -> Reason:
-    with pytest.raises(InvalidTokenError) as refusal:
-        await validator.validate(token)
-    return refusal.value.reason
-
-
 def test_every_algorithm_has_its_rows_below() -> None:
     assert set(KIND_FOR) == ALGORITHMS
 
@@ -101,9 +96,9 @@ async def test_an_algorithm_is_good_where_it_is_allowed(
 ) -> None:
     token = signed(issuer, kinds[KIND_FOR[algorithm]], algorithm)
     others = ALGORITHMS - {algorithm}
-    assert await refused(validator_for(issuer, *others), token) is Reason.ALGORITHM
+    assert await reason_for(validator_for(issuer, *others), token) is Reason.ALGORITHM
     assert not issuer.requests
-    accepted = await validator_for(issuer, algorithm).validate(token)
+    accepted = await validator_for(issuer, algorithm).validate(presented(token))
     assert accepted.header["alg"] == algorithm
 
 
@@ -117,9 +112,9 @@ async def test_an_algorithm_goes_with_the_keys_that_fit_it(
     fits = algorithm in FITTING[kind]
     token = signed(issuer, kinds[kind], algorithm if fits else FITTING[kind][0], named=algorithm)
     if fits:
-        assert (await validator.validate(token)).token == token
+        assert (await validator.validate(presented(token))).token == token
     else:
-        assert await refused(validator, token) is Reason.UNFIT_KEY
+        assert await reason_for(validator, token) is Reason.UNFIT_KEY
 
 
 @pytest.mark.parametrize("algorithm", sorted(ALGORITHMS - {"RS256"}))
@@ -129,7 +124,7 @@ async def test_a_key_that_is_bound_to_an_algorithm_fits_no_other(
     """RFC 7517 §4.4; the issuer's own key says RS256."""
     used = algorithm if algorithm in FITTING["RSA"] else "RS256"
     token = signed(issuer, issuer.key, used, named=algorithm)
-    assert await refused(validator_for(issuer, *ALGORITHMS), token) is Reason.UNFIT_KEY
+    assert await reason_for(validator_for(issuer, *ALGORITHMS), token) is Reason.UNFIT_KEY
 
 
 def halves_swapped(signature: bytes) -> bytes:
@@ -169,7 +164,7 @@ async def test_a_signature_has_one_form(
     change: Callable[[bytes], bytes],
 ) -> None:
     token = signed(issuer, kinds[KIND_FOR[algorithm]], algorithm, change=change)
-    assert await refused(validator_for(issuer, algorithm), token) is Reason.SIGNATURE
+    assert await reason_for(validator_for(issuer, algorithm), token) is Reason.SIGNATURE
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "PS384", "PS512"])
@@ -202,29 +197,6 @@ async def test_without_a_kid_one_key_may_fit(
     token = issuer.mint(header={"alg": algorithm, "kid": OMIT}, key=key)
     validator = validator_for(issuer, *ALGORITHMS)
     if reason is None:
-        assert (await validator.validate(token)).token == token
+        assert (await validator.validate(presented(token))).token == token
     else:
-        assert await refused(validator, token) is reason
-
-
-@pytest.mark.parametrize(
-    "algorithms",
-    [
-        [],
-        "RS256",
-        ["none"],
-        ["HS256"],
-        ["HS384"],
-        ["HS512"],
-        ["RS256", "HS256"],
-        ["rs256"],
-        ["RS256 "],
-        [""],
-        ["Ed448"],
-    ],
-)
-def test_no_validator_can_be_made_for_what_is_unsafe_or_unknown(algorithms: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"algorithms (are|is) "):
-        TokenValidator(
-            issuer="https://issuer.example.com/", audience=AUDIENCE, algorithms=algorithms
-        )
+        assert await reason_for(validator, token) is reason

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -26,31 +27,11 @@ from support.failing_issuer import (
     status,
     validating,
 )
-from support.validators import signing_keys
+from support.logs import code, faults
+from support.naming import naming
+from support.validators import presented, signing_keys
 
 BACKOFF = (1, 2, 4, 8, 10, 10, 10)
-KEEPING = "the last good keys stay in use"
-NONE = "there are none to use"
-
-
-@pytest.fixture
-async def issuer(keys: list[Key], clock: FakeClock) -> AsyncIterator[FailingIssuer]:
-    async with FailingIssuer.serving(keys[0], clock) as issuer:
-        yield issuer
-
-
-@pytest.fixture
-async def validator(issuer: FailingIssuer, clock: FakeClock) -> AsyncIterator[TokenValidator]:
-    async with validating(issuer, clock) as validator:
-        yield validator
-
-
-@pytest.fixture
-async def good(issuer: FailingIssuer, validator: TokenValidator) -> str:
-    """A valid token, for whose sake the keys were fetched a moment ago."""
-    token = issuer.mint()
-    await validator.validate(token)
-    return token
 
 
 def unknown(issuer: FailingIssuer) -> str:
@@ -58,25 +39,30 @@ def unknown(issuer: FailingIssuer) -> str:
     return issuer.mint(header={"kid": uuid4().hex})
 
 
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the log says of failed attempts; in no other way does it speak of them."""
-    assert not any(record.exc_info for record in caplog.records)
-    return [
-        record.getMessage()
-        for record in caplog.records
-        if record.levelno == logging.WARNING and "keys cannot be had" in record.getMessage()
-    ]
+class Attempt(NamedTuple):
+    """What the log says of a failed attempt to fetch keys."""
+
+    keeping: str
+    next_in: int
+    why: str
+
+
+def failed(caplog: pytest.LogCaptureFixture) -> list[Attempt]:
+    """The failed attempts, each a warning; in no other way does the log speak of them."""
+    records = [record for record in faults(caplog) if code(record) == "keys_unavailable"]
+    assert {(record.levelno, record.exc_info) for record in records} <= {(logging.WARNING, None)}
+    return [Attempt(*record.args) for record in records if isinstance(record.args, tuple)]  # type: ignore[arg-type]
 
 
 async def retry_after(token: str, validator: TokenValidator) -> int:
     with pytest.raises(KeysUnavailableError) as refusal:
-        await validator.validate(token)
+        await validator.validate(presented(token))
     return refusal.value.retry_after
 
 
 def retry_after_at_once(token: str, validator: TokenValidator) -> int:
     with pytest.raises(KeysUnavailableError) as refusal:
-        at_once(validator.validate(token))
+        at_once(validator.validate(presented(token)))
     return refusal.value.retry_after
 
 
@@ -87,13 +73,14 @@ async def test_a_failing_issuer_costs_no_valid_token_once_there_are_keys(
     failure = FAILURES[name]
     token = issuer.mint()
     async with validating(issuer, clock, jwks_timeout=failure.timeout) as validator:
-        await validator.validate(token)
+        await validator.validate(presented(token))
         await failure.begin(issuer)
         clock.advance(600)
-        await validator.validate(token)
-        at_once(validator.validate(token))
-    (warning,) = warnings(caplog)
-    assert re.search(f"{KEEPING}, next attempt in 1 s: .*{failure.logged}", warning)
+        await validator.validate(presented(token))
+        at_once(validator.validate(presented(token)))
+    (attempt,) = failed(caplog)
+    assert attempt.next_in == 1
+    assert re.search(naming(*failure.named), attempt.why)
     assert issuer.trapped == 0
 
 
@@ -109,9 +96,10 @@ async def test_a_failing_issuer_is_to_blame_where_there_are_no_keys(
         await issuer.start()
         assert retry_after_at_once(token, validator) == 1
         clock.advance(1)
-        await validator.validate(token)
-    (warning,) = warnings(caplog)
-    assert re.search(f"{NONE}, next attempt in 1 s: .*{failure.logged}", warning)
+        await validator.validate(presented(token))
+    (attempt,) = failed(caplog)
+    assert attempt.next_in == 1
+    assert re.search(naming(*failure.named), attempt.why)
     assert issuer.trapped == 0
 
 
@@ -128,9 +116,9 @@ async def test_without_keys_attempts_back_off_and_nobody_waits_in_between(
         clock.advance(seconds - 0.125)
         assert retry_after_at_once(token, validator) == 1
         assert issuer.requests[METADATA] == attempts
-        assert f"next attempt in {seconds} s" in warnings(caplog)[-1]
+        assert failed(caplog)[-1].next_in == seconds
         clock.advance(0.125)
-    assert len(warnings(caplog)) == len(BACKOFF)
+    assert len(failed(caplog)) == len(BACKOFF)
 
 
 async def test_retry_after_is_in_whole_seconds_and_never_too_early(
@@ -167,7 +155,7 @@ async def test_all_who_wait_for_a_failing_issuer_share_one_attempt_and_one_warni
     waits = await asyncio.gather(*(retry_after(token, validator) for _ in range(100)))
     assert set(waits) == {1}
     assert issuer.requests == {METADATA: 1, OAUTH_METADATA: 1}
-    assert len(warnings(caplog)) == 1
+    assert len(failed(caplog)) == 1
 
 
 async def test_the_timeout_is_for_all_of_a_fetch(
@@ -180,8 +168,9 @@ async def test_the_timeout_is_for_all_of_a_fetch(
         assert set(waits) == {1}
         assert retry_after_at_once(issuer.mint(), validator) == 1
     assert issuer.requests == {METADATA: 1}
-    (warning,) = warnings(caplog)
-    assert warning.endswith("next attempt in 1 s: no answer within 0.1 s")
+    (attempt,) = failed(caplog)
+    assert attempt.next_in == 1
+    assert re.search(naming("0.1"), attempt.why)
 
 
 async def test_a_failure_after_a_recovery_is_the_first_again(
@@ -194,9 +183,9 @@ async def test_a_failure_after_a_recovery_is_the_first_again(
         clock.advance(seconds)
     await issuer.start()
     issuer.rotate(keys[1])
-    await validator.validate(issuer.mint())
+    await validator.validate(presented(issuer.mint()))
     clock.advance(479.875)
-    at_once(validator.validate(issuer.mint()))
+    at_once(validator.validate(presented(issuer.mint())))
     await settled(validator)
     assert issuer.asked == (1, 1)
 
@@ -220,19 +209,19 @@ async def test_old_keys_stay_in_use_up_to_their_last_second(
     for seconds in (*asked_at, 3599.875):
         clock.advance(seconds - age)
         age = seconds
-        await validator.validate(good)
+        await validator.validate(presented(good))
         await settled(validator)
-    assert len(warnings(caplog)) == len(asked_at) + 1
-    assert all(KEEPING in warning for warning in warnings(caplog))
+    assert len(failed(caplog)) == len(asked_at) + 1
+    [keeping] = {attempt.keeping for attempt in failed(caplog)}
 
     clock.advance(0.125)
     assert retry_after_at_once(good, validator) > 0
     clock.advance(10)
     assert await retry_after(good, validator) > 0
-    assert NONE in warnings(caplog)[-1]
+    assert failed(caplog)[-1].keeping != keeping, "the log says so, too"
     await issuer.start()
     clock.advance(10)
-    await validator.validate(good)
+    await validator.validate(presented(good))
 
 
 async def test_a_long_outage_makes_no_valid_token_wait(
@@ -242,14 +231,14 @@ async def test_a_long_outage_makes_no_valid_token_wait(
     issuer.answers[METADATA] = status(500)
     for _ in range(3599):
         clock.advance(1)
-        at_once(validator.validate(good))
+        at_once(validator.validate(presented(good)))
         await settled(validator)
     attempts = issuer.requests[METADATA] - 1
     assert (3600 - 480) // 10 <= attempts <= (3600 - 480) // 10 + len(BACKOFF)
 
     await issuer.start()
     clock.advance(10)
-    await validator.validate(good)
+    await validator.validate(presented(good))
 
 
 async def test_an_issuer_that_hangs_makes_no_valid_token_wait(
@@ -257,16 +246,16 @@ async def test_an_issuer_that_hangs_makes_no_valid_token_wait(
 ) -> None:
     async with validating(issuer, clock, jwks_timeout=0.1) as validator:
         token = issuer.mint()
-        await validator.validate(token)
+        await validator.validate(presented(token))
         issuer.answers[JWKS] = hang
         clock.advance(480)
         for _ in range(10):
-            at_once(validator.validate(token))
-            at_once(validator.validate(token))  # the attempt is under way
+            at_once(validator.validate(presented(token)))
+            at_once(validator.validate(presented(token)))  # the attempt is under way
             await settled(validator)
-            at_once(validator.validate(token))  # it has failed
+            at_once(validator.validate(presented(token)))  # it has failed
             clock.advance(59)
-    assert len(warnings(caplog)) == 10
+    assert len(failed(caplog)) == 10
 
 
 async def test_past_the_keys_life_only_the_first_waits_to_hear_of_the_outage(
@@ -274,14 +263,14 @@ async def test_past_the_keys_life_only_the_first_waits_to_hear_of_the_outage(
 ) -> None:
     async with validating(issuer, clock, jwks_timeout=0.1) as validator:
         token = issuer.mint()
-        await validator.validate(token)
+        await validator.validate(presented(token))
         issuer.answers[JWKS] = hang
         clock.advance(600)
-        await validator.validate(token)
+        await validator.validate(presented(token))
         clock.advance(1)
-        at_once(validator.validate(token))
+        at_once(validator.validate(presented(token)))
         clock.advance(58)
-        at_once(validator.validate(token))
+        at_once(validator.validate(presented(token)))
 
 
 async def test_an_outage_is_not_taken_for_granted_when_nobody_has_asked_for_long(
@@ -290,13 +279,13 @@ async def test_an_outage_is_not_taken_for_granted_when_nobody_has_asked_for_long
     """The issuer may be up again, and have taken the key back that is past its life here."""
     issuer.answers[JWKS] = status(500)
     clock.advance(600)
-    await validator.validate(good)
+    await validator.validate(presented(good))
     issuer.answers.clear()
     issuer.rotate(keys[1])
     issuer.withdraw(keys[0])
     clock.advance(60)
     with pytest.raises(InvalidTokenError) as refusal:
-        await validator.validate(good)
+        await validator.validate(presented(good))
     assert refusal.value.reason is Reason.UNKNOWN_KEY
 
 
@@ -311,7 +300,7 @@ async def test_nobody_can_say_that_a_key_is_unknown_while_the_issuer_fails(
     assert issuer.asked == (2, 2)
     assert retry_after_at_once(new, validator) == 1
     assert retry_after_at_once(unknown(issuer), validator) == 1
-    at_once(validator.validate(good))
+    at_once(validator.validate(presented(good)))
 
     clock.advance(1)
     assert await retry_after(new, validator) == 2
@@ -319,9 +308,9 @@ async def test_nobody_can_say_that_a_key_is_unknown_while_the_issuer_fails(
 
     await issuer.start()
     clock.advance(2)
-    await validator.validate(new)
+    await validator.validate(presented(new))
     with pytest.raises(InvalidTokenError) as refusal:
-        await validator.validate(unknown(issuer))
+        await validator.validate(presented(unknown(issuer)))
     assert refusal.value.reason is Reason.UNKNOWN_KEY
 
 
@@ -332,7 +321,7 @@ async def test_a_flood_of_unknown_kids_does_not_keep_a_failing_issuer_busy(
     token = unknown(issuer)
     for _ in range(480):
         assert await retry_after(token, validator) > 0
-        at_once(validator.validate(good))
+        at_once(validator.validate(presented(good)))
         clock.advance(0.125)
     assert issuer.requests[METADATA] - 1 == 9  # after 0, 1, 3, 7, 15, 25, 35, 45 and 55 s
 
@@ -357,7 +346,7 @@ async def test_what_is_bad_without_a_key_is_bad_in_an_outage_too(
     token = issuer.mint(claims=claims, header=header)
     for _ in range(2):
         with pytest.raises(InvalidTokenError) as refusal:
-            await validator.validate(token)
+            await validator.validate(presented(token))
         assert refusal.value.reason is reason
         assert refusal.value.subject is None  # nobody has verified it
 
@@ -377,7 +366,7 @@ async def test_the_client_is_told_when_to_come_back(
     headers = bearer(issuer.mint()) | ({} if origin is None else {"Origin": origin})
     async with api.get("/api/messages/protected", headers=headers) as response:
         assert response.status == 503
-        assert await response.json() == {"message": "Unable to verify credentials"}
+        assert await response.json() == {"message": KeysUnavailableError.message}
         assert response.headers["Retry-After"] == "1"
         assert "WWW-Authenticate" not in response.headers
         assert response.headers.get("Access-Control-Allow-Origin") == origin

@@ -1,0 +1,69 @@
+"""How is a refusal answered, and what if a part of an answer was sent already?"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from hello.tokens import AuthError
+from hello.tokens.hooks import HookError, ask
+
+JSON_HEADERS = CIMultiDict({hdrs.CONTENT_TYPE: "application/json; charset=utf-8"})
+"""The headers of every answer in JSON."""
+
+Refuse = Callable[[web.Request, AuthError], web.Response | Awaitable[web.Response]]
+"""A function of the application, sync or async. It returns the answer to a refused request."""
+
+_logger = logging.getLogger("hello.auth")
+_REFUSE_SECONDS = 5
+
+
+def json_error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return an error as JSON, in the form that all errors have."""
+    body = json.dumps({"message": message}).encode()
+    response = web.Response(body=body, status=status, headers=JSON_HEADERS)
+    response.headers.update(headers or {})
+    return response
+
+
+def check_nothing_sent(request: web.BaseRequest) -> None:
+    """Raise ConnectionError if a part of the answer was sent already.
+
+    A client would read a second answer as the rest of the first. Only the end of the connection can
+    still tell it about the failure.
+    """
+    if is_partly_answered(request):
+        raise ConnectionError("a part of the answer was sent already")
+
+
+def is_partly_answered(request: web.BaseRequest) -> bool:
+    """Return whether at least a part of the answer was sent."""
+    return request.writer.output_size > 0
+
+
+async def refusal_answer(
+    request: web.Request, refusal: AuthError, refuse: Refuse | None, metadata_url: str | None
+) -> web.Response:
+    """Return the answer to a refused request.
+
+    The status, the challenge and Retry-After are always the refusal's own. The body and its type
+    come from `refuse`, if there is such a function and it does not fail. The challenge names
+    `metadata_url` (RFC 9728 §5.1).
+    """
+    more = {} if metadata_url is None else {"resource_metadata": metadata_url}
+    headers = refusal.headers_with(**more)
+    if refuse is not None:
+        try:
+            answer = await ask(refuse, request, refusal, timeout=_REFUSE_SECONDS)
+            if not isinstance(answer, web.Response) or answer.prepared:
+                raise HookError(f"it returned {type(answer).__name__}, no new web.Response")  # noqa: TRY301
+        except (HookError, AuthError):
+            _logger.exception("refuse failed, so the request is refused in the usual form")
+            check_nothing_sent(request)
+        else:
+            answer.set_status(refusal.status)
+            answer.headers.update(headers)
+            return answer
+    return json_error(refusal.status, refusal.message, headers)

@@ -1,0 +1,46 @@
+"""What is read from a request, and does the request name one host?"""
+
+from urllib.parse import urlsplit
+
+from aiohttp import HttpVersion11, hdrs, web
+
+from hello.tokens import Presented, present
+from hello.tokens.hosts import split_host
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def presented_by(request: web.Request, host: str) -> Presented:
+    """Return what a request presents: the one place that decides where that is read.
+
+    Raises UnauthorizedError and InvalidTokenError, as `present` does.
+    """
+    return present(lambda name: request.headers.getall(name, ()), host=host)
+
+
+def host_of(request: web.Request) -> str | None:
+    """Return the host that a request names, or None if it does not name exactly one.
+
+    RFC 9112 §3.2: Host is there once, at least in HTTP/1.1, and is a host. A target that names a
+    host (§3.2.2) names the same one: some code reads the target, and some reads Host. An HTTP/1.0
+    request may name no host; then the host is empty.
+    """
+    hosts = request.headers.getall(hdrs.HOST, ())
+    if not hosts:
+        return "" if request.version < HttpVersion11 else None
+    named = split_host(hosts[0]) if len(hosts) == 1 else None
+    if named is None or request.raw_path.startswith("/"):
+        return None if named is None else named[0]
+    return named[0] if _target_names(request.raw_path, named) else None
+
+
+def _target_names(target: str, named: tuple[str, int | None]) -> bool:
+    """Return whether a target that is no path names this host, or no host at all."""
+    try:
+        scheme, authority, *_ = urlsplit(target)
+    except ValueError:
+        return False
+    if not authority:
+        return target == "*"
+    found, default = split_host(authority), _DEFAULT_PORTS.get(scheme)
+    return found is not None and (found[0], found[1] or default) == (named[0], named[1] or default)

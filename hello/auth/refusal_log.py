@@ -1,0 +1,85 @@
+"""How is a refusal logged, so that a flood of refusals does not flood the log?
+
+The first few of a kind are logged in full. The rest are counted, and summed up in a line a second.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+
+from aiohttp import web
+
+from hello.tokens import AuthError
+
+_COUNTED = web.RequestKey("COUNTED", bool)
+
+_logger = logging.getLogger("hello.auth")
+_IN_FULL = 5  # lines of a kind, until it has been quiet
+_QUIET_SECONDS = 10
+_MAX_ADDRESSES = 1000
+
+
+def is_counted(request: web.BaseRequest) -> bool:
+    """Return whether a request was refused and only counted, so that it needs no other line."""
+    return _COUNTED in request
+
+
+class RefusalLog:
+    """The log of one application's refusals."""
+
+    def __init__(self) -> None:
+        self._in_full = Counter[str]()
+        self._counted = Counter[str]()
+        self._addresses: set[str | None] = set()
+        self._quiet = 0  # seconds
+        self._timer: asyncio.TimerHandle | None = None
+
+    def in_full(self, request: web.BaseRequest, kind: str) -> bool:
+        """Return whether a refusal of a kind gets a line of its own. Otherwise it is counted."""
+        if self._in_full[kind] >= _IN_FULL:
+            self._counted[kind] += 1
+            request[_COUNTED] = True
+            if len(self._addresses) < _MAX_ADDRESSES:
+                self._addresses.add(request.remote)
+            return False
+        self._in_full[kind] += 1
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(1, self.sum_up)
+        return True
+
+    def note(self, request: web.Request, refusal: AuthError, subject: str | None) -> None:
+        """Log a refusal, or count it."""
+        kind = refusal.reason.value
+        if not self.in_full(request, kind):
+            return
+        resource = request.match_info.route.resource
+        _logger.warning(
+            "refused %d %s: %s %s sub=%s from=%s%s",
+            refusal.status,
+            kind,
+            request.method,
+            "-" if resource is None else resource.canonical,
+            "-" if subject is None else ascii(subject),
+            request.remote,
+            "" if refusal.detail is None else f" {refusal.detail}",
+        )
+
+    def sum_up(self, *, last: bool = False) -> None:
+        """Log what was counted since the last time, if anything; `last`: and end."""
+        self._quiet = 0 if self._counted else self._quiet + 1
+        if self._counted:
+            _logger.warning(
+                "refused %d more: %s from %d addresses",
+                self._counted.total(),
+                ", ".join(f"{kind} {count}" for kind, count in sorted(self._counted.items())),
+                len(self._addresses),
+            )
+            self._counted.clear()
+            self._addresses.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not last and self._quiet < _QUIET_SECONDS:
+            self._timer = asyncio.get_running_loop().call_later(1, self.sum_up)
+        else:
+            self._in_full.clear()

@@ -1,0 +1,160 @@
+"""What does a route demand of a request, and which routes are there?
+
+Marks are read from the handler outwards: its function, or the method and the class of its View; its
+table of routes; its application and those around that. The nearest mark decides whether a token is
+needed. If so, all requirements add up: no mark takes away what a group around it requires.
+"""
+
+import functools
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from aiohttp import hdrs, web
+
+from hello.tokens.requirements import VALID_TOKEN
+
+from .marks import APPLICATION_MARK, GROUP_MARK, MARK, TOKEN_VALIDATOR, Mark, Policy, TokenUse
+
+# The modules in which aiohttp-cors defines its handlers for preflights, which carry no token
+# (Fetch §3.2.2). Only the module tells such a handler from one that an application wrote for
+# OPTIONS, and the latter must stay closed.
+_PREFLIGHT_MODULES = frozenset({"aiohttp_cors.preflight_handler", "aiohttp_cors.mixin"})
+
+UNGUARDED = "open: auth.setup was not called"
+"""The access of every route of an application without `setup`."""
+
+PREFLIGHT = "preflight"
+"""The access of routes that aiohttp-cors added. They answer preflights, which carry no token."""
+
+
+class RouteAccess(NamedTuple):
+    """A route, and who may call it.
+
+    `access` is "public", "optional", PREFLIGHT or UNGUARDED, or it lists what is required of a
+    token. If it begins with "optional: ", the list applies only if a token is sent.
+    """
+
+    method: str
+    path: str
+    access: str
+
+
+class MountedRoute(NamedTuple):
+    """A route for one method, the applications around it, the outermost first, and its policy."""
+
+    method: str
+    path: str
+    route: web.AbstractRoute
+    apps: tuple[web.Application, ...]
+    policy: Policy
+
+
+def routes(app: web.Application) -> list[RouteAccess]:
+    """Return every route of an application and of its sub-applications, by path and method."""
+    listed = [RouteAccess(each.method, each.path, _access(each)) for each in mounted_routes(app)]
+    return sorted(listed, key=lambda route: (route.path, route.method))
+
+
+def mounted_routes(
+    app: web.Application, around: tuple[web.Application, ...] = ()
+) -> Iterator[MountedRoute]:
+    """Yield every route of an application and its sub-applications, once for each method."""
+    apps = (*around, app)
+    for resource in app.router.resources():
+        child = resource.get_info().get("app")
+        if child is not None:
+            yield from mounted_routes(child, apps)
+            continue
+        for route in resource:
+            for method in _methods(route):
+                policy = policy_of(route, method, apps)
+                yield MountedRoute(method, resource.canonical, route, apps, policy)
+
+
+def policy_of(route: web.AbstractRoute, method: str, apps: Sequence[web.Application]) -> Policy:
+    """Return what a route demands of a request. `apps` are around it, the outermost first."""
+    marks: list[Mark] = []
+    for mark in (
+        *_handler_marks(route.handler, method),
+        getattr(route, MARK, None),
+        *map(_application_mark, reversed(apps)),
+    ):
+        if mark is not None and not any(mark is other for other in marks):
+            marks.append(mark)
+    use = marks[0].use if marks else TokenUse.REQUIRED
+    requirements = [mark.requirement for mark in marks if mark.requirement is not VALID_TOKEN]
+    return Policy(use, () if use is TokenUse.PUBLIC else tuple(requirements), tuple(marks))
+
+
+def _application_mark(app: web.Application) -> Mark | None:
+    # An application with `setup` is closed, even if an application around it is open.
+    closed = Mark(TokenUse.REQUIRED) if TOKEN_VALIDATOR in app else None
+    return app.get(APPLICATION_MARK) or closed
+
+
+def _handler_marks(handler: object, method: str) -> Iterator[Mark]:
+    """Yield the marks of a handler and of what it wraps, then those of its tables."""
+    if _is_preflight(handler, method):
+        yield Mark(TokenUse.PUBLIC)
+    links = list(_wrapped(handler))
+    for view in filter(inspect.isclass, links):
+        yield from _view_marks(view, method)
+    # An outer mark that opens does not hide an inner one that requires a token.
+    yield from sorted(_marks(links, MARK), key=lambda mark: mark.use is not TokenUse.REQUIRED)
+    yield from _marks(links, GROUP_MARK)
+
+
+def _view_marks(view: type, method: str) -> Iterator[Mark]:
+    """Yield the marks of a View's method, then those of the View.
+
+    Only its own mark can open a class. Requirements are inherited: neither a subclass nor a method
+    that overrides another requires less than what it comes from.
+    """
+    classes = [each for each in view.__mro__ if GROUP_MARK not in vars(each)]
+    name = method.lower()
+    of_methods = [(each, vars(each).get(name)) for each in classes]
+    for owner, marked in (*of_methods, *((each, each) for each in classes)):
+        for mark in _marks(_wrapped(marked), MARK):
+            if owner is classes[0] or mark.use is TokenUse.REQUIRED:
+                yield mark
+
+
+def _wrapped(handler: Any) -> Iterator[Any]:
+    """Yield a handler and everything that it wraps with functools.wraps or functools.partial."""
+    while handler is not None:
+        yield handler
+        partial = isinstance(handler, functools.partial)
+        handler = handler.func if partial else getattr(handler, "__wrapped__", None)
+
+
+def _marks(links: Iterable[Any], name: str) -> Iterator[Mark]:
+    for link in links:
+        # The object's own attribute: an object that inherits or imitates a mark stays closed.
+        mark = getattr(link, "__dict__", {}).get(name)
+        if isinstance(mark, Mark):
+            yield mark
+
+
+def _is_preflight(handler: object, method: str) -> bool:
+    if isinstance(handler, type):
+        handler = getattr(handler, method.lower(), None)
+    return getattr(handler, "__module__", None) in _PREFLIGHT_MODULES
+
+
+def _access(mounted: MountedRoute) -> str:
+    if not any(TOKEN_VALIDATOR in app for app in mounted.apps):
+        return UNGUARDED
+    if _is_preflight(mounted.route.handler, mounted.method):
+        return PREFLIGHT
+    use, requirements, _ = mounted.policy
+    words = ", ".join(map(str, requirements))
+    if use is TokenUse.REQUIRED:
+        return words or str(VALID_TOKEN)
+    return f"{use.value}: {words}" if words else use.value
+
+
+def _methods(route: web.AbstractRoute) -> list[str]:
+    if route.method == hdrs.METH_ANY and isinstance(route.handler, type):
+        return [name for name in hdrs.METH_ALL if hasattr(route.handler, name.lower())]
+    return [route.method]

@@ -1,0 +1,233 @@
+"""How does an application treat a connection, from its first byte to its last?
+
+aiohttp does most of it. The contract asks for more: an answer of our own to what is not HTTP, a log
+that never holds what a client sent, and an end that loses no request. For that, these classes
+override methods that aiohttp does not document. They are all here and in bodies.py, and
+tests/api/test_connections.py checks each of them against the aiohttp that is installed.
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import HttpVersion11, StreamReader, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from .auth import json_error
+from .auth.answers import check_nothing_sent, is_partly_answered
+from .auth.refusal_log import RefusalLog
+from .bodies import LazyBody
+from .logs import AccessLog
+from .responses import SECURITY_HEADERS, http_error, status_phrase
+
+_logger = logging.getLogger("hello")
+_access_logger = logging.getLogger("hello.access")
+
+_KEEPALIVE_SECONDS = 75  # longer than the load balancers that reuse our connections
+_DRAIN_SECONDS = 1
+# Together with _DRAIN_SECONDS, less than the 30 s after which gunicorn and Kubernetes send SIGKILL.
+_IN_FLIGHT_SECONDS = 24
+_REFUSED = web.RequestKey("REFUSED", HTTPStatus)  # the answer to a request that no application sees
+
+
+class Runner(web.AppRunner):
+    """Runs an application, and drains its connections before it ends.
+
+    A client that reuses a connection may be sending its next request at this moment. So for a short
+    time every request is still answered, and every answer asks the client to close the connection
+    (RFC 9112 §9.6).
+    """
+
+    def __init__(self, app: web.Application, *, access_log: bool = True) -> None:
+        super().__init__(
+            app,
+            # aiohttp waits this long twice: once for the requests that run, and once more after it
+            # has told their handlers that no more of the body comes.
+            shutdown_timeout=_IN_FLIGHT_SECONDS / 2,
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            logger=_logger,
+            access_log=_access_logger if access_log else None,
+            access_log_class=AccessLog,
+        )
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        # The options above, and the application's handler_args.
+        options = server._kwargs  # noqa: SLF001
+        ours = _Server(
+            server.request_handler,
+            request_factory=server.request_factory,
+            handler_cancellation=server.handler_cancellation,
+            # Unless the application says otherwise, a body is decompressed when it is read.
+            lazy_bodies="auto_decompress" not in options,
+            **{"auto_decompress": False, **options},
+        )
+        ours()  # raises TypeError now, not at the first connection, if an option is unknown
+        return ours
+
+    async def cleanup(self) -> None:
+        """Stop listening, drain the connections, and let the requests that run finish."""
+        server = self.server
+        if isinstance(server, _Server):
+            for site in self.sites:
+                await site.stop()
+            server.draining = True
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_SECONDS):
+                    while server.connections:  # noqa: ASYNC110 - aiohttp has no event for it
+                        await asyncio.sleep(_DRAIN_SECONDS / 100)
+            server.refusal_log.sum_up(last=True)
+        await super().cleanup()
+
+
+class _Server(web.Server):
+    draining = False  # the server is about to stop
+
+    def __init__(
+        self, handler: Any, *, request_factory: Any, lazy_bodies: bool, **options: Any
+    ) -> None:
+        super().__init__(handler, request_factory=self._request, **options)
+        self._new_request = request_factory
+        self._lazy_bodies = lazy_bodies
+        self.refusal_log = RefusalLog()
+
+    def __call__(self) -> web.RequestHandler:
+        return _RequestHandler(self, loop=asyncio.get_running_loop(), **self._kwargs)
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        """Make the request that the application gets, or one that it does not get to see."""
+        ask, expect = None, message.headers.get(hdrs.EXPECT)
+        if expect is not None and message.version >= HttpVersion11:
+            # aiohttp would answer it before the middlewares are called.
+            headers = CIMultiDict(message.headers)
+            headers.popall(hdrs.EXPECT)
+            if expect.lower() == "100-continue":
+                ask = partial(_continue, protocol, writer)
+            else:
+                headers[hdrs.EXPECT] = "unknown"  # aiohttp repeats it in its refusal
+            message = message._replace(headers=CIMultiDictProxy(headers))
+        encoding = message.compression if self._lazy_bodies else None
+        if payload is not EMPTY_PAYLOAD and (ask is not None or encoding is not None):
+            payload = LazyBody(payload, protocol, ask=ask, encoding=encoding)
+        try:
+            request = self._new_request(message, payload, protocol, writer, task)
+        except Exception:  # noqa: BLE001 - yarl and idna raise what they like for a bad target
+            message = message._replace(path="/", url=URL("/"))
+            request = self._new_request(message, payload, protocol, writer, task)
+            request[_REFUSED] = HTTPStatus.BAD_REQUEST
+        return request  # type: ignore[no-any-return]
+
+
+def _continue(protocol: web.RequestHandler, writer: AbstractStreamWriter) -> None:
+    if protocol.transport is not None and not writer.output_size:
+        protocol.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+class _RequestHandler(web.RequestHandler):
+    def __init__(self, server: _Server, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._server = server
+
+    async def _handle_request(
+        self, request: web.BaseRequest, start_time: float | None, request_handler: Any
+    ) -> tuple[web.StreamResponse, bool]:
+        """Have the application answer a request, unless it is refused already."""
+        if _REFUSED in request:
+            request_handler = self._refuse
+        return await super()._handle_request(request, start_time, request_handler)
+
+    async def _refuse(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._log_malformed(request, request[_REFUSED], "target")
+        return self._error(request[_REFUSED])
+
+    def _log_malformed(self, request: web.BaseRequest, status: int, what: str) -> None:
+        if self._server.refusal_log.in_full(request, "malformed_request"):
+            _logger.warning("refused %d malformed_request: %s", status, what)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer."""
+        if isinstance(resp, web.HTTPException):  # one that no middleware has seen
+            check_nothing_sent(request)
+            if resp.status >= HTTPStatus.BAD_REQUEST:
+                resp = http_error(resp)
+        if self._server.draining:
+            resp.force_close()
+        if isinstance(request.content, LazyBody) and request.content.unasked:
+            # The client may send the body or not, so what comes next cannot be told from a request.
+            resp.force_close()
+            self._lingering_time = 1.0
+        try:
+            return await super().finish_response(request, resp, start_time)
+        except Exception as error:
+            # A signal of the application failed, or a header holds what no header can.
+            _logger.exception("an answer could not be sent")
+            if is_partly_answered(request):
+                raise ConnectionError("a part of the answer was sent already") from error
+            failure = self._error(HTTPStatus.INTERNAL_SERVER_ERROR)
+            # Without it aiohttp calls no signal.
+            request._match_info = None  # type: ignore[attr-defined]  # noqa: SLF001
+            return await super().finish_response(request, failure, start_time)
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log an error that no handler raised. A body that cannot be decoded is only a warning."""
+        error = kw.get("exc_info")
+        if isinstance(error, web.RequestPayloadError):
+            _logger.warning("a request's body could not be read: %s", type(error).__name__)
+        else:
+            super().log_exception(*args, **kw)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it would repeat what the client sent
+    ) -> web.StreamResponse:
+        """Answer a request that is not HTTP, or that failed outside of every middleware."""
+        if isinstance(exc, HttpProcessingError):
+            # Its text and its stack hold the bytes that were sent, perhaps with a token in them.
+            self._log_malformed(request, status, type(exc).__name__)
+        elif not (isinstance(exc, ConnectionError) and is_partly_answered(request)):
+            # Otherwise the client is gone, or check_nothing_sent raised and the cause is logged.
+            _logger.error("a request failed outside of the application", exc_info=exc)
+        check_nothing_sent(request)
+        return self._error(status)
+
+    def _error(self, status: int) -> web.StreamResponse:
+        response = _ErrorResponse(status)
+        response.force_close()
+        return response
+
+
+class _ErrorResponse(web.Response):
+    """An error from outside of the application, so none of its signals sets these headers."""
+
+    def __init__(self, status: int) -> None:
+        error = json_error(status, status_phrase(status))
+        headers = {
+            **SECURITY_HEADERS,
+            hdrs.VARY: hdrs.ORIGIN,
+            hdrs.CONTENT_TYPE: error.headers["Content-Type"],
+        }
+        super().__init__(status=status, body=error.body, headers=headers)
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall(hdrs.SERVER, None)

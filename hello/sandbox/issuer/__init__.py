@@ -1,0 +1,20 @@
+"""A small authorization server that stands in for a tenant, on this machine only.
+
+An `Issuer` mints tokens and publishes its keys; `issuer_app(issuer)` serves it over HTTP.
+"""
+
+from .app import issuer_app
+from .issuer import Issuer
+from .oauth import CLIENT_ID, CLIENT_SECRET
+from .signing import OMIT, base64url, new_key, sign
+
+__all__ = [
+    "CLIENT_ID",
+    "CLIENT_SECRET",
+    "OMIT",
+    "Issuer",
+    "base64url",
+    "issuer_app",
+    "new_key",
+    "sign",
+]

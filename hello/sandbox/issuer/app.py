@@ -1,0 +1,64 @@
+"""What does the sandbox's issuer consist of?
+
+Its keys, its login and its token endpoint do not know each other. This file puts them together, at
+the same paths as at Auth0.
+"""
+
+from collections import Counter
+
+import aiohttp_cors
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from .issuer import Issuer
+from .login import Login
+from .memory import AuthorizationCode, ExpiringStore
+from .oauth import errors_as_oauth, loopback_only
+from .tokens import TokenEndpoint
+
+_CODE_SECONDS = 60
+_MAX_BODY_BYTES = 16 * 1024  # parts of a request are stored
+_MAX_COUNTED_PATHS = 1000
+
+
+def issuer_app(issuer: Issuer) -> web.Application:
+    """Return the application that serves an issuer over HTTP."""
+    codes = ExpiringStore[AuthorizationCode](_CODE_SECONDS, issuer.clock)
+
+    async def metadata(_request: web.Request) -> web.Response:
+        return web.json_response(issuer.metadata())
+
+    async def key_set(_request: web.Request) -> web.Response:
+        return web.json_response(issuer.key_set())
+
+    app = web.Application(
+        middlewares=[errors_as_oauth, loopback_only, _count_in(issuer.requests)],
+        client_max_size=_MAX_BODY_BYTES,
+    )
+    cross_origin_routes = app.add_routes(
+        [
+            web.get("/.well-known/openid-configuration", metadata),
+            web.get("/.well-known/jwks.json", key_set),
+            *TokenEndpoint(issuer, codes).routes(),
+        ]
+    )
+    options = aiohttp_cors.ResourceOptions(
+        allow_headers=("Authorization", "Content-Type", "Auth0-Client"), max_age=86400
+    )
+    cors = aiohttp_cors.setup(app, defaults={issuer.client_origin: options})
+    for route in cross_origin_routes:
+        cors.add(route)
+    app.add_routes(Login(issuer, codes).routes())
+    return app
+
+
+def _count_in(requests: Counter[str]) -> Middleware:
+    """Return a middleware that counts the requests for each path."""
+
+    @web.middleware
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in requests or len(requests) < _MAX_COUNTED_PATHS:
+            requests[request.path] += 1
+        return await handler(request)
+
+    return count

@@ -1,0 +1,257 @@
+"""How does a person log in and out, and how is the client told about it?
+
+The authorization endpoint of RFC 6749 §4.1 with PKCE (RFC 7636), as OpenID Connect Core 1.0 §3.1.2
+and Auth0's clients use it.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from secrets import token_urlsafe
+from typing import Protocol
+from urllib.parse import urlencode, urlsplit
+
+from aiohttp import web
+
+from . import pages
+from .memory import AuthorizationCode, ExpiringStore, Grant, Session, TokenFamily
+from .oauth import OAuthError, browser_parameters
+from .people import PEOPLE, Person
+
+_COOKIE = "sandbox_session"
+_SESSION_SECONDS = 86400
+_TRANSACTION_SECONDS = 600
+
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 §4.2: a SHA-256 in base64url
+_REDIRECT_URI = re.compile(r'[!"$-\[\]-~]+')  # visible ASCII, without # and backslash
+_PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+_UNKNOWN_LOGIN = "This login has ended or never began. Go back to the client and log in from there."
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """What a client asks for, and where to send the answer."""
+
+    client_id: str
+    redirect_uri: str
+    response_mode: str
+    state: str | None
+    scopes: frozenset[str]
+    audience: str | None
+    nonce: str | None
+    code_challenge: str
+    prompts: frozenset[str]
+    max_age: int | None
+
+
+class LoginSettings(Protocol):
+    """What the login needs to know about the issuer."""
+
+    url: str
+    audience: str
+    client_origin: str
+    clock: Callable[[], float]
+
+    def scopes_of(self, person: Person, /) -> frozenset[str]:
+        """Return the scopes that a person can grant to a client."""
+
+
+class Login:
+    """The endpoints that a client sends the browser to. They add to `codes`."""
+
+    def __init__(self, settings: LoginSettings, codes: ExpiringStore[AuthorizationCode]) -> None:
+        self._settings = settings
+        self._clock = settings.clock
+        self._codes = codes
+        self._sessions = ExpiringStore[Session](_SESSION_SECONDS, self._clock)
+        self._transactions = ExpiringStore[AuthorizationRequest](_TRANSACTION_SECONDS, self._clock)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of these endpoints and of the files that their pages load."""
+        return [
+            web.get("/authorize", self._authorize, allow_head=False),
+            web.post("/authorize", self._authorize),
+            web.post("/login", self._login),
+            web.get("/v2/logout", self._logout, allow_head=False),
+            web.get("/oidc/logout", self._logout, allow_head=False),
+            web.post("/oidc/logout", self._logout),
+            web.get(f"/assets/{{name:{pages.asset_names()}}}", pages.asset),
+        ]
+
+    async def _authorize(self, request: web.Request) -> web.StreamResponse:
+        try:
+            parameters = await browser_parameters(request)
+            client_id, redirect_uri = self._client_and_redirect_uri(parameters)
+        except OAuthError as error:
+            # RFC 6749 §4.1.2.1: never redirect to an address that may not be the client's.
+            return pages.message_page("This login cannot begin", error.description, status=400)
+        try:
+            authorization = self._authorization_request(client_id, redirect_uri, parameters)
+            session = self._session(request, authorization)
+        except OAuthError as error:
+            failure = {"error": error.error, "error_description": error.description}
+            return _respond(redirect_uri, parameters, failure)
+        if session is None:
+            transaction = self._transactions.add(authorization)
+            return pages.login_page(transaction, PEOPLE.values(), _origin(redirect_uri))
+        return self._grant(authorization, session)
+
+    async def _login(self, request: web.Request) -> web.StreamResponse:
+        form = await browser_parameters(request)
+        own_origin = _origin(self._settings.url)
+        if request.headers.get("Origin", own_origin) != own_origin:
+            return pages.message_page("Not from here", _UNKNOWN_LOGIN, status=403)
+        authorization = self._transactions.pop(form.get("transaction"))
+        person = PEOPLE.get(form.get("person", ""))
+        if authorization is None or person is None:
+            return pages.message_page("Too late", _UNKNOWN_LOGIN, status=400)
+        session = Session(token_urlsafe(16), person, int(self._clock()))
+        response = self._grant(authorization, session)
+        response.set_cookie(
+            _COOKIE, self._sessions.add(session), httponly=True, samesite="Lax", path="/"
+        )
+        return response
+
+    async def _logout(self, request: web.Request) -> web.StreamResponse:
+        """OpenID Connect RP-Initiated Logout 1.0 §2, and Auth0's own address for it."""
+        self._sessions.pop(request.cookies.get(_COOKIE))
+        try:
+            parameters = await browser_parameters(request)
+            target = parameters.get("post_logout_redirect_uri") or parameters.get("returnTo")
+            response: web.Response
+            if target is None:
+                response = pages.message_page("You are logged out", "You can close this page.")
+            else:
+                self._check_redirect(target)
+                state = {"state": parameters["state"]} if "state" in parameters else {}
+                response = _redirect(target, state)
+        except OAuthError as error:
+            response = pages.message_page(
+                "You are logged out",
+                f"There is no way back from here: {error.description}.",
+                status=400,
+            )
+        response.del_cookie(_COOKIE, path="/", httponly=True, samesite="Lax")
+        return response
+
+    def _client_and_redirect_uri(self, parameters: Mapping[str, str]) -> tuple[str, str]:
+        if "client_id" not in parameters:
+            raise OAuthError("invalid_request", "client_id is missing")
+        if "redirect_uri" not in parameters:
+            raise OAuthError("invalid_request", "redirect_uri is missing")
+        self._check_redirect(parameters["redirect_uri"])
+        return parameters["client_id"], parameters["redirect_uri"]
+
+    def _check_redirect(self, url: str) -> None:
+        # Compared as text, with the slash: two URL parsers may find different hosts in one URL.
+        origin = self._settings.client_origin
+        is_clients = url == origin or url.startswith(f"{origin}/")
+        if not is_clients or not _REDIRECT_URI.fullmatch(url):
+            raise OAuthError("invalid_request", f"redirects go only to {origin}")
+
+    def _authorization_request(
+        self, client_id: str, redirect_uri: str, parameters: Mapping[str, str]
+    ) -> AuthorizationRequest:
+        prompts = frozenset(parameters.get("prompt", "").split())
+        max_age = parameters.get("max_age")
+        audience = parameters.get("audience")
+        for wrong, error, description in (
+            ("response_type" not in parameters, "invalid_request", "response_type is missing"),
+            (
+                parameters.get("response_type") != "code",
+                "unsupported_response_type",
+                "response_type must be code",
+            ),
+            (
+                parameters.get("response_mode", "query") not in ("query", "web_message"),
+                "invalid_request",
+                "response_mode must be query or web_message",
+            ),
+            (
+                parameters.get("code_challenge_method") != "S256"
+                or not _CHALLENGE.fullmatch(parameters.get("code_challenge", "")),
+                "invalid_request",
+                "PKCE is required: code_challenge_method=S256 and its code_challenge",
+            ),
+            (
+                not prompts <= _PROMPTS or ("none" in prompts and len(prompts) > 1),
+                "invalid_request",
+                "prompt must be none, or a list of login, consent and select_account",
+            ),
+            (
+                max_age is not None and not re.fullmatch(r"[0-9]{1,9}", max_age),
+                "invalid_request",
+                "max_age must be a number of seconds",
+            ),
+            (
+                audience not in (None, self._settings.audience),
+                "invalid_request",
+                f"audience must be {self._settings.audience}",
+            ),
+        ):
+            if wrong:
+                raise OAuthError(error, description)
+        return AuthorizationRequest(
+            client_id=client_id,
+            redirect_uri=redirect_uri,
+            response_mode=parameters.get("response_mode", "query"),
+            state=parameters.get("state"),
+            scopes=frozenset(parameters.get("scope", "").split()),
+            audience=audience,
+            nonce=parameters.get("nonce"),
+            code_challenge=parameters["code_challenge"],
+            prompts=prompts,
+            max_age=None if max_age is None else int(max_age),
+        )
+
+    def _session(self, request: web.Request, authorization: AuthorizationRequest) -> Session | None:
+        """Return the session of the browser, or None if the person has to log in."""
+        session = self._sessions.get(request.cookies.get(_COOKIE))
+        if session is not None:
+            age = self._clock() - session.auth_time
+            is_too_old = authorization.max_age is not None and age > authorization.max_age
+            if is_too_old or authorization.prompts & {"login", "select_account"}:
+                session = None
+        if session is None and "none" in authorization.prompts:
+            raise OAuthError("login_required", "nobody is logged in")
+        return session
+
+    def _grant(self, authorization: AuthorizationRequest, session: Session) -> web.Response:
+        grant = Grant(
+            client_id=authorization.client_id,
+            person=session.person,
+            scopes=authorization.scopes & self._settings.scopes_of(session.person),
+            audience=authorization.audience,
+            nonce=authorization.nonce,
+            session=session,
+        )
+        code = self._codes.add(
+            AuthorizationCode(
+                TokenFamily(grant), authorization.redirect_uri, authorization.code_challenge
+            )
+        )
+        parameters = {"response_mode": authorization.response_mode}
+        if authorization.state is not None:
+            parameters["state"] = authorization.state
+        return _respond(authorization.redirect_uri, parameters, {"code": code})
+
+
+def _respond(
+    redirect_uri: str, parameters: Mapping[str, str], answer: Mapping[str, str]
+) -> web.Response:
+    state = {"state": parameters["state"]} if "state" in parameters else {}
+    if parameters.get("response_mode") == "web_message":
+        return pages.web_message_page(_origin(redirect_uri), {**answer, **state})
+    return _redirect(redirect_uri, {**answer, **state})
+
+
+def _redirect(url: str, parameters: Mapping[str, str]) -> web.Response:
+    if parameters:
+        url = f"{url}{'&' if '?' in url else '?'}{urlencode(parameters)}"
+    # 303: after any method, the browser follows with a GET (RFC 9700 §4.12).
+    return web.Response(status=303, headers={"Location": url, "Cache-Control": "no-store"})
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,80 @@
+"""What does the issuer store about logins, and for how long?"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from .people import Person
+
+_T = TypeVar("_T")
+_MAX_ENTRIES = 10_000  # of one store: a sandbox needs no more
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The login of a person in a browser. `auth_time` is in seconds since the epoch."""
+
+    id: str
+    person: Person
+    auth_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a person allowed a client to do. `audience` is None if the client named no API."""
+
+    client_id: str
+    person: Person
+    scopes: frozenset[str]
+    audience: str | None
+    nonce: str | None
+    session: Session
+
+
+@dataclass(slots=True)
+class TokenFamily:
+    """All refresh tokens of one login (RFC 9700 §4.14.2). Only `current`, the latest, is valid."""
+
+    grant: Grant
+    current: str | None = None
+    revoked: bool = False
+
+
+@dataclass(slots=True)
+class AuthorizationCode:
+    """What a code was issued for (RFC 6749 §4.1.2, RFC 7636 §4.4). It can be used once."""
+
+    family: TokenFamily
+    redirect_uri: str
+    code_challenge: str
+    used: bool = False
+
+
+class ExpiringStore(Generic[_T]):
+    """Stores values under keys that nobody can guess, each for `lifetime` seconds."""
+
+    def __init__(self, lifetime: float, clock: Callable[[], float]) -> None:
+        self._lifetime = lifetime
+        self._clock = clock
+        self._entries: dict[str, tuple[_T, float]] = {}
+
+    def add(self, value: _T, key: str | None = None) -> str:
+        """Store a value, and return its key: the one that is given, or a random one."""
+        key = key or secrets.token_urlsafe(32)
+        if len(self._entries) >= _MAX_ENTRIES:
+            oldest = next(iter(self._entries))
+            del self._entries[oldest]
+        self._entries[key] = value, self._clock() + self._lifetime
+        return key
+
+    def get(self, key: str | None) -> _T | None:
+        """Return the value of a key, or None if it is unknown or has expired."""
+        value, expires_at = self._entries.get(key or "", (None, 0.0))
+        return value if self._clock() < expires_at else None
+
+    def pop(self, key: str | None) -> _T | None:
+        """Return the value of a key as `get` does, and remove it."""
+        value = self.get(key)
+        self._entries.pop(key or "", None)
+        return value

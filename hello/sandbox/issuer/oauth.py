@@ -1,0 +1,131 @@
+"""How do the endpoints of the issuer read a request, and how do they refuse one?
+
+RFC 6749 says how: in the parameters, in the client's authentication and in the errors.
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
+
+from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
+
+from hello.tokens.hosts import split_host
+from hello.tokens.urls import is_loopback
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+    from multidict import MultiMapping
+
+CLIENT_ID = "sandbox"
+CLIENT_SECRET = "not-a-secret"  # noqa: S105 - it is good for the sandbox of this machine only
+
+# aiohttp raises these for a body that does not match its declared charset or compression.
+_UNREADABLE = (ValueError, LookupError, web.RequestPayloadError, ContentEncodingError)
+
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 §5.1
+
+
+class OAuthError(Exception):
+    """A refusal. RFC 6749 §4.1.2.1 and §5.2 and OpenID Connect Core §3.1.2.6 list the errors."""
+
+    def __init__(self, error: str, description: str, *, status: int = 400) -> None:
+        super().__init__(description)
+        self.error = error
+        self.description = description
+        self.status = status
+
+
+@web.middleware
+async def errors_as_oauth(request: web.Request, handler: "Handler") -> web.StreamResponse:
+    """Turn an OAuthError into the answer that RFC 6749 §5.2 describes."""
+    try:
+        return await handler(request)
+    except OAuthError as error:
+        body = {"error": error.error, "error_description": error.description}
+        headers = dict(NO_STORE)
+        if error.status == 401:  # noqa: PLR2004
+            scheme = "Bearer" if error.error == "invalid_token" else "Basic"
+            headers["WWW-Authenticate"] = f'{scheme} realm="sandbox"'
+        return web.json_response(body, status=error.status, headers=headers)
+
+
+@web.middleware
+async def loopback_only(request: web.Request, handler: "Handler") -> web.StreamResponse:
+    """Refuse a request whose Host is not a name of this machine (RFC 9110 §7.4 and §15.5.20).
+
+    An attacker can make the name of a foreign page resolve to 127.0.0.1 (DNS rebinding). For the
+    browser, that page and the issuer then have the same origin, so CORS does not stop the page. But
+    the browser still sends the foreign name as Host.
+    """
+    named = split_host(request.headers.get("Host", ""))
+    if named is None or not is_loopback(named[0].strip("[]")):
+        raise OAuthError("invalid_request", "Host is not a name of this machine", status=421)
+    return await handler(request)
+
+
+async def browser_parameters(request: web.Request) -> dict[str, str]:
+    """Read the parameters that a browser sends, as a query or a form. Raises OAuthError."""
+    return _without_duplicates(request.query) if request.method == "GET" else await _form(request)
+
+
+def _without_duplicates(parameters: "MultiMapping[object]") -> dict[str, str]:
+    # RFC 6749 §3.1 and §3.2: no parameter comes twice, and an empty one counts as not sent.
+    if len(parameters) != len(set(parameters)):
+        raise OAuthError("invalid_request", "a parameter was sent twice")
+    return {name: value for name, value in parameters.items() if value and isinstance(value, str)}
+
+
+async def body_parameters(request: web.Request) -> dict[str, str]:
+    """Read a form (RFC 6749 §4.4.2) or, as Auth0 does too, a JSON object. Raises OAuthError."""
+    if request.content_type == "application/json":
+        try:
+            body = await request.json()
+        except (*_UNREADABLE, RecursionError):
+            raise OAuthError("invalid_request", "the body is not JSON") from None
+        if not isinstance(body, dict) or not all(isinstance(v, str) for v in body.values()):
+            raise OAuthError("invalid_request", "the body is not an object of strings")
+        return body
+    return await _form(request)
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise OAuthError("invalid_request", "the body is neither a form nor JSON")
+    if (request.charset or "utf-8").lower() != "utf-8":
+        raise OAuthError("invalid_request", "the form is not UTF-8")
+    try:
+        return _without_duplicates(await request.post())
+    except _UNREADABLE:
+        raise OAuthError("invalid_request", "the form is not UTF-8") from None
+
+
+def authenticate_client(request: web.Request, parameters: Mapping[str, str]) -> None:
+    """Check the client's secret, in the header or in the body (RFC 6749 §2.3.1).
+
+    Raises OAuthError.
+    """
+    authorization = request.headers.get("Authorization")
+    if authorization is None:
+        client = parameters.get("client_id", ""), parameters.get("client_secret", "")
+    elif "client_secret" in parameters:
+        raise OAuthError("invalid_request", "the client authenticated in two ways")
+    else:
+        client = _basic(authorization)
+    expected = f"{CLIENT_ID}:{CLIENT_SECRET}".encode()
+    if not hmac.compare_digest(":".join(client).encode("utf-8", "surrogatepass"), expected):
+        raise OAuthError("invalid_client", "unknown client, or wrong secret", status=401)
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    scheme, _, value = authorization.partition(" ")
+    try:
+        name, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        name = secret = ""
+    if scheme.lower() != "basic":
+        name = secret = ""
+    return unquote_plus(name), unquote_plus(secret)

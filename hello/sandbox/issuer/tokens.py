@@ -1,0 +1,205 @@
+"""Which tokens does the token endpoint issue, and to whom?
+
+RFC 6749 §4.1.3 (codes), §4.4 (client credentials) and §6 (refresh tokens, rotating as RFC 9700
+§4.14.2 says); OpenID Connect Core 1.0 §3.1.3 (ID tokens) and §5.3 (userinfo).
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from .memory import AuthorizationCode, ExpiringStore, Grant, TokenFamily
+from .oauth import NO_STORE, OAuthError, authenticate_client, body_parameters
+from .people import Person
+from .signing import OMIT, base64url
+
+_REFRESH_SECONDS = 30 * 86400
+# RFC 6749 §3.3, but without the comma: with one, the client probably meant two scopes.
+_SCOPE = re.compile(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+")
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
+_GRANT_SECONDS = 86400
+
+
+class Signer(Protocol):
+    """What the token endpoint needs to know about the issuer, whose key signs the tokens."""
+
+    url: str
+    audience: str
+    lifetime: int
+    clock: Callable[[], float]
+
+    def mint(self, *, claims: Mapping[str, Any]) -> str:
+        """Return an access token with these claims in place of the usual ones."""
+
+    def sign(self, claims: Mapping[str, Any], /) -> str:
+        """Return a token with these claims, and with `iss`, `iat` and `exp`."""
+
+    def permissions_of(self, person: Person, /) -> frozenset[str]:
+        """Return the permissions that a person has at the API."""
+
+
+class TokenEndpoint:
+    """The token endpoint, and userinfo, which accepts the access tokens of every audience.
+
+    `codes` are the authorization codes that were issued at login.
+    """
+
+    def __init__(self, signer: Signer, codes: ExpiringStore[AuthorizationCode]) -> None:
+        self._signer = signer
+        self._codes = codes
+        self._refresh_tokens = ExpiringStore[TokenFamily](_REFRESH_SECONDS, signer.clock)
+        # By access token, for /userinfo.
+        self._granted = ExpiringStore[tuple[Grant, TokenFamily]](_GRANT_SECONDS, signer.clock)
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes of both endpoints."""
+        return [
+            web.post("/oauth/token", self._token),
+            web.get("/userinfo", self._userinfo),
+            web.post("/userinfo", self._userinfo),
+        ]
+
+    async def _token(self, request: web.Request) -> web.Response:
+        parameters = await body_parameters(request)
+        grant_type = parameters.get("grant_type")
+        # A client in a browser cannot keep a secret (RFC 8252 §8.5); it uses PKCE instead.
+        if grant_type not in ("authorization_code", "refresh_token") or (
+            "Authorization" in request.headers or "client_secret" in parameters
+        ):
+            authenticate_client(request, parameters)
+        match grant_type:
+            case "client_credentials":
+                answer = self._for_client(parameters)
+            case "authorization_code":
+                answer = self._for_code(parameters)
+            case "refresh_token":
+                answer = self._for_refresh_token(parameters)
+            case None:
+                raise OAuthError("invalid_request", "grant_type is missing")
+            case _:
+                raise OAuthError("unsupported_grant_type", "this grant_type is not supported")
+        return web.json_response(answer, headers=NO_STORE)
+
+    def _for_client(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+        signer = self._signer
+        if parameters.get("audience") != signer.audience:
+            raise OAuthError("invalid_request", f"audience must be {signer.audience}")
+        # All that the client asks for, so that newcomers can try routes of their own.
+        scopes = set(parameters.get("scope", "").split(" ")) - {""}
+        if not all(_SCOPE.fullmatch(scope) for scope in scopes):
+            raise OAuthError("invalid_scope", "scope must be ASCII words with spaces between them")
+        scope = {"scope": " ".join(sorted(scopes))} if scopes else {}
+        token = signer.mint(claims={**scope, "permissions": sorted(scopes)})
+        return {
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": signer.lifetime,
+            **scope,
+        }
+
+    def _for_code(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+        code = self._codes.get(parameters.get("code"))
+        if code is None:
+            raise OAuthError("invalid_grant", "the code is unknown or has expired")
+        if code.used:
+            # RFC 6749 §4.1.2: the code may be stolen, so the tokens that it gave are revoked.
+            code.family.revoked = True
+            raise OAuthError("invalid_grant", "the code was used before")
+        code.used = True
+        verifier = parameters.get("code_verifier", "")
+        for wrong, description in (
+            (
+                parameters.get("client_id") != code.family.grant.client_id,
+                "the code is another client's",
+            ),
+            (
+                parameters.get("redirect_uri") != code.redirect_uri,
+                "redirect_uri is not that of the login",
+            ),
+            (
+                not _VERIFIER.fullmatch(verifier) or _s256(verifier) != code.code_challenge,
+                "the code_verifier does not fit the code_challenge",
+            ),
+        ):
+            if wrong:
+                raise OAuthError("invalid_grant", description)
+        return self._token_response(code.family, code.family.grant.scopes)
+
+    def _for_refresh_token(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+        token = parameters.get("refresh_token")
+        family = self._refresh_tokens.get(token)
+        if family is None or family.revoked:
+            raise OAuthError("invalid_grant", "the refresh token is unknown, expired or revoked")
+        if parameters.get("client_id") != family.grant.client_id:
+            raise OAuthError("invalid_grant", "the refresh token is another client's")
+        if token != family.current:
+            # RFC 9700 §4.14.2: two parties have it, one of them a thief, so both lose it.
+            family.revoked = True
+            raise OAuthError("invalid_grant", "the refresh token was used before")
+        scopes = frozenset(parameters.get("scope", "").split())
+        if not scopes <= family.grant.scopes:
+            raise OAuthError("invalid_scope", "scope asks for more than was granted")
+        return self._token_response(family, scopes or family.grant.scopes)
+
+    def _token_response(self, family: TokenFamily, scopes: frozenset[str]) -> dict[str, Any]:
+        grant = replace(family.grant, scopes=scopes)
+        access_token = self._access_token(grant)
+        self._granted.add((grant, family), access_token)
+        answer = {
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": self._signer.lifetime,
+            "scope": " ".join(sorted(grant.scopes)),
+        }
+        if "openid" in grant.scopes:
+            answer["id_token"] = self._id_token(grant)
+        if "offline_access" in family.grant.scopes:  # even if fewer scopes are asked for now
+            family.current = answer["refresh_token"] = self._refresh_tokens.add(family)
+        return answer
+
+    def _access_token(self, grant: Grant) -> str:
+        if grant.audience is None:
+            # As at Auth0: without an audience, the access token is an opaque text.
+            return secrets.token_urlsafe(24)
+        permissions = self._signer.permissions_of(grant.person)
+        return self._signer.mint(
+            claims={
+                "sub": grant.person.subject,
+                "aud": [grant.audience, f"{self._signer.url}userinfo"],
+                "azp": grant.client_id,
+                "scope": " ".join(sorted(grant.scopes)),
+                "permissions": sorted(permissions),
+                "gty": OMIT,
+            }
+        )
+
+    def _id_token(self, grant: Grant) -> str:
+        nonce = {} if grant.nonce is None else {"nonce": grant.nonce}
+        return self._signer.sign(
+            {
+                **grant.person.claims(grant.scopes),
+                "aud": grant.client_id,
+                "sid": grant.session.id,
+                "auth_time": grant.session.auth_time,
+                **nonce,
+            }
+        )
+
+    async def _userinfo(self, request: web.Request) -> web.Response:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        granted = self._granted.get(token) if scheme.lower() == "bearer" else None
+        if granted is None or granted[1].revoked:
+            raise OAuthError(
+                "invalid_token", "this is not a valid access token of this issuer", status=401
+            )
+        grant, _ = granted
+        return web.json_response(grant.person.claims(grant.scopes), headers=NO_STORE)
+
+
+def _s256(verifier: str) -> str:
+    return base64url(hashlib.sha256(verifier.encode("ascii")).digest())

@@ -1,0 +1,45 @@
+"""How does a cache stay small?"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class Bounded(Generic[_K, _V]):
+    """A map whose entries weigh at most `size` together. New ones replace the least recently used.
+
+    `weigh` returns the weight of a value; without it each weighs one.
+    """
+
+    def __init__(self, size: int, weigh: Callable[[_V], int] = lambda _: 1) -> None:
+        self._size = size
+        self._weigh = weigh
+        self._weight = 0
+        self._entries: OrderedDict[_K, tuple[_V, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: _K) -> _V | None:
+        """Return an entry, or None. The entry becomes the most recently used one."""
+        found = self._entries.get(key)
+        if found is None:
+            return None
+        self._entries.move_to_end(key)
+        return found[0]
+
+    def put(self, key: _K, value: _V) -> None:
+        """Add an entry, and remove the least recently used ones if that is too much."""
+        self.forget(key)
+        weight = self._weigh(value)
+        self._entries[key] = value, weight
+        self._weight += weight
+        while self._weight > self._size:  # perhaps the new entry itself
+            self._weight -= self._entries.popitem(last=False)[1][1]
+
+    def forget(self, key: _K) -> None:
+        """Remove an entry, if it is there."""
+        self._weight -= self._entries.pop(key, (None, 0))[1]

@@ -1,0 +1,73 @@
+"""Which tokens were verified before, and are they still valid?
+
+A signature is verified once and not on each request of the same client. The result of the full
+check is cached. The time, the issuer and its key are checked on every request.
+"""
+
+import hashlib
+import sys
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from .access_token import AccessToken
+from .bounded import Bounded
+from .issuers.trusted import TrustedIssuer
+from .keys.signing_key import VerifyingKey
+from .presented import Presented
+
+_ENTRY_BYTES = 900  # of a token's objects and its place in the cache, whatever the token holds
+
+
+class Verified(NamedTuple):
+    """A token that passed every check, and what the result depends on.
+
+    `key` verified its signature, and `kid` and `algorithm` in its header name that key. No rule
+    about time can fail from `since` until just before `until`, in seconds since the epoch.
+    """
+
+    access_token: AccessToken
+    issuer: TrustedIssuer
+    key: VerifyingKey
+    kid: str | None
+    algorithm: str
+    since: float
+    until: float
+
+
+class VerifiedTokens:
+    """Verifies tokens, and remembers `size` bytes of them by the SHA-256 of their text.
+
+    `verify` is the full check. `still_holds` checks only what may have changed since then. Both
+    raise an AuthError for a token that is refused.
+    """
+
+    def __init__(
+        self,
+        verify: Callable[[Presented], Awaitable[Verified]],
+        still_holds: Callable[[Verified, Presented], Awaitable[bool]],
+        *,
+        size: int,
+    ) -> None:
+        self._verify = verify
+        self._still_holds = still_holds
+        self._tokens = Bounded[bytes, Verified](size, _bytes_of)
+
+    async def verify(self, presented: Presented) -> Verified:
+        """Return the result of the full check, or the cached result if it still holds."""
+        digest = hashlib.sha256(presented.token.encode("utf-8", "surrogatepass")).digest()
+        cached = self._tokens.get(digest)
+        if cached is not None:
+            if await self._still_holds(cached, presented):
+                return cached
+            self._tokens.forget(digest)
+        verified = await self._verify(presented)
+        self._tokens.put(digest, verified)
+        return verified
+
+
+def _bytes_of(verified: Verified) -> int:
+    """Return how many bytes of memory a cached token takes, nearly."""
+    token = verified.access_token
+    names = (*token.scopes, *token.permissions)
+    parts = (token.token, token.header, token.claims, token.scopes, token.permissions, *names)
+    return _ENTRY_BYTES + sum(map(sys.getsizeof, parts))

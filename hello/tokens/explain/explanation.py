@@ -1,0 +1,83 @@
+"""What was found out about a token, and how is it shown to a person?"""
+
+from dataclasses import dataclass
+from textwrap import TextWrapper
+from typing import NamedTuple
+
+from hello.tokens.errors import AuthError, Reason
+
+OK, FAILED, NOT_CHECKED = "ok", "FAILED", "not checked"
+
+Routes = tuple[tuple[str, str, str], ...]
+"""The method and the path of each route, and what a token lacks for it, which may be nothing."""
+
+_COLUMNS = 100  # the width of a terminal
+
+
+class Finding(NamedTuple):
+    """A rule, what it wants, what the token has, and "ok", "FAILED" or "not checked".
+
+    If the rule was not checked, `wants` says why. `reason` is the validator's. Only the size fails
+    without a reason.
+    """
+
+    rule: str
+    wants: str
+    has: str
+    status: str
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Which rules a token meets and which it breaks. `str` of it is the text for an operator.
+
+    `refusal` is what the validator raises, or None. `too_long` says that a server answers 400
+    before it asks the validator. `advice` says what to do about both, a line for each id in
+    `advice_ids`, which are stable. `routes` are those that require more than a valid token.
+    """
+
+    findings: tuple[Finding, ...]
+    refusal: AuthError | None
+    advice: str
+    advice_ids: tuple[str, ...] = ()
+    routes: Routes = ()
+    too_long: bool = False
+
+    def __str__(self) -> str:
+        decisive = next((finding for finding in self.findings if self._decides(finding)), None)
+        lines = []
+        for finding in self.findings:
+            rule = f"{finding.status:12}{finding.rule:12}"
+            if finding.status == OK:
+                # On one line, so that the others stand out.
+                lines.append(f"{rule}{finding.has} (wants {finding.wants})")
+            elif finding.status == NOT_CHECKED:
+                lines.append(f"{rule}{f'{finding.has} {finding.wants}'.lstrip()}")
+            else:
+                mark = "  <- this is why" if finding is decisive else ""
+                lines += [f"{rule}wants  {finding.wants}", f"{'':24}has    {finding.has}{mark}"]
+        lines += ["", *self._verdict()]
+        paragraphs = self.advice.splitlines()
+        for method, path, lacking in self.routes:
+            paragraphs.append(f"{method} {path}: {lacking or 'it has what is required'}")
+        # Words are not divided, so that an address or a name can be copied.
+        wrapper = TextWrapper(_COLUMNS, break_long_words=False, break_on_hyphens=False)
+        return "\n".join([*lines, *map(wrapper.fill, paragraphs)])
+
+    def _decides(self, finding: Finding) -> bool:
+        # Not simply the first rule that failed: while the issuer is down, no key is found, but a
+        # later rule may decide.
+        if self.too_long or self.refusal is None:
+            return finding.status == FAILED
+        return finding.reason is self.refusal.reason
+
+    def _verdict(self) -> list[str]:
+        lines = []
+        if self.too_long:
+            lines.append("The server answers 400 before anything looks at the token.")
+        if self.refusal is not None:
+            status, message = self.refusal.status, self.refusal.message
+            so = "A shorter one like it is refused" if self.too_long else "Refused"
+            lines.append(f'{so}: {status} "{message}", reason {self.refusal.reason}.')
+        return lines or ["The token is valid."]

@@ -1,0 +1,203 @@
+"""Which rules does a token meet, and which does it break?
+
+The validator itself gives the verdict, and its own tables give the rules. Here are only the order
+of the rules and the words.
+"""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from hello.tokens.access_token import AccessToken
+from hello.tokens.errors import AuthError, Reason
+from hello.tokens.issuers.trusted import TrustedIssuer
+from hello.tokens.jwt.compact import UnverifiedToken, parse
+from hello.tokens.jwt.rules import ABSENT
+from hello.tokens.presented import present
+from hello.tokens.timing import is_numeric_date
+from hello.tokens.validator import TokenValidator
+
+from .advice import ANY_TRUSTED, Case, advice, sentence
+from .explanation import FAILED, NOT_CHECKED, OK, Explanation, Finding, Routes
+
+_MAX_SHOWN = 160  # characters of a value
+_FORM = "a signed JWT: three parts of base64url, the first two of them JSON objects"
+_STRAY = re.compile(r"[^A-Za-z0-9._~+/=-]")  # neither a JWT nor an opaque token contains these
+_NOT_ANSWERED = "(not answered)"
+
+
+async def explain(
+    validator: TokenValidator,
+    token: str,
+    *,
+    host: str = "",
+    max_length: int | None = None,
+    routes_for: Callable[[AccessToken], Awaitable[Routes]] | None = None,
+) -> Explanation:
+    """Check every rule with the keys and the settings of a validator.
+
+    `host` is what a request would name, for a resolver of issuers. `max_length` is the number of
+    characters that a server allows a token to have. `routes_for` is called with a valid token and
+    returns the explanation's routes. Nothing that is returned contains the token's text.
+    """
+    too_long = max_length is not None and len(token) > max_length
+    refusal: AuthError | None = None
+    routes: Routes = ()
+    try:
+        presented = present(lambda _name: [f"Bearer {token}"], host=host)
+        granted = await validator.validate(presented)
+    except AuthError as error:
+        refusal = error.without_traceback()
+    else:
+        if routes_for is not None and not too_long:
+            routes = await routes_for(granted)
+    walk = _Walk(validator, token, host)
+    if max_length is not None:
+        wants = f"at most {max_length} bytes, which a header can hold"
+        status = FAILED if too_long else OK
+        walk.findings.append(Finding("size", wants, f"{len(token)} bytes", status))
+    await walk.through()
+    if refusal is not None and refusal.reason in (Reason.REVOKED, Reason.REVOCATION_UNAVAILABLE):
+        has = "yes" if refusal.reason is Reason.REVOKED else _NOT_ANSWERED
+        walk.note("revoked", "no", has, refusal.reason)
+    advised = [sentence("too_long")] if too_long else []
+    advised += [] if refusal is None else [advice(refusal.reason, walk.case)]
+    return Explanation(
+        findings=tuple(walk.findings),
+        refusal=refusal,
+        advice="\n".join(each.text for each in advised),
+        advice_ids=tuple(each.id for each in advised),
+        routes=routes,
+        too_long=too_long,
+    )
+
+
+class _Walk:
+    """Checks rule by rule, and goes on after the rule that the validator refuses the token for."""
+
+    def __init__(self, validator: TokenValidator, token: str, host: str) -> None:
+        self._validator = validator
+        self._token = token
+        self._host = host
+        self.findings: list[Finding] = []
+        self.case = Case(
+            parts=token.count(".") + 1 if token else 0,
+            stray=_STRAY.search(token) is not None,
+            now=validator.timing.clock.time(),
+            strict=not any(rule.name == "typ" and rule.optional for rule in validator.header_rules),
+            leeway=validator.timing.leeway,
+            trusted=tuple(trusted.issuer for trusted in validator.issuers.listed),
+        )
+        # If there is only one issuer, the claims are compared with what it says, even if the token
+        # names another: the operator should know what else is wrong.
+        listed = validator.issuers.listed
+        self._presumed = listed[0] if len(listed) == 1 else None
+        self._compare_with(self._presumed)
+
+    async def through(self) -> None:
+        try:
+            parsed = parse(self._token)
+        except ValueError:
+            parts = f"{self.case.parts} parts, and not all of them can be read"
+            reason = Reason.MALFORMED if self._token else Reason.NO_CREDENTIALS
+            self.note("form", _FORM, parts if self._token else "nothing", reason)
+            return
+        self.note("form", _FORM, "3 parts")
+        self.case = self.case._replace(header=parsed.header, claims=parsed.claims)
+        for rule in self._validator.header_rules:
+            has = _shown(parsed.header.get(rule.name, ABSENT))
+            self.note(rule.name, rule.wants, has, rule.broken_by(parsed.header, None))
+        issuer = await self._issuer(parsed.claims.get("iss", ABSENT))
+        await self._signature(parsed, issuer)
+        issuer = issuer or self._presumed
+        if issuer is not None:
+            self._claims(parsed.claims, issuer)
+
+    def _compare_with(self, issuer: TrustedIssuer | None) -> None:
+        if issuer is not None:
+            self.case = self.case._replace(
+                audience=tuple(sorted(issuer.audience)), algorithms=tuple(sorted(issuer.algorithms))
+            )
+
+    async def _issuer(self, iss: Any) -> TrustedIssuer | None:
+        wants = " or ".join(self.case.trusted) or ANY_TRUSTED
+        try:
+            issuer = await self._validator.issuers.find(iss, self._host)
+        except AuthError as refusal:
+            unanswered = "" if refusal.reason is Reason.ISSUER else f" {_NOT_ANSWERED}"
+            self.note("iss", wants, f"{_shown(iss)}{unanswered}", refusal.reason)
+            return None
+        self.note("iss", wants, _shown(iss))
+        self._compare_with(issuer)
+        return issuer
+
+    async def _signature(self, parsed: UnverifiedToken, issuer: TrustedIssuer | None) -> None:
+        algorithm = parsed.header.get("alg", ABSENT)
+        kid, alg = _shown(parsed.header.get("kid", ABSENT)), _shown(algorithm)
+        if issuer is None:
+            self._skip("no trusted issuer was found", alg=alg, key=kid, signature="")
+            return
+        wants = " or ".join(sorted(issuer.algorithms))
+        if not issuer.accepts(algorithm):
+            self.note("alg", wants, alg, Reason.ALGORITHM)
+            self._skip("the algorithm is not accepted", key=kid, signature="")
+            return
+        self.note("alg", wants, alg)
+        wants = f"a key of the issuer that has this kid and fits {algorithm}"
+        source = self._validator.issuers.keys_of(issuer)
+        try:
+            name = parsed.header.get("kid")
+            key = await source.find(name if isinstance(name, str) else None, algorithm)
+        except AuthError as refusal:
+            kids = ", ".join(sorted(_shown(name or ABSENT) for name in source.kids))
+            self.case = self.case._replace(kids=kids)
+            # During an outage, the keys that were fetched last are too old to be listed.
+            unavailable = refusal.reason is Reason.KEYS_UNAVAILABLE
+            keys = "keys cannot be fetched" if unavailable else f"keys are {kids or 'none'}"
+            self.note("key", wants, f"{kid}; the issuer's {keys}", refusal.reason)
+            self._skip("there is no key", signature="")
+            return
+        self.note("key", wants, kid)
+        good = key.verifies(parsed.signature, parsed.signing_input, algorithm)
+        has = "one of that key" if good else "one of another key, or of another text"
+        self.note("signature", "that key's", has, None if good else Reason.SIGNATURE)
+
+    def _claims(self, claims: Mapping[str, Any], issuer: TrustedIssuer) -> None:
+        expected = self._validator.expected(issuer)._replace(now=self.case.now)
+        as_configured = {"aud": " or ".join(sorted(expected.audience))}
+        if expected.max_age is not None:
+            as_configured["iat"] = f"a time not in the future, at most {expected.max_age} s ago"
+        for rule in self._validator.claim_rules:
+            value = claims.get(rule.name, ABSENT)
+            # Only for the first rule of a claim: a second one only requires its presence.
+            wants = as_configured.pop(rule.name, rule.wants)
+            has = self._when(value) if rule.name in ("exp", "nbf", "iat") else _shown(value)
+            self.note(rule.name, wants, has, rule.broken_by(claims, expected))
+
+    def _when(self, value: Any) -> str:
+        if not is_numeric_date(value):
+            return _shown(value)
+        seconds = value - self.case.now
+        ago = f"{abs(seconds):.0f} s ago" if seconds <= 0 else f"in {seconds:.0f} s"
+        try:
+            return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC, {ago}"
+        except (ValueError, OverflowError, OSError):
+            return f"{value}, {ago}"
+
+    def note(self, rule: str, wants: str, has: str, reason: Reason | None = None) -> None:
+        self.findings.append(Finding(rule, wants, has, OK if reason is None else FAILED, reason))
+
+    def _skip(self, why: str, **rules: str) -> None:
+        self.findings += [
+            Finding(rule, f"({why})", has, NOT_CHECKED) for rule, has in rules.items()
+        ]
+
+
+def _shown(value: Any) -> str:
+    """Return a value on one line, as JSON in ASCII, so that it has no control characters."""
+    if value is ABSENT:
+        return "(absent)"
+    text = json.dumps(value).replace("\x7f", "\\u007f")
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

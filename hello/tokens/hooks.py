@@ -1,0 +1,61 @@
+"""How is a function of the application called, and what happens if it does not answer?"""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from .errors import AuthError
+
+
+class HookError(Exception):
+    """A hook gave no answer: it raised, was cancelled, took too long or returned a wrong type."""
+
+
+async def ask(
+    hook: Callable[..., Any],
+    *arguments: object,
+    timeout: float,  # noqa: ASYNC109 - the message names it
+    returns: tuple[type, ...] = (object,),
+) -> Any:
+    """Call a hook, sync or async, and return its answer, which has one of the types in `returns`.
+
+    `timeout` limits an async hook, in seconds. Raises HookError, or the AuthError that the hook
+    itself raises.
+    """
+    limit, cancelled_before = None, _cancellations()
+    try:
+        answer = hook(*arguments)
+        if inspect.isawaitable(answer):
+            async with asyncio.timeout(timeout) as limit:
+                answer = await answer
+    except AuthError:
+        raise
+    except asyncio.CancelledError:
+        _check_in_time(limit, timeout)
+        if _cancellations() > cancelled_before:
+            raise  # the client went away, or the server is stopping
+        # Only something inside the hook was cancelled. The client still needs an answer.
+        raise HookError("something that the hook waited for was cancelled") from None
+    except Exception as error:
+        _check_in_time(limit, timeout)
+        raise HookError(f"it raised {type(error).__name__}") from error
+    _check_in_time(limit, timeout)  # the hook may have swallowed its cancellation
+    if not isinstance(answer, returns):
+        wanted = " or ".join(each.__name__ for each in returns)
+        raise HookError(f"it returned {type(answer).__name__}, not {wanted}")
+    return answer
+
+
+def _check_in_time(limit: asyncio.Timeout | None, seconds: float) -> None:
+    if limit is not None and limit.expired():
+        raise HookError(f"no answer within {seconds:g} s")
+
+
+def _cancellations() -> int:
+    """Return how often the current task was asked to stop.
+
+    Compare two values: in Python 3.11, a TaskGroup that fails does not take its request back.
+    """
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()

@@ -1,0 +1,1 @@
+"""Whose tokens are trusted, and which keys do they sign with?"""

@@ -1,0 +1,56 @@
+"""Which of the issuers in an application's list does a token name?
+
+No request is ever sent to an address that only a token names.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from hello.tokens.errors import untrusted
+
+from .trusted import KeySource, TrustedIssuer
+
+
+class ListedIssuers:
+    """Issuers that are all known from the start. `new_source` makes the KeySource of one.
+
+    Raises ValueError unless they are TrustedIssuers with different names.
+    """
+
+    def __init__(
+        self, trusted: Iterable[TrustedIssuer], *, new_source: Callable[[TrustedIssuer], KeySource]
+    ) -> None:
+        if not isinstance(trusted, Iterable):
+            raise ValueError(f"issuers is a list of TrustedIssuers: write [{trusted!r}]")  # noqa: TRY004
+        self._issuers: dict[str, TrustedIssuer] = {}
+        for issuer in trusted:
+            if not isinstance(issuer, TrustedIssuer):
+                raise ValueError(f"issuers are TrustedIssuers, or a resolver, not {issuer!r}")  # noqa: TRY004
+            if issuer.issuer in self._issuers:
+                raise ValueError(f"{issuer.issuer!r} stands twice among the issuers")
+            self._issuers[issuer.issuer] = issuer
+        if not self._issuers:
+            raise ValueError("issuers is empty: no token could be valid")
+        self.listed: Sequence[TrustedIssuer] = tuple(self._issuers.values())
+        self._sources = {issuer: new_source(issuer) for issuer in self.listed}
+
+    async def find(self, issuer: object, _host: str) -> TrustedIssuer:
+        """Return the issuer that an unverified `iss` names.
+
+        Raises InvalidTokenError if it is not trusted (RFC 9068 §4).
+        """
+        found = self._issuers.get(issuer) if isinstance(issuer, str) else None
+        if found is None:
+            raise untrusted(issuer)
+        return found
+
+    def keys_of(self, trusted: TrustedIssuer) -> KeySource:
+        """Return where an issuer's keys come from."""
+        return self._sources[trusted]
+
+    def note_valid_signature(self, trusted: TrustedIssuer, host: str) -> None:
+        """Do nothing: a listed issuer is trusted from the start."""
+
+    async def close(self) -> None:
+        """End the fetches that are under way."""
+        for source in self._sources.values():
+            await source.close()

@@ -1,0 +1,136 @@
+"""What must the claims of a token be like (RFC 7519 §4.1, RFC 9068 §4)?
+
+Each rule checks one claim. There is no rule for `iss`, because the validator has to compare it
+before it looks for a key.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from hello.tokens.errors import Reason
+from hello.tokens.timing import is_numeric_date
+
+from .rules import ABSENT, Rule
+
+_RFC_9068_REQUIRED = frozenset({"iss", "exp", "aud", "sub", "client_id", "iat", "jti"})
+_RFC_9068_STRINGS = ("client_id", "jti", "scope")  # §2.2, and §2.2.3 for the last
+
+
+class Expected(NamedTuple):
+    """What claims are compared with.
+
+    The token must name one of the strings in `audience`. `leeway` and `max_age` are in seconds, and
+    `now` is in seconds since the epoch.
+    """
+
+    audience: frozenset[str]
+    leeway: float
+    max_age: float | None
+    now: float
+
+
+def claim_rules(
+    *, required: Collection[str], strict: bool, max_age: float | None
+) -> tuple[Rule[Expected], ...]:
+    """Return the rules for every token.
+
+    `required` claims must be present and not null. `strict` adds the claims that RFC 9068 §2.2
+    requires, and their types. `max_age` makes `iat` a required claim.
+    """
+    present = {*required, *(_RFC_9068_REQUIRED if strict else ())}
+    return (
+        *(
+            rule if rule.name != "iat" else rule._replace(optional=max_age is None)
+            for rule in _RULES
+        ),
+        *(Rule(name, _string, "a string") for name in (_RFC_9068_STRINGS if strict else ())),
+        *(Rule(name, _present, "there, and not null", optional=False) for name in sorted(present)),
+    )
+
+
+def validity(claims: Mapping[str, Any], expected: Expected) -> tuple[float, float]:
+    """Return from when until when claims that passed stay valid, in seconds since the epoch.
+
+    The end is never later than `exp` itself: in the leeway after it, all rules are checked again.
+    """
+    since = max(claims.get("nbf", -math.inf), claims.get("iat", -math.inf)) - expected.leeway
+    until = claims["exp"]
+    if expected.max_age is not None:
+        until = min(until, claims["iat"] + expected.max_age + expected.leeway)
+    return since, until
+
+
+def names(value: Any) -> frozenset[str]:
+    """Return the names in a claim, which is a list of strings or a string with spaces."""
+    found = frozenset(value.split(" ") if isinstance(value, str) else value)
+    return found - {""} if "" in found else found
+
+
+def _present(value: Any, _expected: Expected) -> Reason | None:
+    return Reason.MISSING_CLAIM if value is ABSENT or value is None else None
+
+
+def _audience(aud: Any, expected: Expected) -> Reason | None:
+    # Compare whole strings. `audience in aud` would accept a part of a string.
+    named = [aud] if isinstance(aud, str) else aud
+    meant = _are_strings(named) and not expected.audience.isdisjoint(named)
+    return None if meant else Reason.AUDIENCE
+
+
+def _expiry(exp: Any, expected: Expected) -> Reason | None:
+    if not is_numeric_date(exp):
+        return Reason.EXPIRY
+    return Reason.EXPIRED if expected.now >= exp + expected.leeway else None
+
+
+def _not_before(nbf: Any, expected: Expected) -> Reason | None:
+    if not is_numeric_date(nbf):
+        return Reason.CLAIM_TYPE
+    return Reason.NOT_YET_VALID if nbf > expected.now + expected.leeway else None
+
+
+def _issued_at(iat: Any, expected: Expected) -> Reason | None:
+    if iat is ABSENT:
+        return Reason.MISSING_CLAIM
+    if not is_numeric_date(iat):
+        return Reason.CLAIM_TYPE
+    if iat > expected.now + expected.leeway:
+        return Reason.ISSUED_AT
+    if expected.max_age is not None and expected.now >= iat + expected.max_age + expected.leeway:
+        return Reason.TOO_OLD
+    return None
+
+
+def _string(value: Any, _expected: Expected) -> Reason | None:
+    return None if isinstance(value, str) else Reason.CLAIM_TYPE
+
+
+def _strings(value: Any, _expected: Expected) -> Reason | None:
+    return None if _are_strings(value) else Reason.CLAIM_TYPE
+
+
+def _names(value: Any, _expected: Expected) -> Reason | None:
+    return None if isinstance(value, str) or _are_strings(value) else Reason.CLAIM_TYPE
+
+
+def _bound(_cnf: Any, _expected: Expected) -> Reason | None:
+    # RFC 9449 §7.1, RFC 8705 §3: a bound token is worth nothing without a proof of its key.
+    return Reason.BOUND
+
+
+def _are_strings(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_RULES = (
+    Rule("aud", _audience, "the audience, or a list of strings with it", optional=False),
+    Rule("exp", _expiry, "a time that is not past", optional=False),
+    Rule("nbf", _not_before, "absent, or a time that is not in the future"),
+    Rule("iat", _issued_at, "absent, or a time that is not in the future"),
+    Rule("sub", _string, "absent, or a string"),
+    Rule("scope", _names, "absent, a string, or a list of strings"),
+    Rule("scp", _names, "absent, a string, or a list of strings"),
+    Rule("permissions", _strings, "absent, or a list of strings"),
+    Rule("cnf", _bound, "absent: a bound token is worth nothing without a proof of its key"),
+)

@@ -1,0 +1,76 @@
+"""How is a document fetched from an issuer, which may be hostile?
+
+The only file of hello.tokens that needs aiohttp. It is imported when the first document is fetched.
+"""
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from .fetched import FetchError
+
+_MAX_BYTES = 512 * 1024
+_CHUNK_BYTES = 64 * 1024
+# Threads of our own for DNS: event loops have few, and the names of some tenants may take long.
+_LOOKUPS = ThreadPoolExecutor(100, "issuer-dns")
+_NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+
+
+async def fetch(url: str) -> bytes:
+    """GET a URL and return the body of the answer with status 200, decompressed.
+
+    Raises FetchError for anything else: a redirect, because keys are fetched only from the issuer's
+    own addresses; another status; a network or certificate error; more than 512 KiB. The caller
+    limits the time.
+    """
+    # Each fetch has its own session, so that none stays open. There are two fetches in ten minutes.
+    connector = aiohttp.TCPConnector(resolver=_Resolver())
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            session.get(
+                url, allow_redirects=False, headers={"Accept": "application/json"}
+            ) as response,
+        ):
+            if response.status != 200:  # noqa: PLR2004
+                raise FetchError(f"{url} answered {response.status}")
+            body = bytearray()
+            # Read in pieces, because a few compressed bytes can expand to very many.
+            async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                body += chunk
+                if len(body) > _MAX_BYTES:
+                    raise FetchError(f"{url} answered with more than {_MAX_BYTES} bytes")
+            return bytes(body)
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        # A certificate error is a ValueError too.
+        raise FetchError(f"{url}: {type(error).__name__}: {error}") from error
+
+
+class _Resolver(AbstractResolver):
+    """Looks up names in the threads above."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        look_up = partial(
+            socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG
+        )
+        found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, look_up)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=int(number),
+                family=kind,
+                proto=protocol,
+                flags=_NUMERIC,
+            )
+            for kind, _, protocol, _, (address, number, *_) in found
+        ]
+
+    async def close(self) -> None:
+        """Do nothing: the threads are shared."""

@@ -1,0 +1,214 @@
+"""When are an issuer's keys fetched, how long are they used, and who waits for a fetch?
+
+`find` is the policy, and the properties above it define its words. Keys are fetched only when a
+token needs one. There is at most one fetch at a time: all requests that need it wait for it.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from hello.tokens.errors import InvalidTokenError, KeysUnavailableError, Reason
+from hello.tokens.timing import Clock, check_seconds
+
+from .key_set import KeySet
+from .signing_key import VerifyingKey
+
+_logger = logging.getLogger("hello.auth")
+
+_REFRESH_AT = 0.8  # of max_age: so early that no request waits for the next keys
+_BACKOFF_SECONDS = (1, 2, 4, 8, 10)
+# For this long after a failure, no request waits for the next attempt. Later the issuer may be up
+# again, and it may have withdrawn a key that is older than max_age here.
+_OUTAGE_KNOWN_SECONDS = 60
+
+
+class FetchError(Exception):
+    """The issuer cannot be reached, or its answer is unusable. The message is for the log only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPolicy:
+    """How long fetched keys are used, and how often they may be fetched. Times are in seconds.
+
+    Keys are used for `max_age` or, while the issuer cannot be reached, for `max_stale`; both count
+    from the last successful fetch. `cooldown` is the least time between two fetches because of
+    unknown keys, and `timeout` limits one fetch. Raises ValueError, which names the option.
+    """
+
+    max_age: float = 600
+    max_stale: float = 3600
+    cooldown: float = 10
+    timeout: float = 5
+
+    def __post_init__(self) -> None:
+        for name in ("max_age", "max_stale", "cooldown", "timeout"):
+            check_seconds(f"jwks_{name}", getattr(self, name))
+        if self.max_stale < self.max_age:
+            raise ValueError("jwks_max_stale is at least jwks_max_age: both count from one fetch")
+
+
+class FetchedKeys:
+    """The keys of one issuer, which `load` fetches. It raises FetchError if it cannot."""
+
+    def __init__(
+        self, load: Callable[[], Awaitable[KeySet]], policy: KeyPolicy, clock: Clock
+    ) -> None:
+        self._load = load
+        self._policy = policy
+        self._clock = clock
+        self._keys = KeySet(())
+        self._fetched_at = -math.inf  # the last success
+        self._failed_at = -math.inf  # the last failure
+        self._due_at = -math.inf  # the next scheduled attempt
+        self._forced_at = -math.inf  # the end of the last attempt that an unknown kid forced
+        self._retried_at = -math.inf  # the end of the last one that a failed signature forced
+        self._failures = 0  # since the last success
+        self._pending: asyncio.Task[None] | None = None
+
+    @property
+    def usable(self) -> bool:
+        """There are keys, and they are young enough to be used during an outage."""
+        return self._clock.monotonic() - self._fetched_at < self._policy.max_stale
+
+    @property
+    def fresh(self) -> bool:
+        """No request has to wait: the keys are young, or the issuer is known to be down."""
+        now = self._clock.monotonic()
+        known_outage = self._failures > 0 and now - self._failed_at < _OUTAGE_KNOWN_SECONDS
+        return self.usable and (now - self._fetched_at < self._policy.max_age or known_outage)
+
+    @property
+    def due(self) -> bool:
+        """It is time for a scheduled attempt: late in the keys' life, or after a backoff."""
+        return self._clock.monotonic() >= self._due_at
+
+    @property
+    def cooling_down(self) -> bool:
+        """An unknown kid forced an attempt a short while ago. Scheduled attempts do not count."""
+        return self._clock.monotonic() - self._forced_at < self._policy.cooldown
+
+    @property
+    def kids(self) -> frozenset[str | None]:
+        """The `kid` of each key that was fetched. None stands for the keys without one."""
+        return self._keys.kids
+
+    async def find(self, kid: str | None, algorithm: str) -> VerifyingKey:
+        """Return the key for a token's `kid` and `alg`.
+
+        Raises InvalidTokenError if the issuer has no such key, and KeysUnavailableError if that is
+        unknown because the issuer cannot be reached.
+        """
+        if not self.usable and not self.due:
+            raise self._unavailable()
+        wait = not self.fresh
+        # Only a fetch that begins now is sure to bring what the issuer publishes now.
+        asked = not self._under_way and (wait or self.due)
+        if wait:
+            await self._refresh()
+        elif self.due:
+            self._begin()  # in the background: the present keys are good enough
+        if not self.usable:
+            raise self._unavailable()
+
+        while not self._keys.knows(kid):
+            if not self._under_way:  # otherwise the attempt under way may bring the key
+                if self._failures:
+                    # The issuer cannot be reached, so it is unknown whether it has such a key.
+                    raise self._unavailable()
+                if self.cooling_down or asked:
+                    raise InvalidTokenError(Reason.UNKNOWN_KEY)
+                self._begin(forced=True)
+                asked = True  # once is enough, however short the cooldown is
+            await self._refresh()
+
+        key = self._keys.get(kid, algorithm)
+        if key is None:
+            raise InvalidTokenError(Reason.UNFIT_KEY)
+        return key
+
+    async def find_newer(
+        self, kid: str | None, algorithm: str, *, than: VerifyingKey
+    ) -> VerifyingKey | None:
+        """Return the key for a `kid` and `alg` if the issuer has replaced the one that was found.
+
+        A signature that fails may force a fetch, once per cooldown and not while the keys are
+        younger than that. The allowance of unknown kids is not touched.
+        """
+        now, cooldown = self._clock.monotonic(), self._policy.cooldown
+        if not self._under_way:
+            young = now - self._fetched_at < cooldown or now - self._retried_at < cooldown
+            if young or self._failures:
+                return None
+            self._begin(retried=True)
+        await self._refresh()
+        key = self._keys.get(kid, algorithm)
+        return None if key is than else key
+
+    async def close(self) -> None:
+        """End the attempt under way, if there is one."""
+        pending, self._pending = self._pending, None
+        if pending is not None and not pending.done():
+            pending.cancel()
+            await asyncio.gather(pending, return_exceptions=True)
+
+    def _unavailable(self) -> KeysUnavailableError:
+        seconds = self._due_at - self._clock.monotonic()
+        return KeysUnavailableError(retry_after=math.ceil(max(1, seconds)))
+
+    async def _refresh(self) -> None:
+        attempt = self._begin()
+        # Not awaited itself: a client that goes away must not cancel it for the others.
+        await asyncio.wait([attempt])
+        if attempt.cancelled():
+            # `close` ended the attempt. The client still needs an answer.
+            raise KeysUnavailableError(retry_after=1)
+
+    @property
+    def _under_way(self) -> bool:
+        return self._pending is not None and not self._pending.done()
+
+    def _begin(self, *, forced: bool = False, retried: bool = False) -> asyncio.Task[None]:
+        if self._pending is None or self._pending.done():
+            self._pending = asyncio.create_task(self._attempt(forced=forced, retried=retried))
+        return self._pending
+
+    async def _attempt(self, *, forced: bool, retried: bool) -> None:
+        try:
+            async with asyncio.timeout(self._policy.timeout):
+                keys = await self._load()
+        except (FetchError, TimeoutError) as error:
+            self._failed(str(error) or f"no answer within {self._policy.timeout:g} s")
+        except asyncio.CancelledError:
+            if self._pending is not asyncio.current_task():
+                raise  # `close` cancelled this attempt
+            self._failed("something that the fetch waited for was cancelled")
+        except Exception as error:
+            _logger.exception("a fetch of the issuer's keys failed in an unexpected way")
+            self._failed(type(error).__name__)
+        else:
+            now = self._clock.monotonic()
+            self._keys, self._failures = keys, 0
+            self._fetched_at = now
+            self._due_at = now + self._policy.max_age * _REFRESH_AT
+        finally:
+            if forced:
+                # The cooldown counts from the end: a fetch may take longer than the cooldown.
+                self._forced_at = self._clock.monotonic()
+            if retried:
+                self._retried_at = self._clock.monotonic()
+
+    def _failed(self, why: str) -> None:
+        delay = _BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS) - 1)]
+        self._failures += 1
+        self._failed_at = self._clock.monotonic()
+        self._due_at = self._failed_at + delay
+        keeping = "the last good keys stay in use" if self.usable else "there are no keys to use"
+        _logger.warning(
+            "keys_unavailable: the issuer's keys cannot be fetched, %s, next attempt in %d s: %s",
+            keeping,
+            delay,
+            why,
+        )

@@ -1,0 +1,40 @@
+"""Which URLs may keys be fetched from, and which URLs may an answer contain?"""
+
+import re
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+# Visible ASCII, but no backslash: browsers and some parsers read it as a slash.
+_URL = re.compile(r"[!-\[\]-~]+")
+
+
+def is_secure_url(url: str) -> bool:
+    """Return whether a URL is absolute and https. For this machine itself, http is allowed too."""
+    if not _URL.fullmatch(url):
+        return False
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return False
+    if not host or parts.username is not None or parts.password is not None:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address is this machine itself (RFC 6761 §6.3)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"  # where x.localhost leads to is up to DNS
+
+
+def is_resource_url(url: str) -> bool:
+    """Return whether a URL can name a resource (RFC 9728 §1.2) in a challenge and in a route.
+
+    It has no query and no fragment, and aiohttp does not read any part of its path as a pattern.
+    """
+    if not is_secure_url(url) or not set(url).isdisjoint('"?#{}%'):
+        return False
+    return {".", ".."}.isdisjoint(urlsplit(url).path.split("/"))  # clients remove these segments

@@ -1,0 +1,263 @@
+"""Is this access token good, and what does it grant?
+
+`TokenValidator._verify` reads as the path of a token: it is taken apart, its header is checked, its
+issuer is looked up, a key is found, the signature is verified, and the claims are checked. Then the
+application may say that the token was revoked. A token that fails any step is refused.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import partial
+from typing import Protocol, TypedDict, Unpack, overload
+
+from .access_token import AccessToken
+from .cache import Verified, VerifiedTokens
+from .errors import AuthError, InvalidTokenError, KeysUnavailableError, Reason, UnavailableError
+from .hooks import HookError, ask
+from .issuers.listed import ListedIssuers
+from .issuers.resolved import ResolvedIssuers, Resolver
+from .issuers.trusted import TrustedIssuer
+from .jwt.claim_rules import Expected, claim_rules, validity
+from .jwt.compact import parse
+from .jwt.header_rules import header_rules
+from .jwt.rules import Rule, check_rules
+from .keys.discovery import Fetch
+from .keys.fetched import KeyPolicy
+from .presented import Presented
+from .timing import Clock, Timing, check_seconds
+from .urls import is_secure_url
+
+_logger = logging.getLogger("hello.auth")
+
+Revoked = Callable[[AccessToken], bool | Awaitable[bool]]
+"""A function of the application, sync or async. If it returns True, the valid token is refused."""
+
+
+class Validator(Protocol):
+    """What `auth.setup` needs. TokenValidator has it; an application may write a class of its own.
+
+    `timing` gives the clock, the leeway and the time limit of hooks for checking requirements.
+    `authorization_servers` are the URLs of the issuers that a client can get a token from (RFC 9728
+    §2), if there are any.
+    """
+
+    timing: Timing
+    authorization_servers: list[str]
+
+    async def validate(self, presented: Presented) -> AccessToken:
+        """Return what a valid token grants. Raises AuthError for every other token."""
+
+    async def close(self) -> None:
+        """End all tasks that are under way. It is called when the application stops."""
+
+
+class _Options(TypedDict, total=False):
+    leeway: float
+    max_age: float | None
+    required_claims: Collection[str]
+    strict: bool
+    revoked: Revoked | None
+    jwks_max_age: float
+    jwks_max_stale: float
+    jwks_cooldown: float
+    jwks_timeout: float
+    hook_timeout: float
+    max_issuers: int
+    token_cache_size: int
+    fetch: Fetch | None
+    clock: Clock
+
+
+class TokenValidator:
+    """Validates the access tokens (JWTs) of one issuer or of several.
+
+    Give `issuer` and `audience`, and `algorithms` if the issuer does not sign with RS256: these are
+    options of a TrustedIssuer. Or give `issuers`, which is a list of TrustedIssuers or a resolver.
+    A resolver is a coroutine function. It is called with the unverified `iss` of a token and with
+    the host that the request names, and it returns the TrustedIssuer or None. Its answers for up to
+    `max_issuers` issuers are remembered, a TrustedIssuer for 60 s and None for 10 s. While the
+    resolver fails, an issuer that it returned within the last hour stays trusted.
+
+    These times are in seconds: `leeway` is how far two clocks may differ. `max_age` is how long ago
+    a token may have been issued (`iat`). `jwks_max_age` is how long keys are used after a fetch,
+    and `jwks_max_stale` is how long they are used while the issuer cannot be reached.
+    `jwks_cooldown` is the least time between two fetches because of unknown keys, and between two
+    because of bad signatures. `jwks_timeout` limits one fetch, and `hook_timeout` limits one call
+    of a resolver, a check or `revoked`.
+
+    Verified tokens are cached until their `exp`. The cache takes at most `token_cache_size` bytes;
+    0 switches it off. For a cached token, too, every request checks the time, the issuer, its key
+    and `revoked`.
+
+    Claims in `required_claims` must be present and not null. `strict` requires the `typ` and the
+    claims of RFC 9068. `revoked` is called for each valid token on every request; if it raises, the
+    answer is 503. `fetch` gets a URL and returns the body of a GET, or raises FetchError: give one
+    to use a proxy or another HTTP client. `clock` is for tests.
+
+    Use a validator in one event loop at a time. Raises ValueError for options that cannot work.
+    """
+
+    @overload
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        audience: str | Collection[str],
+        algorithms: Collection[str] | None = None,
+        **options: Unpack[_Options],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self, *, issuers: Iterable[TrustedIssuer] | Resolver, **options: Unpack[_Options]
+    ) -> None: ...
+
+    def __init__(
+        self,
+        *,
+        issuer: str | None = None,
+        audience: str | Collection[str] | None = None,
+        algorithms: Collection[str] | None = None,
+        issuers: Iterable[TrustedIssuer] | Resolver | None = None,
+        leeway: float = 5,
+        max_age: float | None = None,
+        required_claims: Collection[str] = (),
+        strict: bool = False,
+        revoked: Revoked | None = None,
+        jwks_max_age: float = 600,
+        jwks_max_stale: float = 3600,
+        jwks_cooldown: float = 10,
+        jwks_timeout: float = 5,
+        hook_timeout: float = 5,
+        max_issuers: int = 1000,
+        token_cache_size: int = 16 << 20,
+        fetch: Fetch | None = None,
+        clock: Clock = time,
+    ) -> None:
+        if max_age is not None:
+            check_seconds("max_age", max_age)
+        if isinstance(required_claims, str):
+            raise ValueError(f"required_claims is a collection: write [{required_claims!r}]")  # noqa: TRY004
+        _check_number("max_issuers", max_issuers, least=1)
+        _check_number("token_cache_size", token_cache_size, least=0)
+        if revoked is not None and not callable(revoked):
+            raise ValueError(f"revoked is a function that gets the AccessToken, not {revoked!r}")
+        self.timing: Timing = Timing(leeway=leeway, hook_timeout=hook_timeout, clock=clock)
+        self._max_age, self._revoked = max_age, revoked
+        self.header_rules: tuple[Rule[None], ...] = header_rules(strict=strict)
+        self.claim_rules: tuple[Rule[Expected], ...] = claim_rules(
+            required=required_claims, strict=strict, max_age=max_age
+        )
+        policy = KeyPolicy(
+            max_age=jwks_max_age,
+            max_stale=jwks_max_stale,
+            cooldown=jwks_cooldown,
+            timeout=jwks_timeout,
+        )
+        new_source = partial(
+            TrustedIssuer.key_source, fetch=fetch or fetch_with_aiohttp, policy=policy, clock=clock
+        )
+        if issuers is None:
+            if issuer is None or audience is None:
+                raise ValueError("give issuer and audience, or issuers")
+            issuers = [TrustedIssuer(issuer=issuer, audience=audience, algorithms=algorithms)]
+        elif (issuer, audience, algorithms) != (None, None, None):
+            raise ValueError("give issuers, or issuer, audience and algorithms, but not both")
+        self.issuers: ListedIssuers | ResolvedIssuers = (
+            ResolvedIssuers(issuers, new_source=new_source, size=max_issuers, timing=self.timing)
+            if callable(issuers)
+            else ListedIssuers(issuers, new_source=new_source)
+        )
+        known = (trusted.issuer for trusted in self.issuers.listed)
+        self.authorization_servers: list[str] = list(filter(is_secure_url, known))
+        self._cache = VerifiedTokens(self._verify, self._still_holds, size=token_cache_size)
+
+    async def validate(self, presented: Presented) -> AccessToken:
+        """Return what a valid token grants.
+
+        Raises InvalidTokenError for every other token. Raises UnavailableError if it is unknown at
+        the moment whether the token is valid: keys cannot be fetched, or a hook failed.
+        """
+        verified = await self._cache.verify(presented)
+        await self._refuse_revoked(verified.access_token)
+        return verified.access_token
+
+    async def close(self) -> None:
+        """End the fetches that are under way."""
+        await self.issuers.close()
+
+    async def _verify(self, presented: Presented) -> Verified:
+        """Check everything except revocation. Raises what `validate` raises."""
+        try:
+            token = parse(presented.token)
+        except ValueError:
+            raise InvalidTokenError(Reason.MALFORMED) from None
+        header, claims = token.header, token.claims
+        check_rules(self.header_rules, header, None)
+        # RFC 9068 §4: the issuer is checked before anything is fetched from it.
+        issuer = await self.issuers.find(claims.get("iss"), presented.host)
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if not issuer.accepts(algorithm):
+            raise InvalidTokenError(Reason.ALGORITHM)
+        source = self.issuers.keys_of(issuer)
+        try:
+            key = await source.find(kid, algorithm)
+        except KeysUnavailableError:
+            # Bad claims make the token invalid, whatever its key is: that is a 401, not a 503.
+            check_rules(self.claim_rules, claims, self.expected(issuer))
+            raise
+        if not key.verifies(token.signature, token.signing_input, algorithm):
+            # The issuer may have replaced the key and kept its kid.
+            newer = await source.find_newer(kid, algorithm, than=key)
+            if newer is None or not newer.verifies(token.signature, token.signing_input, algorithm):
+                raise InvalidTokenError(Reason.SIGNATURE)
+            key = newer
+        self.issuers.note_valid_signature(issuer, presented.host)
+        expected = self.expected(issuer)
+        sub = claims.get("sub")
+        subject = sub if isinstance(sub, str) else None
+        check_rules(self.claim_rules, claims, expected, subject=subject)
+        since, until = validity(claims, expected)
+        granted = AccessToken.of(presented.token, token)
+        return Verified(granted, issuer, key, kid, algorithm, since, until)
+
+    async def _still_holds(self, verified: Verified, presented: Presented) -> bool:
+        """Return whether a cached token is still valid. Raises what `validate` raises."""
+        if not verified.since <= self.timing.clock.time() < verified.until:
+            return False
+        issuer = await self.issuers.find(verified.access_token.issuer, presented.host)
+        if issuer is not verified.issuer:
+            return False
+        key = await self.issuers.keys_of(issuer).find(verified.kid, verified.algorithm)
+        return key is verified.key
+
+    async def _refuse_revoked(self, token: AccessToken) -> None:
+        """Raise InvalidTokenError for a revoked token, UnavailableError if the hook failed."""
+        if self._revoked is None:
+            return
+        timeout = self.timing.hook_timeout
+        try:
+            revoked = await ask(self._revoked, token, timeout=timeout, returns=(bool,))
+        except (HookError, AuthError):
+            _logger.exception("%s: the revocation hook failed", Reason.REVOCATION_UNAVAILABLE)
+            raise UnavailableError(Reason.REVOCATION_UNAVAILABLE, subject=token.subject) from None
+        if revoked:
+            raise InvalidTokenError(Reason.REVOKED, subject=token.subject)
+
+    def expected(self, issuer: TrustedIssuer) -> Expected:
+        """Return what the claims of an issuer's token are compared with at this moment."""
+        now = self.timing.clock.time()
+        return Expected(issuer.audience, self.timing.leeway, self._max_age, now)
+
+
+async def fetch_with_aiohttp(url: str) -> bytes:
+    """GET a URL, unless an application brings its own Fetch. Raises FetchError."""
+    from .keys.fetch import fetch  # noqa: PLC0415 - it loads aiohttp
+
+    return await fetch(url)
+
+
+def _check_number(name: str, number: object, *, least: int) -> None:
+    if type(number) is not int or number < least:
+        raise ValueError(f"{name} is a whole number from {least} up, not {number!r}")

@@ -1,0 +1,50 @@
+"""Does hello/docs/options.md list every option there is, with its default, and no other?"""
+
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+
+from hello import auth
+from support.pages import rows
+
+PAGE = "hello/docs/options.md"
+LISTED: dict[str, Callable[..., Any]] = {
+    "token-validator": auth.TokenValidator,
+    "trusted-issuer": auth.TrustedIssuer,
+    "protected": auth.protected,
+    "setup": auth.setup,
+}
+
+
+def options_of(function: Callable[..., Any]) -> dict[str, str]:
+    """What a function can be given by name, and its default as the page writes it."""
+    options: dict[str, str] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            for named in get_args(parameter.annotation):  # Unpack[...]: what is in the TypedDict
+                options |= dict.fromkeys(named.__annotations__, "none")
+        elif parameter.kind is not parameter.POSITIONAL_ONLY:
+            default = parameter.default
+            options[name] = (
+                "required"
+                if default is parameter.empty
+                else "`time`"
+                if default is time
+                else f"`{default!r}`"
+            )
+    return options
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_every_option_is_listed_with_its_default_and_no_other(name: str) -> None:
+    listed = {option.strip("`"): default for option, _, default, *_ in rows(PAGE, name)}
+    assert listed == options_of(LISTED[name])
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_numbers_have_a_unit(name: str) -> None:
+    for option, kind, _, unit, _ in rows(PAGE, name):
+        assert (unit != "") == (kind in ("`int`", "`float`")), option
