@@ -8,9 +8,20 @@ import asyncio
 from collections.abc import Callable
 
 from aiohttp import StreamReader, web
+from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_parser import DeflateBuffer
 
 _LIMIT_BYTES = 1 << 16
+
+
+class _NoConnection(BaseProtocol):
+    """Is not paused when much is decompressed: only `source` controls how much a client sends."""
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's
+        pass
 
 
 class LazyBody(StreamReader):
@@ -24,12 +35,12 @@ class LazyBody(StreamReader):
     def __init__(
         self,
         source: StreamReader,
-        protocol: web.RequestHandler,
         *,
         ask: Callable[[], None] | None,
         encoding: str | None,
     ) -> None:
-        super().__init__(protocol, _LIMIT_BYTES, loop=asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        super().__init__(_NoConnection(loop), _LIMIT_BYTES, loop=loop)
         self._source = source
         self._ask = ask
         self._encoding = encoding

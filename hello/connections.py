@@ -8,6 +8,7 @@ tests/api/test_connections.py checks each of them against the aiohttp that is in
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -22,7 +23,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from .auth import json_error
-from .auth.answers import check_nothing_sent, is_partly_answered
+from .auth.answers import check_nothing_sent, is_client_gone, is_partly_answered
 from .auth.refusal_log import RefusalLog
 from .bodies import LazyBody
 from .logs import AccessLog
@@ -94,13 +95,21 @@ class _Server(web.Server):
     def __init__(
         self, handler: Any, *, request_factory: Any, lazy_bodies: bool, **options: Any
     ) -> None:
-        super().__init__(handler, request_factory=self._request, **options)
+        super().__init__(self._answer, request_factory=self._request, **options)
+        self._application = handler
         self._new_request = request_factory
         self._lazy_bodies = lazy_bodies
         self.refusal_log = RefusalLog()
 
     def __call__(self) -> web.RequestHandler:
         return _RequestHandler(self, loop=asyncio.get_running_loop(), **self._kwargs)
+
+    def _answer(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        """Have the application answer a request, unless it is refused already."""
+        protocol = request.protocol
+        if _REFUSED in request and isinstance(protocol, _RequestHandler):
+            return protocol.refuse(request)
+        return self._application(request)  # type: ignore[no-any-return]
 
     def _request(
         self,
@@ -123,7 +132,7 @@ class _Server(web.Server):
             message = message._replace(headers=CIMultiDictProxy(headers))
         encoding = message.compression if self._lazy_bodies else None
         if payload is not EMPTY_PAYLOAD and (ask is not None or encoding is not None):
-            payload = LazyBody(payload, protocol, ask=ask, encoding=encoding)
+            payload = LazyBody(payload, ask=ask, encoding=encoding)
         try:
             request = self._new_request(message, payload, protocol, writer, task)
         except Exception:  # noqa: BLE001 - yarl and idna raise what they like for a bad target
@@ -143,15 +152,8 @@ class _RequestHandler(web.RequestHandler):
         super().__init__(server, **options)
         self._server = server
 
-    async def _handle_request(
-        self, request: web.BaseRequest, start_time: float | None, request_handler: Any
-    ) -> tuple[web.StreamResponse, bool]:
-        """Have the application answer a request, unless it is refused already."""
-        if _REFUSED in request:
-            request_handler = self._refuse
-        return await super()._handle_request(request, start_time, request_handler)
-
-    async def _refuse(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def refuse(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request that no application sees."""
         self._log_malformed(request, request[_REFUSED], "target")
         return self._error(request[_REFUSED])
 
@@ -163,6 +165,9 @@ class _RequestHandler(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer."""
+        answer: object = resp
+        if not isinstance(answer, web.StreamResponse):  # aiohttp logs it and answers 500
+            return await super().finish_response(request, resp, start_time)
         if isinstance(resp, web.HTTPException):  # one that no middleware has seen
             check_nothing_sent(request)
             if resp.status >= HTTPStatus.BAD_REQUEST:
@@ -173,6 +178,9 @@ class _RequestHandler(web.RequestHandler):
             # The client may send the body or not, so what comes next cannot be told from a request.
             resp.force_close()
             self._lingering_time = 1.0
+        if hdrs.UPGRADE in request.headers and resp.status != HTTPStatus.SWITCHING_PROTOCOLS:
+            # aiohttp has stopped reading requests, and may not start again.
+            resp.force_close()
         try:
             return await super().finish_response(request, resp, start_time)
         except Exception as error:
@@ -204,7 +212,13 @@ class _RequestHandler(web.RequestHandler):
         if isinstance(exc, HttpProcessingError):
             # Its text and its stack hold the bytes that were sent, perhaps with a token in them.
             self._log_malformed(request, status, type(exc).__name__)
-        elif not (isinstance(exc, ConnectionError) and is_partly_answered(request)):
+        elif isinstance(exc, web.RequestPayloadError):
+            status = HTTPStatus.BAD_REQUEST
+            self._log_malformed(request, status, type(exc).__name__)
+        elif not (
+            isinstance(exc, ConnectionError)
+            and (is_partly_answered(request) or is_client_gone(request))
+        ):
             # Otherwise the client is gone, or check_nothing_sent raised and the cause is logged.
             _logger.error("a request failed outside of the application", exc_info=exc)
         check_nothing_sent(request)

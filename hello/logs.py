@@ -7,6 +7,7 @@ lines are lost, and requests are answered all the same.
 import logging
 import queue
 import re
+from copy import copy
 from logging.handlers import QueueHandler
 from threading import Thread
 
@@ -19,14 +20,16 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _MAX_WAITING = 10_000  # lines that nobody has read yet
 _FLUSH_SECONDS = 1
 
-# A JWT, or what a header or a parameter of RFC 6749 or RFC 6750 holds.
+# A JWT, whose header may begin with white space, or what a header or a parameter of RFC 6749 or RFC
+# 6750 holds.
 _SECRET = re.compile(
     r"eyJ[\w-]{8,}[\w.~+/=-]*"
+    r"|e(?:yA|w[0ko])[\w-]{8,}\.[\w.~+/=-]*"
     r"|((?:bearer|dpop) +)[\w.~+/=-]+"
     r"|((?:token|secret|code)=)[^\s&;\"']+",
     re.IGNORECASE,
 )
-_HINTS = ("eyj", "bearer", "dpop", "token=", "secret=", "code=")
+_HINTS = ("eyj", "eya", "ew0", "ewk", "ewo", "bearer", "dpop", "token=", "secret=", "code=")
 
 
 class LineFormatter(logging.Formatter):
@@ -38,9 +41,17 @@ class LineFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: D102, N802 - logging's name
         return _escape(super().formatMessage(record))
 
+    def format(self, record: logging.LogRecord) -> str:  # noqa: D102
+        # Another handler may have left its own text of the stack, which is not escaped.
+        entry = copy(record)
+        entry.exc_text = None
+        return super().format(entry)
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: D102, N802 - logging's name
+        return _indented(stack_info)
+
     def formatException(self, ei: object) -> str:  # noqa: D102, N802 - logging's name
-        stack = super().formatException(ei)  # type: ignore[arg-type]
-        return "\n".join(f"    | {_escape(line)}" for line in stack.split("\n"))
+        return _indented(super().formatException(ei))  # type: ignore[arg-type]
 
 
 class AccessLog(AbstractAccessLogger):
@@ -119,6 +130,10 @@ def log_to_stderr(level: str) -> None:
     handler = BackgroundHandler(logging.StreamHandler())
     handler.setFormatter(LineFormatter(_FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def _indented(stack: str) -> str:
+    return "\n".join(f"    | {_escape(line)}" for line in stack.split("\n"))
 
 
 def _escape(text: str) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import aiohttp_cors
 from aiohttp import hdrs, web
 from aiohttp_cors.urldispatcher_router_adapter import ResourcesUrlDispatcherRouterAdapter
+from multidict import CIMultiDict, istr
 
 from .auth import json_error
-from .auth.answers import check_nothing_sent
+from .auth.answers import check_nothing_sent, is_client_gone
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -31,6 +32,10 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-site",
 }
 
+_PREPARED_HEADERS = CIMultiDict({istr(name): text for name, text in SECURITY_HEADERS.items()})
+
+# What a client needs in order to act on an error (RFC 9110 §15.5).
+_KEPT_HEADERS = ("Allow", "WWW-Authenticate", "Retry-After")
 _EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After")
 _CORS = aiohttp_cors.ResourceOptions(
     allow_methods=("GET", "HEAD"),
@@ -55,7 +60,9 @@ async def errors_as_json(request: web.Request, handler: "Handler") -> web.Stream
     except web.RequestPayloadError as error:  # the body that a handler reads is not what it says
         _logger.warning("refused 400 malformed_body: %s", type(error).__name__)
         failure = json_error(400, HTTPStatus.BAD_REQUEST.phrase)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ConnectionError) and is_client_gone(request):
+            raise  # it was not the application that failed
         _logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
         failure = json_error(500, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
     check_nothing_sent(request)
@@ -65,9 +72,8 @@ async def errors_as_json(request: web.Request, handler: "Handler") -> web.Stream
 
 
 def http_error(error: web.HTTPException) -> web.Response:
-    """Return the answer to an aiohttp error: it keeps the status and `Allow`, but not the text."""
-    allow = error.headers.get(hdrs.ALLOW)
-    headers = None if allow is None else {"Allow": allow}
+    """Return the answer to an aiohttp error: the text is left out, because it may tell too much."""
+    headers = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
     return json_error(error.status, status_phrase(error.status), headers)
 
 
@@ -85,7 +91,7 @@ def security_headers(app: web.Application) -> None:
 
 
 async def _set_security_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SECURITY_HEADERS)
+    response.headers.update(_PREPARED_HEADERS)
     response.headers.popall(hdrs.SERVER, None)
 
 
@@ -108,7 +114,8 @@ def allow_client(app: web.Application, origin: str) -> None:
 
     async def set_cors_headers(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
-        headers[hdrs.VARY] = _with_origin(headers.getall(hdrs.VARY, []))
+        varies = headers.getall(hdrs.VARY, None)
+        headers[hdrs.VARY] = hdrs.ORIGIN if varies is None else _with_origin(varies)
         if request.headers.get(hdrs.ORIGIN) == origin:
             headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = exposed

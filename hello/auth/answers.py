@@ -43,6 +43,11 @@ def is_partly_answered(request: web.BaseRequest) -> bool:
     return request.writer.output_size > 0
 
 
+def is_client_gone(request: web.BaseRequest) -> bool:
+    """Return whether the client has closed the connection, so that nothing can be sent."""
+    return request.transport is None or request.transport.is_closing()
+
+
 async def refusal_answer(
     request: web.Request, refusal: AuthError, refuse: Refuse | None, metadata_url: str | None
 ) -> web.Response:
@@ -56,8 +61,10 @@ async def refusal_answer(
     headers = refusal.headers_with(**more)
     if refuse is not None:
         try:
-            answer = await ask(refuse, request, refusal, timeout=_REFUSE_SECONDS)
-            if not isinstance(answer, web.Response) or answer.prepared:
+            answer: web.Response = await ask(
+                refuse, request, refusal, timeout=_REFUSE_SECONDS, returns=(web.Response,)
+            )
+            if answer.prepared or isinstance(answer, web.HTTPException):
                 raise HookError(f"it returned {type(answer).__name__}, no new web.Response")  # noqa: TRY301
         except (HookError, AuthError):
             _logger.exception("refuse failed, so the request is refused in the usual form")

@@ -23,7 +23,7 @@ TOKEN_VALIDATOR = web.AppKey[Validator]("TOKEN_VALIDATOR")
 """The key for the validator of a protected application."""
 
 MARK, GROUP_MARK = "__auth_mark__", "__auth_group_mark__"
-"""The attributes for the mark of a handler or of a route, and for the mark of its table."""
+"""The attributes for the mark of a handler, and for the mark of its table."""
 
 
 class TokenUse(Enum):
@@ -96,7 +96,7 @@ class RouteTable(web.RouteTableDef):
 
 
 class _MarkedFiles(web.AbstractRouteDef):
-    """Files of a marked table. Their routes have the mark, because aiohttp makes their handler."""
+    """Files of a marked table. aiohttp makes their handler when it makes their routes."""
 
     def __init__(self, files: web.AbstractRouteDef, mark: Mark) -> None:
         self._files = files
@@ -105,7 +105,7 @@ class _MarkedFiles(web.AbstractRouteDef):
     def register(self, router: web.UrlDispatcher) -> list[web.AbstractRoute]:
         routes = self._files.register(router)
         for route in routes:
-            setattr(route, MARK, self._mark)
+            route._handler = _in_group(route.handler, self._mark)  # noqa: SLF001
         return routes
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from hello.tokens import (
     AccessToken,
@@ -53,7 +53,7 @@ class _Protection:
     refuse: Refuse | None
     metadata_url: str | None
     refusal_log: RefusalLog = field(default_factory=RefusalLog)
-    policies: dict[object, Policy] = field(default_factory=dict)  # by a route and its applications
+    policies: dict[object, Policy] = field(default_factory=dict)  # by route, method, applications
 
 
 _PROTECTION = web.AppKey("PROTECTION", _Protection)
@@ -198,20 +198,23 @@ async def _admit(request: web.Request, host: str, protection: _Protection) -> No
         if policy.use is TokenUse.OPTIONAL:
             return
         raise
-    validated = request[_VALIDATED] = await validator.validate(presented)
+    validated = await validator.validate(presented)
+    if not isinstance(validated, AccessToken):
+        raise TypeError(f"the validator returned {type(validated).__name__}, not an AccessToken")
+    request[_VALIDATED] = validated
     if policy.requirements:
         await check_requirements(policy.requirements, validated, validator.timing)
     request[ACCESS_TOKEN] = validated
 
 
 def _policy(request: web.Request, protection: _Protection) -> Policy:
-    """Return the policy of a request. It is determined once per route and its applications."""
-    match_info = request.match_info
-    place = match_info.route, match_info.apps
+    """Return the policy of a request. It is determined once per route, method and applications."""
+    match_info, method = request.match_info, request.method
+    place = match_info.route, method, match_info.apps
     policy = protection.policies.get(place)
     if policy is None:
-        policy = policy_of(match_info.route, request.method, match_info.apps)
-        if not isinstance(match_info.route.handler, type):  # a View's policy depends on the method
+        policy = policy_of(match_info.route, method, match_info.apps)
+        if method in hdrs.METH_ALL:  # a client may invent any number of others
             protection.policies[place] = policy
     return policy
 

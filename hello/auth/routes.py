@@ -77,7 +77,6 @@ def policy_of(route: web.AbstractRoute, method: str, apps: Sequence[web.Applicat
     marks: list[Mark] = []
     for mark in (
         *_handler_marks(route.handler, method),
-        getattr(route, MARK, None),
         *map(_application_mark, reversed(apps)),
     ):
         if mark is not None and not any(mark is other for other in marks):
@@ -155,6 +154,7 @@ def _access(mounted: MountedRoute) -> str:
 
 
 def _methods(route: web.AbstractRoute) -> list[str]:
-    if route.method == hdrs.METH_ANY and isinstance(route.handler, type):
-        return [name for name in hdrs.METH_ALL if hasattr(route.handler, name.lower())]
+    view = next(filter(inspect.isclass, _wrapped(route.handler)), None)
+    if route.method == hdrs.METH_ANY and view is not None:
+        return [name for name in hdrs.METH_ALL if hasattr(view, name.lower())]
     return [route.method]

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 import hello
-from hello.bodies import LazyBody
+from hello.bodies import LazyBody, _NoConnection
 from hello.connections import Runner, _ErrorResponse, _RequestHandler, _Server
 from support.sockets import app_with, connected
 from support.sockets import hello as say_hello
@@ -19,12 +19,13 @@ OVERRIDDEN: list[tuple[type, str]] = [
     (Runner, "_make_server"),
     (Runner, "cleanup"),
     (_Server, "__call__"),
-    (_RequestHandler, "_handle_request"),
     (_RequestHandler, "finish_response"),
     (_RequestHandler, "handle_error"),
     (_RequestHandler, "log_exception"),
     (_ErrorResponse, "_prepare_headers"),
     (LazyBody, "_wait"),
+    (_NoConnection, "pause_reading"),
+    (_NoConnection, "resume_reading"),
 ]
 
 

@@ -15,6 +15,7 @@ from hello import auth
 from hello.connections import Runner
 from hello.responses import errors_as_json, security_headers
 from hello.sandbox.issuer import Issuer
+from support.sockets import connected, post, serving
 
 SECONDS = 1
 TELLTALE = b"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
@@ -208,12 +209,6 @@ async def test_many_bad_connections_leave_the_server_able_to_hear(api: Api) -> N
     assert (await api.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).status == 200
 
 
-def post(path: str, body: bytes, *headers: str, token: str | None = None) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: a", f"Content-Length: {len(body)}", *headers]
-    lines += ["Connection: close", *([f"Authorization: Bearer {token}"] if token else [])]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
 @pytest.mark.parametrize(
     ("encoding", "compress"),
     [
@@ -338,3 +333,66 @@ async def test_an_application_may_have_bodies_decompressed_at_once(
     writer.close()
     await runner.cleanup()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("header", ["X-Any: 1", "Upgrade: h2c"])
+async def test_a_handler_that_returns_no_response_is_a_500(
+    validator: auth.TokenValidator, caplog: pytest.LogCaptureFixture, header: str
+) -> None:
+    @auth.public
+    async def forgets(_request: web.Request) -> Any:
+        return None
+
+    app = web.Application()
+    auth.setup(app, validator)
+    app.router.add_get("/", forgets)
+    async with serving(app) as port, connected(port) as connection:
+        connection.send(f"GET / HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n".encode())
+        assert (await connection.answer()).status == 500
+    assert [record.levelname for record in caplog.records if record.name == "hello"] == ["ERROR"]
+
+
+@pytest.mark.parametrize("name", ["websocket", "h2c", "a-wonder"])
+async def test_after_an_upgrade_that_is_declined_the_connection_ends(api: Api, name: str) -> None:
+    upgrade = f"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {name}\r\n\r\n"
+    answer = await api.send(upgrade.encode() + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert answer.status == 200
+    assert b"\r\nConnection: close\r\n" in answer.raw
+
+
+@pytest.mark.parametrize("middlewares", [[errors_as_json], []])
+async def test_a_client_that_leaves_is_no_error_and_a_backend_that_fails_is_one(
+    validator: auth.TokenValidator,
+    caplog: pytest.LogCaptureFixture,
+    middlewares: list[Any],
+) -> None:
+    begun, left, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @auth.public
+    async def slow(request: web.Request) -> web.StreamResponse:
+        begun.set()
+        await left.wait()
+        while request.transport is not None:  # noqa: ASYNC110 - aiohttp has no event for it
+            await asyncio.sleep(0)
+        done.set()
+        raise ConnectionResetError
+
+    @auth.public
+    async def no_backend(_request: web.Request) -> web.Response:
+        raise ConnectionRefusedError
+
+    app = web.Application(middlewares=middlewares)
+    auth.setup(app, validator)
+    app.router.add_get("/slow", slow)
+    app.router.add_get("/backend", no_backend)
+    async with serving(app) as port:
+        async with connected(port) as connection:
+            connection.send(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+            await begun.wait()
+        left.set()
+        await done.wait()
+        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+        async with connected(port) as connection:
+            assert (await connection.get("/backend")).status == 500
+        faults = [record.levelname for record in caplog.records if record.name == "hello"]
+        assert faults == ["ERROR"]

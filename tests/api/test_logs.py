@@ -1,5 +1,6 @@
 """What does a line of the log look like, whoever had a hand in what it says?"""
 
+import base64
 import logging
 import re
 from threading import Event
@@ -205,3 +206,20 @@ def test_a_log_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch
     [said] = [line for line in reader.written if not line.startswith(("line", "the last"))]
     assert str(1000 - len(lines)) in said
     assert reader.written[-1] == "the last"
+
+
+@pytest.mark.parametrize("header", ['{ "alg":"RS256"}', '{\n"alg":"RS256"}', '{\t"alg":"RS256"}'])
+def test_a_token_whose_header_begins_with_white_space_is_never_written(header: str) -> None:
+    encoded = base64.urlsafe_b64encode(header.encode()).decode().rstrip("=")
+    assert encoded not in formatted("%s", f"/x/{encoded}.eyJzdWIiOiIxIn0.c2ln/y")
+
+
+def test_what_another_handler_made_of_a_stack_is_not_used() -> None:
+    error = ValueError(f"outer\n{FORGED}")
+    record = logging.LogRecord("hello", logging.INFO, "", 1, "m", (), (type(error), error, None))
+    logging.Formatter().format(record)
+    record.stack_info = f"Stack:\n{FORGED}\x1b"
+    first, *rest = LineFormatter("%(message)s").format(record).split("\n")
+    assert first == "m"
+    assert f"    | {FORGED}\\x1b" in rest
+    assert all(line.startswith("    | ") and line.isprintable() for line in rest)

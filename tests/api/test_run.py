@@ -300,7 +300,7 @@ def shown(port: int) -> str:
 @pytest.mark.parametrize(
     ("file", "line", "new"),
     [
-        ("hello/responses.py", 'SECURITY_HEADERS["X-Changed"] = "this"', "X-Changed"),
+        ("hello/responses.py", '_PREPARED_HEADERS["X-Changed"] = "this"', "X-Changed"),
         ("hello/tokens/errors.py", 'UnauthorizedError.message = "changed"', "changed"),
         (".env", "CLIENT_ORIGIN_URL=http://localhost:4041", "http://localhost:4041"),
     ],

@@ -317,3 +317,74 @@ def test_a_requirement_of_true_is_not_one_of_one() -> None:
     assert ones(handler)
     with pytest.raises(TypeError):
         trues(handler)
+
+
+def timed(handler: Any) -> Any:
+    """A decorator that uses functools.wraps, around a function or a View."""
+
+    @functools.wraps(handler)
+    async def wrapper(request: web.Request) -> Any:
+        return await handler(request)
+
+    return wrapper
+
+
+class Mixed(web.View):
+    @auth.public
+    async def get(self) -> web.Response:
+        return web.json_response({})
+
+    @auth.optional
+    async def post(self) -> web.Response:
+        return web.json_response({})
+
+    async def delete(self) -> web.Response:
+        return web.json_response({})
+
+    @auth.protected(permissions={"admin"})
+    async def put(self) -> web.Response:
+        return web.json_response({})
+
+
+@pytest.mark.parametrize("around", [lambda view: view, timed, lambda view: timed(timed(view))])
+@pytest.mark.parametrize("group", ["none", "table"])
+@pytest.mark.parametrize("first", ["GET", "POST", "DELETE", "PUT"])
+async def test_each_method_of_a_view_keeps_its_own_mark_whichever_is_called_first(
+    validator: auth.TokenValidator,
+    issuer: Issuer,
+    aiohttp_client: Start,
+    around: Callable[[Any], Any],
+    group: str,
+    first: str,
+) -> None:
+    table: Any = auth.RouteTable() if group == "none" else auth.protected(auth.RouteTable())
+    table.view("/")(around(Mixed))
+    app = app_with(validator)
+    app.add_routes(table)
+    client = await aiohttp_client(ApiServer(app))
+    expected = {"GET": (200, 200), "POST": (200, 200), "DELETE": (401, 200), "PUT": (401, 403)}
+    for method in (first, *expected):
+        got = (
+            await status(client, method=method),
+            await status(client, issuer.mint(), method=method),
+        )
+        assert got == expected[method], method
+    assert await status(client, method="PROPFIND") == 401
+    listed = {route.method: route.access for route in auth.routes(app)}
+    assert {name: listed[name].split(",")[0] for name in ("GET", "POST")} == {
+        "GET": "public",
+        "POST": "optional",
+    }
+    assert set(listed) == set(expected)
+
+
+async def test_files_of_a_marked_table_need_setup_and_a_token(
+    validator: auth.TokenValidator, issuer: Issuer, aiohttp_client: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    for protected_by, expected in ((validator, (401, 403, 200)), (None, (500, 500, 500))):
+        table: Any = admins(auth.RouteTable())
+        table.static("/files", tmp_path)
+        app = app_with(protected_by)
+        app.add_routes(table)
+        assert await answers(aiohttp_client, issuer, app, "/files/a.txt") == expected

@@ -86,7 +86,15 @@ async def sends(request: web.Request, _refusal: AuthError) -> web.Response:
 
 
 @pytest.mark.parametrize(
-    "refuse", [raises, refuses_the_refusal, raises_http, returns(None), returns("no")]
+    "refuse",
+    [
+        raises,
+        refuses_the_refusal,
+        raises_http,
+        returns(None),
+        returns("no"),
+        returns(web.HTTPFound("/login")),
+    ],
 )
 async def test_a_refusal_that_fails_is_a_refusal_all_the_same(
     validator: auth.TokenValidator,
@@ -209,3 +217,27 @@ async def test_a_request_without_a_host_asks_nobody_for_one(
     assert b" 200 " in await reader.readline()
     writer.close()
     await server.close()
+
+
+class CarelessValidator:
+    """Forgets to return what it has validated."""
+
+    def __init__(self) -> None:
+        self.timing = Timing()
+        self.authorization_servers: list[str] = []
+
+    async def validate(self, _presented: Presented) -> AccessToken:
+        return None  # type: ignore[return-value]
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("mark", [auth.protected, auth.optional])
+async def test_a_validator_that_returns_no_token_lets_nobody_in(
+    aiohttp_client: Start, mark: Callable[[Any], Any]
+) -> None:
+    app = web.Application()
+    auth.setup(app, CarelessValidator())
+    app.router.add_get("/", mark(new_handler()))
+    client = await aiohttp_client(ApiServer(app))
+    assert await status(client, "any") == 500

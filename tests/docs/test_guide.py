@@ -53,13 +53,17 @@ def names(sandbox_issuer: Issuer) -> dict[str, Any]:
 async def answered(
     client: Client, path: str, claims: dict[str, Any] | None, issuer: Issuer, method: str = "GET"
 ) -> tuple[int, Any]:
-    headers = {} if claims is None else bearer(issuer.mint(claims=claims))
+    headers = {}
+    if claims is not None:
+        now = int(time.time())
+        claims = {name: now if value is JUST_NOW else value for name, value in claims.items()}
+        headers = bearer(issuer.mint(claims=claims))
     async with client.request(method, path, headers=headers) as response:
         return response.status, await response.json()
 
 
 ADMIN = {"permissions": ["admin"], "org_id": "org_1"}
-JUST_NOW = int(time.time())
+JUST_NOW = object()  # for the time at which a token is minted
 VERIFIED = {"scope": "write:all", "email_verified": True}
 ROWS: list[tuple[str, str, str, dict[str, Any] | None, int]] = [
     ("create_app", "GET", "/health", None, 200),

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from hello.connections import Runner
+
 
 class Answer(NamedTuple):
     """An answer, read from the socket."""
@@ -52,6 +54,22 @@ async def connected(port: int) -> AsyncIterator[Connection]:
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
+
+
+@asynccontextmanager
+async def serving(app: web.Application) -> AsyncIterator[int]:
+    """Serves an application as run.py does, at a port."""
+    runner = Runner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield int(runner.addresses[0][1])
+    await runner.cleanup()
+
+
+def post(path: str, body: bytes, *headers: str, token: str | None = None) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: a", f"Content-Length: {len(body)}", *headers]
+    lines += ["Connection: close", *([f"Authorization: Bearer {token}"] if token else [])]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 async def hello(_request: web.Request) -> web.Response:

@@ -26,7 +26,8 @@ Resolver = Callable[[str, str], Awaitable[TrustedIssuer | None]]
 with the host that the request names. It returns the issuer if it is trusted, or None.
 """
 
-_Question = tuple[str, str]
+_Question = tuple[str, str]  # the `iss` of a token, and the host
+_Place = tuple[str, str | None]  # the issuer of keys, and their jwks_uri
 
 _logger = logging.getLogger("hello.auth")
 
@@ -77,7 +78,8 @@ class ResolvedIssuers:
         self._size = size
         self._timing = timing
         # By the place of the keys, because the resolver may return a new TrustedIssuer each time.
-        self._sources = Bounded[tuple[str, str | None], KeySource](size)
+        self._sources = Bounded[_Place, KeySource](size)  # no token has proven them yet
+        self._proven_sources = Bounded[_Place, KeySource](size)
         # All that exist, with those that were pushed out while they fetch: `close` ends them too.
         self._all_sources: WeakSet[KeySource] = WeakSet()
         # Anybody can send an `iss` and a host. If an answer is used for a token with a valid
@@ -108,7 +110,7 @@ class ResolvedIssuers:
         if trusted.given_keys is not None:
             return trusted.given_keys
         place = (trusted.issuer, trusted.jwks_uri)
-        source = self._sources.get(place)
+        source = self._proven_sources.get(place) or self._sources.get(place)
         if source is None:
             source = self._new_source(trusted)
             self._all_sources.add(source)
@@ -117,6 +119,11 @@ class ResolvedIssuers:
 
     def note_valid_signature(self, trusted: TrustedIssuer, host: str) -> None:
         """Note that a token of this issuer has a valid signature."""
+        place = (trusted.issuer, trusted.jwks_uri)
+        source = self._sources.get(place)
+        if source is not None:
+            self._sources.forget(place)
+            self._proven_sources.put(place, source)
         question = (trusted.issuer, _host(host))
         memory = self._unproven.get(question)
         if memory is not None and memory.answer is not None:

@@ -124,17 +124,18 @@ class FetchedKeys:
                 asked = True  # once is enough, however short the cooldown is
             await self._refresh()
 
-        key = self._keys.get(kid, algorithm)
+        key = self._keys.get(kid, algorithm) or await self.find_newer(kid, algorithm, than=None)
         if key is None:
             raise InvalidTokenError(Reason.UNFIT_KEY)
         return key
 
     async def find_newer(
-        self, kid: str | None, algorithm: str, *, than: VerifyingKey
+        self, kid: str | None, algorithm: str, *, than: VerifyingKey | None
     ) -> VerifyingKey | None:
         """Return the key for a `kid` and `alg` if the issuer has replaced the one that was found.
 
-        A signature that fails may force a fetch, once per cooldown and not while the keys are
+        `than` is None if the keys with this `kid` are of another type. A signature that fails, or a
+        key of another type, may force a fetch, once per cooldown and not while the keys are
         younger than that. The allowance of unknown kids is not touched.
         """
         now, cooldown = self._clock.monotonic(), self._policy.cooldown

@@ -137,7 +137,9 @@ def _import_set(jwk_set: Mapping[str, Any]) -> list[SigningKey]:
             keys.append(SigningKey(jwk))
         except ValueError as error:
             problems[str(error)] += 1
-    if problems or len(entries) > _MAX_KEYS:
+    if len(entries) > _MAX_KEYS:
+        problems[f"only the first {_MAX_KEYS} are used"] = len(entries) - _MAX_KEYS
+    if problems:
         _logger.warning(
             "skipped %d of the issuer's %d keys: %s",
             len(entries) - len(keys),

@@ -158,7 +158,8 @@ async def test_what_is_remembered_of_a_resolver_is_bounded(issuer: Issuer) -> No
     assert len(tenants.asked) == 40
     assert issuer.requests["/.well-known/jwks.json"] == 1, "hosts do not multiply fetches"
     issuers = resolved(validator)
-    assert (len(issuers._proven), len(issuers._unproven), len(issuers._sources)) == (1, 5, 1)
+    assert (len(issuers._proven), len(issuers._unproven)) == (1, 5)
+    assert (len(issuers._proven_sources), len(issuers._sources)) == (1, 0)
     assert not issuers._pending
 
 

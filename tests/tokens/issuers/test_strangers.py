@@ -1,9 +1,11 @@
 """Can strangers take from those who are in use what a resolver knows?"""
 
 import asyncio
+import json
 import logging
 
 import pytest
+from joserfc.jwk import Key
 
 from hello.auth import Reason, TokenValidator, TrustedIssuer
 from hello.sandbox.issuer import Issuer
@@ -86,3 +88,31 @@ async def test_an_outage_of_the_resolver_is_told_once_and_costs_few_calls(
     tenants.down = False
     await validator.validate(presented(issuer.mint()))
     assert [fault.levelno for fault in faults(caplog)] == [logging.ERROR, logging.WARNING]
+
+
+async def test_forged_tokens_of_known_tenants_push_out_no_keys_in_use(
+    issuer: Issuer, clock: FakeClock, keys: list[Key]
+) -> None:
+    issuer.clock = clock.time
+    fetched: list[str] = []
+    published = json.dumps(issuer.key_set()).encode()
+
+    async def fetch(url: str) -> bytes:
+        fetched.append(url)
+        return published
+
+    async def resolver(iss: str, _host: str) -> TrustedIssuer | None:
+        return TrustedIssuer(issuer=iss, audience=AUDIENCE, jwks_uri=f"{iss}/jwks")
+
+    validator = TokenValidator(issuers=resolver, clock=clock, fetch=fetch, max_issuers=25)
+    in_use = [issuer.mint(claims={"iss": f"{OURS}{number}"}) for number in range(20)]
+    for token in in_use:
+        await validator.validate(presented(token))
+    for number in range(100, 200):
+        claims = {"iss": f"{OURS}{number}"}
+        forged = issuer.mint(claims=claims, key=keys[1], header={"kid": issuer.key.kid})
+        assert await reason_for(validator, forged) is Reason.SIGNATURE
+    fetched.clear()
+    for token in in_use:
+        await validator.validate(presented(token))
+    assert not fetched

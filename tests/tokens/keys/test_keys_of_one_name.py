@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from joserfc.jwk import JWKRegistry, Key
+from joserfc.jwk import ECKey, JWKRegistry, Key
 
 from hello.auth import Reason, TokenValidator
 from hello.sandbox.issuer import OMIT
 from support.clock import FakeClock
-from support.failing_issuer import JWKS, FailingIssuer, at_once, settled
+from support.failing_issuer import JWKS, FailingIssuer, at_once, settled, validating
 from support.unknown_keys import renamed
 from support.validators import presented, reason_for
 
@@ -114,3 +114,21 @@ async def test_who_waits_for_a_fetch_under_way_makes_no_other(
     await waiting
     await settled(validator)
     assert issuer.asked == (2, 2)
+
+
+async def test_a_key_of_another_type_may_take_the_name(
+    issuer: FailingIssuer, clock: FakeClock
+) -> None:
+    """An issuer that changes from EC to RSA keys, with one name for both."""
+    rsa, old = issuer.key, ECKey.generate_key("P-256")
+    issuer.published = [{**old.as_dict(private=False), "kid": rsa.kid}]
+    async with validating(issuer, clock, algorithms=["RS256", "ES256"]) as validator:
+        token = issuer.mint()
+        for advance, fetches in [(0, 1), (9.875, 1), (0.125, 2), (0, 2)]:
+            clock.advance(advance)
+            reasons = await asyncio.gather(*(reason_for(validator, token) for _ in range(100)))
+            assert set(reasons) == {Reason.UNFIT_KEY}
+            assert issuer.asked == (fetches, fetches)
+        issuer.published = [rsa.as_dict(private=False)]
+        clock.advance(10)
+        await validator.validate(presented(token))
