@@ -15,7 +15,10 @@ _LIMIT_BYTES = 1 << 16
 
 
 class _NoConnection(BaseProtocol):
-    """Is not paused when much is decompressed: only `source` controls how much a client sends."""
+    """A stand-in for the connection, which decompressed data neither pauses nor resumes.
+
+    The body that LazyBody reads from does that already.
+    """
 
     def pause_reading(self) -> None:
         pass

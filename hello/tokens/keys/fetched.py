@@ -35,7 +35,8 @@ class KeyPolicy:
 
     Keys are used for `max_age` or, while the issuer cannot be reached, for `max_stale`; both count
     from the last successful fetch. `cooldown` is the least time between two fetches because of
-    unknown keys, and `timeout` limits one fetch. Raises ValueError, which names the option.
+    unknown keys, and between two because of bad signatures. `timeout` limits one fetch. Raises
+    ValueError, which names the option.
     """
 
     max_age: float = 600
