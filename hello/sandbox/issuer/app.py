@@ -39,7 +39,7 @@ def issuer_app(issuer: Issuer) -> web.Application:
         [
             web.get("/.well-known/openid-configuration", metadata),
             web.get("/.well-known/jwks.json", key_set),
-            *TokenEndpoint(issuer, codes).routes(),
+            *TokenEndpoint(issuer, codes, issuer.access_tokens).routes(),
         ]
     )
     options = aiohttp_cors.ResourceOptions(

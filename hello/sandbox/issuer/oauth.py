@@ -88,7 +88,7 @@ async def body_parameters(request: web.Request) -> dict[str, str]:
             raise OAuthError("invalid_request", "the body is not JSON") from None
         if not isinstance(body, dict) or not all(isinstance(v, str) for v in body.values()):
             raise OAuthError("invalid_request", "the body is not an object of strings")
-        return body
+        return {name: value for name, value in body.items() if value}  # as in a form
     return await _form(request)
 
 
