@@ -79,7 +79,7 @@ def test_nothing_but_run_imports_the_sandbox() -> None:
 SANDBOX_ISSUER = [
     ["__init__"],
     ["app"],
-    ["issuer", "login", "tokens"],
+    ["issuer", "login", "tokens", "introspection"],
     ["pages", "oauth", "memory", "signing"],
     ["people"],
 ]

@@ -1,7 +1,7 @@
 """What does the sandbox's issuer consist of?
 
-Its keys, its login and its token endpoint do not know each other. This file puts them together, at
-the same paths as at Auth0.
+Its keys, its login, its token endpoint and its introspection endpoint do not know each other. This
+file puts them together. What Auth0 has too is at the same paths as there.
 """
 
 from collections import Counter
@@ -10,6 +10,7 @@ import aiohttp_cors
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from .introspection import Introspection
 from .issuer import Issuer
 from .login import Login
 from .memory import AuthorizationCode, ExpiringStore
@@ -49,6 +50,7 @@ def issuer_app(issuer: Issuer) -> web.Application:
     for route in cross_origin_routes:
         cors.add(route)
     app.add_routes(Login(issuer, codes).routes())
+    app.add_routes(Introspection(issuer.access_tokens).routes())
     return app
 
 

@@ -135,11 +135,12 @@ class Issuer:
         return _OPENID_SCOPES | self.permissions_of(person)
 
     def metadata(self) -> dict[str, Any]:
-        """Return the members of OpenID Connect Discovery 1.0 §3."""
+        """Return the members of OpenID Connect Discovery 1.0 §3 and RFC 8414 §2."""
         return {
             "issuer": self.url,
             "authorization_endpoint": f"{self.url}authorize",
             "token_endpoint": f"{self.url}oauth/token",
+            "introspection_endpoint": f"{self.url}oauth/introspect",
             "userinfo_endpoint": f"{self.url}userinfo",
             "end_session_endpoint": f"{self.url}oidc/logout",
             "jwks_uri": f"{self.url}.well-known/jwks.json",
@@ -155,6 +156,10 @@ class Issuer:
             "id_token_signing_alg_values_supported": ["RS256"],
             "token_endpoint_auth_methods_supported": [
                 "none",
+                "client_secret_post",
+                "client_secret_basic",
+            ],
+            "introspection_endpoint_auth_methods_supported": [
                 "client_secret_post",
                 "client_secret_basic",
             ],

@@ -69,7 +69,11 @@ async def loopback_only(request: web.Request, handler: "Handler") -> web.StreamR
 
 async def browser_parameters(request: web.Request) -> dict[str, str]:
     """Read the parameters that a browser sends, as a query or a form. Raises OAuthError."""
-    return _without_duplicates(request.query) if request.method == "GET" else await _form(request)
+    return (
+        _without_duplicates(request.query)
+        if request.method == "GET"
+        else await form_parameters(request)
+    )
 
 
 def _without_duplicates(parameters: "MultiMapping[object]") -> dict[str, str]:
@@ -89,12 +93,13 @@ async def body_parameters(request: web.Request) -> dict[str, str]:
         if not isinstance(body, dict) or not all(isinstance(v, str) for v in body.values()):
             raise OAuthError("invalid_request", "the body is not an object of strings")
         return {name: value for name, value in body.items() if value}  # as in a form
-    return await _form(request)
+    return await form_parameters(request)
 
 
-async def _form(request: web.Request) -> dict[str, str]:
+async def form_parameters(request: web.Request) -> dict[str, str]:
+    """Read a form (RFC 6749 §3.2, RFC 7662 §2.1). Raises OAuthError."""
     if request.content_type != "application/x-www-form-urlencoded":
-        raise OAuthError("invalid_request", "the body is neither a form nor JSON")
+        raise OAuthError("invalid_request", "the body is not of a type that is read here")
     if (request.charset or "utf-8").lower() != "utf-8":
         raise OAuthError("invalid_request", "the form is not UTF-8")
     try:
