@@ -6,14 +6,17 @@ The introspection endpoint of RFC 7662.
 from aiohttp import web
 
 from .memory import ExpiringStore, IssuedToken
-from .oauth import NO_STORE, OAuthError, authenticate_client, form_parameters
+from .oauth import NO_STORE, ClientAuthentication, OAuthError, form_parameters
 
 
 class Introspection:
     """The introspection endpoint. It knows the tokens in `access_tokens`."""
 
-    def __init__(self, access_tokens: ExpiringStore[IssuedToken]) -> None:
+    def __init__(
+        self, access_tokens: ExpiringStore[IssuedToken], clients: ClientAuthentication
+    ) -> None:
         self._access_tokens = access_tokens
+        self._clients = clients
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route of the endpoint."""
@@ -22,7 +25,7 @@ class Introspection:
     async def _introspect(self, request: web.Request) -> web.Response:
         parameters = await form_parameters(request)
         # RFC 7662 §2.1: otherwise anybody could try out texts until one is a token.
-        authenticate_client(request, parameters)
+        self._clients.check(request, parameters)
         if "token" not in parameters:
             raise OAuthError("invalid_request", "token is missing")
         issued = self._access_tokens.get(parameters["token"])

@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from joserfc.jwk import Key
+from joserfc.jwk import Key, import_key
 
 from .memory import ExpiringStore, IssuedToken, TokenFamily
-from .oauth import CLIENT_ID
+from .oauth import ASSERTION_ALGORITHMS, CLIENT_ID
 from .people import Person
 from .signing import OMIT, changed, new_key, sign
 
 _JWT_ONLY = frozenset({"azp", "gty"})  # of an access token's claims, introspection leaves these out
+_CLIENT_AUTHENTICATION = ("client_secret_post", "client_secret_basic", "private_key_jwt")
 _OPENID_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
 
@@ -50,6 +51,7 @@ class Issuer:
         self.clock = clock
         self.requests: Counter[str] = Counter()
         self.access_tokens = ExpiringStore[IssuedToken](lifetime, self._now)
+        self.client_keys: list[Key] = []
         self.published: list[Mapping[str, Any]] = []
         self.rotate(key)
 
@@ -65,6 +67,14 @@ class Issuer:
     def withdraw(self, key: Key) -> None:
         """Remove a key from the key set."""
         self.published = [jwk for jwk in self.published if jwk.get("kid") != key.kid]
+
+    def register_client_key(self, key: Key) -> None:
+        """Let the client authenticate by assertions that it signs with this key, too.
+
+        It is what RFC 7523 §2.2 and OpenID Connect Core 1.0 §9 call `private_key_jwt`. Only the
+        public part of the key is kept.
+        """
+        self.client_keys.append(import_key(key.as_dict(private=False)))
 
     def mint(
         self,
@@ -156,13 +166,11 @@ class Issuer:
             "id_token_signing_alg_values_supported": ["RS256"],
             "token_endpoint_auth_methods_supported": [
                 "none",
-                "client_secret_post",
-                "client_secret_basic",
+                *_CLIENT_AUTHENTICATION,
             ],
-            "introspection_endpoint_auth_methods_supported": [
-                "client_secret_post",
-                "client_secret_basic",
-            ],
+            "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
+            "introspection_endpoint_auth_methods_supported": _CLIENT_AUTHENTICATION,
+            "introspection_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
             "scopes_supported": sorted(_OPENID_SCOPES | self.permissions),
         }
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from .memory import AuthorizationCode, ExpiringStore, Grant, IssuedToken, TokenFamily
-from .oauth import NO_STORE, OAuthError, authenticate_client, body_parameters
+from .oauth import NO_STORE, ClientAuthentication, OAuthError, body_parameters, credentials
 from .people import Person
 from .signing import OMIT, base64url
 
@@ -55,10 +55,12 @@ class TokenEndpoint:
         signer: Signer,
         codes: ExpiringStore[AuthorizationCode],
         access_tokens: ExpiringStore[IssuedToken],
+        clients: ClientAuthentication,
     ) -> None:
         self._signer = signer
         self._codes = codes
         self._access_tokens = access_tokens
+        self._clients = clients
         self._refresh_tokens = ExpiringStore[TokenFamily](_REFRESH_SECONDS, signer.clock)
 
     def routes(self) -> list[web.RouteDef]:
@@ -73,10 +75,9 @@ class TokenEndpoint:
         parameters = await body_parameters(request)
         grant_type = parameters.get("grant_type")
         # A client in a browser cannot keep a secret (RFC 8252 §8.5); it uses PKCE instead.
-        if grant_type not in ("authorization_code", "refresh_token") or (
-            "Authorization" in request.headers or "client_secret" in parameters
-        ):
-            authenticate_client(request, parameters)
+        may_be_public = grant_type in ("authorization_code", "refresh_token")
+        if not may_be_public or credentials(request, parameters):
+            self._clients.check(request, parameters)
         match grant_type:
             case "client_credentials":
                 answer = self._for_client(parameters)
