@@ -20,10 +20,21 @@ def create_app(config: Config) -> web.Application:
 
 def token_validator(config: Config) -> auth.TokenValidator:
     """Return the validator of access tokens that the configuration describes."""
-    return auth.TokenValidator(
+    introspection = None
+    if config.introspection_client is not None:
+        client_id, client_secret = config.introspection_client
+        introspection = auth.Introspection(client_id=client_id, client_secret=client_secret)
+    issuer = auth.TrustedIssuer(
         issuer=config.issuer,
         audience=config.audience,
+        audience_claim=config.audience_claim,
         algorithms=config.algorithms,
+        jwks_uri=config.jwks_uri,
+        allow_insecure_http=config.allow_insecure_http,
+        introspection=introspection,
+    )
+    return auth.TokenValidator(
+        issuers=[issuer],
         jwks_max_age=config.jwks_max_age,
         jwks_max_stale=config.jwks_max_stale,
         jwks_cooldown=config.jwks_cooldown,

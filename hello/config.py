@@ -7,7 +7,8 @@ server five times to find five of them.
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ _PLACEHOLDER = re.compile(
     r"|(?<![a-z0-9])your[-_]?(auth0|tenant|domain|api|audience|identifier|client|permission)",
     re.IGNORECASE,
 )
+_HTTP = "(http is for a loopback host only, or for every host with ALLOW_INSECURE_HTTP=true)"
 _LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PORTS = range(1, 65536)
@@ -43,13 +45,21 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The configuration of the API. `issuer` is the exact `iss`; `jwks_*` are in seconds."""
+    """The configuration of the API.
+
+    `issuer` is the exact `iss`. `introspection_client` is an identifier and a secret. The times
+    `jwks_max_age`, `jwks_max_stale`, `jwks_cooldown` and `jwks_timeout` are in seconds.
+    """
 
     host: str
     port: int
     client_origin: str
     issuer: str
     audience: str
+    audience_claim: str
+    jwks_uri: str | None
+    allow_insecure_http: bool
+    introspection_client: tuple[str, str] | None = field(repr=False)
     algorithms: tuple[str, ...]
     admin_permission: str | None
     client_id: str | None
@@ -64,12 +74,17 @@ class Config:
     def from_environ(cls, environ: Mapping[str, str]) -> "Config":
         """Return the configuration that the environment sets. Raises ConfigError."""
         read = _Reader(environ)
+        insecure = read("ALLOW_INSECURE_HTTP", _flag, "false")
         config = cls(
             host=read("HOST", _host, "localhost"),
             port=read("PORT", _port, "6060"),
             client_origin=read("CLIENT_ORIGIN_URL", _origin),
-            issuer=_read_issuer(read),
+            issuer=_read_issuer(read, allow_insecure_http=insecure),
             audience=read("AUTH0_AUDIENCE", _audience),
+            audience_claim=read("AUDIENCE_CLAIM", str, "aud"),
+            jwks_uri=read("JWKS_URI", partial(_jwks_uri, allow_insecure_http=insecure)),
+            allow_insecure_http=insecure,
+            introspection_client=_read_introspection_client(read),
             algorithms=read("TOKEN_SIGNING_ALG", _algorithms, "RS256"),
             admin_permission=read("ADMIN_PERMISSION", _permission),
             client_id=read("AUTH0_CLIENT_ID", _client_id),
@@ -128,12 +143,32 @@ class _Reader:
             return cast("_T", None)
 
 
-def _read_issuer(read: _Reader) -> str:
+def _read_issuer(read: _Reader, *, allow_insecure_http: bool) -> str:
     domain, base_url = read.text("AUTH0_DOMAIN"), read.text("ISSUER_BASE_URL")
     if domain and base_url:
         read.problems.append("AUTH0_DOMAIN and ISSUER_BASE_URL each name an issuer: keep one")
         return ""
-    return read("ISSUER_BASE_URL", _issuer) if base_url else read("AUTH0_DOMAIN", _domain)
+    if not base_url:
+        return read("AUTH0_DOMAIN", _domain)
+    if read.text("JWKS_URI"):
+        return read("ISSUER_BASE_URL", _issuer_name)
+    return read("ISSUER_BASE_URL", partial(_issuer, allow_insecure_http=allow_insecure_http))
+
+
+def _read_introspection_client(read: _Reader) -> tuple[str, str] | None:
+    names = ("INTROSPECTION_CLIENT_ID", "INTROSPECTION_CLIENT_SECRET")
+    missing = [name for name in names if not read.text(name)]
+    if len(missing) == len(names):
+        return None
+    if missing:
+        read.problems.append(f"{missing[0]} is missing: the other half of the client is set")
+    base_url = read.text("ISSUER_BASE_URL")
+    if base_url and not is_secure_url(base_url):
+        read.problems.append(
+            f"{names[0]} is set, and ISSUER_BASE_URL is {base_url!r}: tokens are sent over https "
+            "only (http on a loopback host)"
+        )
+    return read.text(names[0]), read.text(names[1])
 
 
 def _required(value: str, meaning: str) -> str:
@@ -155,13 +190,31 @@ def _domain(value: str) -> str:
     return f"https://{domain}/"
 
 
-def _issuer(value: str) -> str:
+def _issuer_name(value: str) -> str:
+    return _required(value, "the issuer's name, exactly as in the iss claim of its tokens")
+
+
+def _issuer(value: str, *, allow_insecure_http: bool) -> str:
     _required(value, "the issuer's URL, exactly as in the iss claim of its tokens")
-    if not is_secure_url(value):
-        raise ValueError(f"is {value!r}, not an https URL (http is for a loopback host only)")
+    if not is_secure_url(value, allow_insecure_http=allow_insecure_http):
+        raise ValueError(
+            f"is {value!r}, not an https URL {_HTTP}. If it is only a name, set JWKS_URI, too"
+        )
     if "?" in value or "#" in value:
         raise ValueError(f"is {value!r}: an issuer has no query and no fragment")
     return value
+
+
+def _jwks_uri(value: str, *, allow_insecure_http: bool) -> str | None:
+    if value and not is_secure_url(value, allow_insecure_http=allow_insecure_http):
+        raise ValueError(f"is {value!r}, not an https URL {_HTTP}")
+    return value or None
+
+
+def _flag(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise ValueError(f"is {value!r}, neither true nor false")
+    return value.lower() == "true"
 
 
 def _audience(value: str) -> str:

@@ -9,7 +9,7 @@
 has the `status`, the `message` and the `headers` of the answer. `hello.auth` is for aiohttp.
 """
 
-from .access_token import AccessToken
+from .access_token import AccessToken, Validator
 from .errors import (
     AuthError,
     InsufficientAuthenticationError,
@@ -20,6 +20,7 @@ from .errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from .introspection.client import Introspection
 from .issuers.resolved import Resolver
 from .issuers.trusted import TrustedIssuer
 from .keys.discovery import Fetch
@@ -29,7 +30,7 @@ from .keys.jwk import ALGORITHMS
 from .presented import Presented, present
 from .requirements import Check, Names, Requirement, RequirementOptions, check_requirements
 from .timing import Clock, Timing
-from .validator import Revoked, TokenValidator, Validator
+from .validator import Revoked, TokenValidator
 
 __all__ = [
     "ALGORITHMS",
@@ -41,6 +42,7 @@ __all__ = [
     "FetchError",
     "InsufficientAuthenticationError",
     "InsufficientScopeError",
+    "Introspection",
     "InvalidTokenError",
     "Keys",
     "KeysUnavailableError",

@@ -1,11 +1,13 @@
-"""What does a verified token grant?"""
+"""What does a verified token grant, and who may say so?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from .jwt.claim_rules import names
 from .jwt.strict_json import ReadOnly
+from .presented import Presented
+from .timing import Timing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,3 +43,21 @@ class AccessToken:
             permissions=names(claims.get("permissions", ())),
             expires_at=claims["exp"],
         )
+
+
+class Validator(Protocol):
+    """What `auth.setup` needs. TokenValidator has it; an application may write a class of its own.
+
+    `timing` gives the clock, the leeway and the time limit of hooks for checking requirements.
+    `authorization_servers` are the URLs of the issuers that a client can get a token from (RFC 9728
+    §2), if there are any.
+    """
+
+    timing: Timing
+    authorization_servers: list[str]
+
+    async def validate(self, presented: Presented) -> AccessToken:
+        """Return what a valid token grants. Raises AuthError for every other token."""
+
+    async def close(self) -> None:
+        """End all tasks that are under way. It is called when the application stops."""

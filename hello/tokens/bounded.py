@@ -43,3 +43,9 @@ class Bounded(Generic[_K, _V]):
     def forget(self, key: _K) -> None:
         """Remove an entry, if it is there."""
         self._weight -= self._entries.pop(key, (None, 0))[1]
+
+
+def check_size(name: str, number: object, *, least: int) -> None:
+    """Raise ValueError unless an option is a whole number that is not below the least one."""
+    if type(number) is not int or number < least:
+        raise ValueError(f"{name} is a whole number from {least} up, not {number!r}")

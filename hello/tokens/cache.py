@@ -24,11 +24,13 @@ class Verified(NamedTuple):
 
     `key` verified its signature; its header names that key by `key_name` and `algorithm`. No rule
     about time can fail from `since` until just before `until`, in seconds since the epoch.
+
+    If its issuer was asked about it, `key` is None. Answers are cached elsewhere.
     """
 
     access_token: AccessToken
     issuer: TrustedIssuer
-    key: VerifyingKey
+    key: VerifyingKey | None
     key_name: KeyName
     algorithm: str
     since: float
@@ -62,7 +64,8 @@ class VerifiedTokens:
                 return cached
             self._tokens.forget(digest)
         verified = await self._verify(presented)
-        self._tokens.put(digest, verified)
+        if verified.key is not None:
+            self._tokens.put(digest, verified)
         return verified
 
 

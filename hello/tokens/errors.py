@@ -35,6 +35,7 @@ class Reason(StrEnum):
     CLAIM_TYPE = "claim_type"  # a claim has the wrong type
     MISSING_CLAIM = "missing_claim"  # a required claim is not there
     BOUND = "bound"  # cnf: the token is bound to a key, and no proof of that key was sent
+    INACTIVE = "inactive"  # its issuer says that it is expired, revoked or unknown (RFC 7662)
     REVOKED = "revoked"  # the application's own hook says so
     # 403: the token is valid, but that is not enough. (For a weak login, the status is 401.)
     SCOPE = "scope"  # a scope is missing
@@ -45,6 +46,7 @@ class Reason(StrEnum):
     # 503: it is unknown at the moment whether the token is valid. A hook has failed if it raises,
     # takes too long or returns a value of a wrong type.
     KEYS_UNAVAILABLE = "keys_unavailable"  # the issuer's keys cannot be fetched
+    INTROSPECTION_UNAVAILABLE = "introspection_unavailable"  # the issuer cannot be asked
     RESOLVER_UNAVAILABLE = "resolver_unavailable"  # the application's resolver failed
     REVOCATION_UNAVAILABLE = "revocation_unavailable"  # the application's revocation hook failed
 

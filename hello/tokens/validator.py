@@ -9,22 +9,31 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Any, Protocol, TypedDict, Unpack, overload
+from typing import Any, TypedDict, Unpack, overload
 
 from .access_token import AccessToken
+from .bounded import check_size
 from .cache import Verified, VerifiedTokens
-from .errors import AuthError, InvalidTokenError, KeysUnavailableError, Reason, UnavailableError
+from .errors import (
+    AuthError,
+    InvalidTokenError,
+    KeysUnavailableError,
+    Reason,
+    UnavailableError,
+    untrusted,
+)
 from .hooks import HookError, ask
+from .introspection.introspector import Introspector
 from .issuers.listed import ListedIssuers
 from .issuers.resolved import ResolvedIssuers, Resolver
 from .issuers.trusted import TrustedIssuer
 from .jwt.claim_rules import Expected, claim_rules, validity
-from .jwt.compact import UnverifiedToken, parse
+from .jwt.compact import KeyName, parse
 from .jwt.header_rules import header_rules
 from .jwt.rules import Rule, check_rules
-from .keys.discovery import Fetch, Place
+from .keys.discovery import Fetch, Place, fetch_with_aiohttp
 from .keys.fetched import FetchedKeys, KeyPolicy
-from .keys.signing_key import VerifyingKey
+from .keys.signing_key import signer
 from .presented import Presented
 from .timing import Clock, Timing, check_seconds
 from .urls import is_secure_url
@@ -33,24 +42,6 @@ _logger = logging.getLogger("hello.auth")
 
 Revoked = Callable[[AccessToken], bool | Awaitable[bool]]
 """A function of the application, sync or async. If it returns True, the valid token is refused."""
-
-
-class Validator(Protocol):
-    """What `auth.setup` needs. TokenValidator has it; an application may write a class of its own.
-
-    `timing` gives the clock, the leeway and the time limit of hooks for checking requirements.
-    `authorization_servers` are the URLs of the issuers that a client can get a token from (RFC 9728
-    §2), if there are any.
-    """
-
-    timing: Timing
-    authorization_servers: list[str]
-
-    async def validate(self, presented: Presented) -> AccessToken:
-        """Return what a valid token grants. Raises AuthError for every other token."""
-
-    async def close(self) -> None:
-        """End all tasks that are under way. It is called when the application stops."""
 
 
 class _Options(TypedDict, total=False):
@@ -140,8 +131,8 @@ class TokenValidator:
             check_seconds("max_age", max_age)
         if isinstance(required_claims, str):
             raise ValueError(f"required_claims is a collection: write [{required_claims!r}]")  # noqa: TRY004
-        _check_number("max_issuers", max_issuers, least=1)
-        _check_number("token_cache_size", token_cache_size, least=0)
+        check_size("max_issuers", max_issuers, least=1)
+        check_size("token_cache_size", token_cache_size, least=0)
         if revoked is not None and not callable(revoked):
             raise ValueError(f"revoked is a function that gets the AccessToken, not {revoked!r}")
         self.timing: Timing = Timing(leeway=leeway, hook_timeout=hook_timeout, clock=clock)
@@ -174,6 +165,18 @@ class TokenValidator:
         )
         known = (trusted.issuer for trusted in self.issuers.listed)
         self.authorization_servers: list[str] = list(filter(is_secure_url, known))
+        self.introspected: tuple[TrustedIssuer, Introspector] | None = None
+        if self.issuers.introspected is not None:
+            asked, introspection = self.issuers.introspected
+            introspector = Introspector(
+                asked.issuer,
+                introspection,
+                fetch=send,
+                policy=policy,
+                clock=clock,
+                size=token_cache_size,
+            )
+            self.introspected = asked, introspector
         self._cache = VerifiedTokens(self._verify, self._still_holds, size=token_cache_size)
 
     async def validate(self, presented: Presented) -> AccessToken:
@@ -187,15 +190,17 @@ class TokenValidator:
         return verified.access_token
 
     async def close(self) -> None:
-        """End the fetches that are under way."""
+        """End the fetches that are under way, and close the connections."""
         await self.issuers.close()
+        if self.introspected is not None:
+            await self.introspected[1].close()
 
     async def _verify(self, presented: Presented) -> Verified:
         """Check everything except revocation. Raises what `validate` raises."""
         try:
             token = parse(presented.token)
         except ValueError:
-            raise InvalidTokenError(Reason.MALFORMED) from None
+            return await self._introspect(presented.token)
         header, claims = token.header, token.claims
         # RFC 9068 §4: the issuer is checked before anything is fetched from it.
         issuer = await self.issuers.find(claims.get("iss"), presented.host)
@@ -208,27 +213,44 @@ class TokenValidator:
             keys = await source.find(name, algorithm)
         except KeysUnavailableError:
             # Bad claims make the token invalid, whatever its key is: that is a 401, not a 503.
-            self._check_claims(claims, issuer)
+            self._check_claims(claims, issuer, signed=False)
             raise
-        key = _signer(token, keys, algorithm)
+        key = signer(keys, token.signature, token.signing_input, algorithm)
         if key is None:
             # The issuer may have replaced the key and kept its kid.
             newer = await source.find_newer(name, algorithm, than=keys)
-            key = _signer(token, newer, algorithm)
+            key = signer(newer, token.signature, token.signing_input, algorithm)
             if key is None:
                 raise InvalidTokenError(Reason.SIGNATURE)
         self.issuers.note_valid_signature(issuer, presented.host)
-        sub = claims.get("sub")
-        expected = self._check_claims(claims, issuer, sub if isinstance(sub, str) else None)
+        expected = self._check_claims(claims, issuer, signed=True)
         since, until = validity(claims, expected)
         granted = AccessToken.of(presented.token, header, claims)
         return Verified(granted, issuer, key, name, algorithm, since, until)
 
+    async def _introspect(self, text: str) -> Verified:
+        """Ask the issuer about a token that is no JWT. Raises what `validate` raises."""
+        if self.introspected is None:
+            raise InvalidTokenError(Reason.MALFORMED)
+        issuer, introspector = self.introspected
+        claims = await introspector.ask(text)
+        if claims["iss"] != issuer.issuer:
+            raise untrusted(claims["iss"])
+        check_rules(issuer.answer_rules, claims, self.expected(issuer))
+        expected = self._check_claims(claims, issuer, signed=True)
+        introspector.note_valid(text)
+        granted = AccessToken.of(text, {}, claims)
+        return Verified(granted, issuer, None, KeyName(), "", *validity(claims, expected))
+
     def _check_claims(
-        self, claims: Mapping[str, Any], issuer: TrustedIssuer, subject: str | None = None
+        self, claims: Mapping[str, Any], issuer: TrustedIssuer, *, signed: bool
     ) -> Expected:
-        """Return what the claims were compared with. Raises InvalidTokenError."""
-        expected = self.expected(issuer)
+        """Return what the claims were compared with. Raises InvalidTokenError.
+
+        `signed`: the issuer made them, so a refusal may name their subject.
+        """
+        expected, sub = self.expected(issuer), claims.get("sub")
+        subject = sub if signed and isinstance(sub, str) else None
         check_rules(self.rules_for(issuer), claims, expected, subject=subject)
         return expected
 
@@ -246,9 +268,10 @@ class TokenValidator:
         """Raise InvalidTokenError for a revoked token, UnavailableError if the hook failed."""
         if self._revoked is None:
             return
-        timeout = self.timing.hook_timeout
         try:
-            revoked = await ask(self._revoked, token, timeout=timeout, returns=(bool,))
+            revoked = await ask(
+                self._revoked, token, timeout=self.timing.hook_timeout, returns=(bool,)
+            )
         except (HookError, AuthError):
             _logger.exception("%s: the revocation hook failed", Reason.REVOCATION_UNAVAILABLE)
             raise UnavailableError(Reason.REVOCATION_UNAVAILABLE, subject=token.subject) from None
@@ -263,25 +286,3 @@ class TokenValidator:
         """Return what the claims of an issuer's token are compared with at this moment."""
         now = self.timing.clock.time()
         return Expected(issuer.audience, self.timing.leeway, self._max_age, now)
-
-
-def _signer(
-    token: UnverifiedToken, keys: Iterable[VerifyingKey], algorithm: str
-) -> VerifyingKey | None:
-    """Return the key that signed a token, or None."""
-    for key in keys:
-        if key.verifies(token.signature, token.signing_input, algorithm):
-            return key
-    return None
-
-
-async def fetch_with_aiohttp(url: str) -> bytes:
-    """GET a URL, unless an application brings its own Fetch. Raises FetchError."""
-    from .keys.fetch import fetch  # noqa: PLC0415 - it loads aiohttp
-
-    return await fetch(url)
-
-
-def _check_number(name: str, number: object, *, least: int) -> None:
-    if type(number) is not int or number < least:
-        raise ValueError(f"{name} is a whole number from {least} up, not {number!r}")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from dotenv import dotenv_values
 
+from hello.app import token_validator
 from hello.config import Config, names_issuer
 from support.environ import OTHER_ISSUER, TENANT, environ_with
 from support.pages import PROJECT
@@ -20,6 +21,10 @@ DEFAULTS = {
     "client_origin": "http://localhost:4040",
     "issuer": "https://dev-abc123.eu.auth0.com/",
     "audience": "https://hello-world.example.com",
+    "audience_claim": "aud",
+    "jwks_uri": None,
+    "allow_insecure_http": False,
+    "introspection_client": None,
     "algorithms": ("RS256",),
     "admin_permission": None,
     "client_id": None,
@@ -37,6 +42,11 @@ VARIABLES = {
     "AUTH0_DOMAIN",
     "AUTH0_AUDIENCE",
     "ISSUER_BASE_URL",
+    "AUDIENCE_CLAIM",
+    "JWKS_URI",
+    "ALLOW_INSECURE_HTTP",
+    "INTROSPECTION_CLIENT_ID",
+    "INTROSPECTION_CLIENT_SECRET",
     "TOKEN_SIGNING_ALG",
     "ADMIN_PERMISSION",
     "AUTH0_CLIENT_ID",
@@ -102,6 +112,11 @@ def test_a_tenant_an_audience_and_an_origin_are_enough() -> None:
         ("ISSUER_BASE_URL", "https://id.example.com:8443/realms/a", "issuer", None),
         ("ISSUER_BASE_URL", "http://localhost:6061/", "issuer", None),
         ("ISSUER_BASE_URL", "http://[::1]:6061/", "issuer", None),
+        ("AUDIENCE_CLAIM", "client_id", "audience_claim", None),
+        ("JWKS_URI", "https://id.example.com/keys", "jwks_uri", None),
+        ("JWKS_URI", "http://localhost:8080/keys", "jwks_uri", None),
+        ("ALLOW_INSECURE_HTTP", "true", "allow_insecure_http", True),
+        ("ALLOW_INSECURE_HTTP", "False", "allow_insecure_http", False),
         ("TOKEN_SIGNING_ALG", "RS256,PS256", "algorithms", ("RS256", "PS256")),
         ("TOKEN_SIGNING_ALG", " RS256 , EdDSA ", "algorithms", ("RS256", "EdDSA")),
         ("ADMIN_PERMISSION", "read:admin-messages", "admin_permission", None),
@@ -118,6 +133,34 @@ def test_a_tenant_an_audience_and_an_origin_are_enough() -> None:
 def test_good_values(name: str, value: str, field: str, expected: Any) -> None:
     config = Config.from_environ(environ_with(name, value))
     assert getattr(config, field) == (value if expected is None else expected)
+
+
+KEYCLOAK = "http://keycloak:8080/realms/hello"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ISSUER_BASE_URL": KEYCLOAK, "ALLOW_INSECURE_HTTP": "true"},
+        {"ISSUER_BASE_URL": "http://adfs.example.com/trust", "JWKS_URI": "https://a.example.com/"},
+        {"ISSUER_BASE_URL": "a-name", "JWKS_URI": KEYCLOAK, "ALLOW_INSECURE_HTTP": "true"},
+    ],
+)
+def test_the_issuer_may_be_a_name_or_at_another_address(changes: dict[str, str]) -> None:
+    config = Config.from_environ({**OTHER_ISSUER, **changes})
+    assert config.issuer == changes["ISSUER_BASE_URL"]
+    [trusted] = token_validator(config).issuers.listed
+    assert (trusted.issuer, trusted.jwks_uri) == (config.issuer, changes.get("JWKS_URI"))
+
+
+def test_the_issuer_can_be_asked_about_opaque_tokens() -> None:
+    client = {"INTROSPECTION_CLIENT_ID": "api", "INTROSPECTION_CLIENT_SECRET": "unguessable"}
+    config = Config.from_environ({**TENANT, **client, "AUDIENCE_CLAIM": "client_id"})
+    [trusted] = token_validator(config).issuers.listed
+    assert trusted.introspection is not None
+    assert trusted.introspection.client_id == "api"
+    assert trusted.audience_claim == "client_id"
+    assert "unguessable" not in repr(config)
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

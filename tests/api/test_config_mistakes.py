@@ -98,6 +98,10 @@ NO_ISSUERS = [
         ("ISSUER_BASE_URL", "https://id.example.com/?", ""),
         ("ISSUER_BASE_URL", "https://id.example.com/#a", ""),
         ("ISSUER_BASE_URL", "https://id.example.com/#", ""),
+        ("JWKS_URI", "http://keycloak:8080/certs", "ALLOW_INSECURE_HTTP"),
+        ("JWKS_URI", "keys.json", "https"),
+        ("ALLOW_INSECURE_HTTP", "yes", "true"),
+        ("ALLOW_INSECURE_HTTP", "1", "true"),
         ("ADMIN_PERMISSION", "read:a read:b", ""),
         ("ADMIN_PERMISSION", "read:a,\tread:b", ""),
         ("ADMIN_PERMISSION", '"read:a"', ""),
@@ -186,6 +190,30 @@ def test_half_a_configuration_names_the_other_half(
     assert [problem.split()[0] for problem in problems] == missing
     for problem in problems:
         assert not problem.startswith("AUTH0_DOMAIN") or "ISSUER_BASE_URL" in problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistakes"),
+    [
+        ({"INTROSPECTION_CLIENT_ID": "us"}, ["INTROSPECTION_CLIENT_SECRET"]),
+        ({"INTROSPECTION_CLIENT_SECRET": "x"}, ["INTROSPECTION_CLIENT_ID"]),
+        (
+            {
+                "INTROSPECTION_CLIENT_ID": "us",
+                "INTROSPECTION_CLIENT_SECRET": "x",
+                "ISSUER_BASE_URL": "http://keycloak:8080/",
+                "ALLOW_INSECURE_HTTP": "true",
+            },
+            ["INTROSPECTION_CLIENT_ID"],
+        ),
+    ],
+)
+def test_an_issuer_can_be_asked_over_https_by_a_client_that_is_complete(
+    changes: dict[str, str], mistakes: list[str]
+) -> None:
+    problems = problems_of({**OTHER_ISSUER, **changes})
+    assert [problem.split()[0] for problem in problems] == mistakes
+    assert not any(repr("x") in problem for problem in problems)
 
 
 def test_two_issuers_are_both_named() -> None:

@@ -12,6 +12,7 @@ from joserfc.jwk import Key, OctKey, RSAKey
 
 from hello import auth
 from hello.sandbox.issuer import Issuer
+from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
 from hello.tokens.jwt.claim_rules import audience_rules, claim_rules
 from hello.tokens.jwt.header_rules import header_rules
 from support.api import ApiServer, Client, bearer
@@ -233,6 +234,26 @@ async def test_the_examples_of_issuers(sandbox_issuer: Issuer) -> None:
                 presented(sandbox_issuer.mint(claims={**claims, **change}, header=header))
             )
         assert refusal.value.reason == reason
+
+
+async def test_the_example_of_introspection(sandbox_issuer: Issuer) -> None:
+    """With the sandbox's issuer in place of the one on the page."""
+    code = examples(PAGE)["introspection"]
+    for shown, ours in (
+        ("https://id.example.com/", sandbox_issuer.url),
+        ("https://api.example.com", sandbox_issuer.audience),
+        ("my-api", CLIENT_ID),
+        ("not-a-secret", CLIENT_SECRET),
+    ):
+        assert shown in code
+        code = code.replace(shown, ours)
+    names: dict[str, Any] = {"auth": auth}
+    exec(code, names)
+    validator = names["validator"]
+    token = sandbox_issuer.opaque()
+    assert (await validator.validate(presented(token))).token == token
+    assert sandbox_issuer.requests["/oauth/introspect"] == 1
+    await validator.close()
 
 
 async def test_the_example_of_keys_given_directly(

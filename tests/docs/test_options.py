@@ -14,6 +14,7 @@ PAGE = "hello/docs/options.md"
 LISTED: dict[str, Callable[..., Any]] = {
     "token-validator": auth.TokenValidator,
     "trusted-issuer": auth.TrustedIssuer,
+    "introspection": auth.Introspection,
     "protected": auth.protected,
     "setup": auth.setup,
 }

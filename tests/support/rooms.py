@@ -29,7 +29,18 @@ AUTH_ORDER = [
 
 TOKENS_ORDER = [
     *("explain", "__init__", "validator", "cache", "requirements", "access_token", "issuers"),
-    *("keys", "jwt", "presented", "hooks", "hosts", "timing", "urls", "bounded", "errors"),
+    *(
+        "introspection",
+        "keys",
+        "jwt",
+        "presented",
+        "hooks",
+        "hosts",
+        "timing",
+        "urls",
+        "bounded",
+        "errors",
+    ),
 ]
 
 

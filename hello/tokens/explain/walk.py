@@ -6,15 +6,17 @@ of the rules and the words.
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from hello.tokens.access_token import AccessToken
 from hello.tokens.errors import AuthError, Reason
+from hello.tokens.introspection.introspector import Introspector
 from hello.tokens.issuers.trusted import TrustedIssuer
+from hello.tokens.jwt.claim_rules import Expected
 from hello.tokens.jwt.compact import UnverifiedToken, parse
-from hello.tokens.jwt.rules import ABSENT
+from hello.tokens.jwt.rules import ABSENT, Rule
 from hello.tokens.presented import present
 from hello.tokens.timing import is_numeric_date
 from hello.tokens.validator import TokenValidator
@@ -100,6 +102,9 @@ class _Walk:
         try:
             parsed = parse(self._token)
         except ValueError:
+            if self._token and self._validator.introspected is not None:
+                await self._answer(*self._validator.introspected)
+                return
             parts = f"{self.case.parts} parts, and not all of them can be read"
             reason = Reason.MALFORMED if self._token else Reason.NO_CREDENTIALS
             self.note("form", _FORM, parts if self._token else "nothing", reason)
@@ -121,7 +126,28 @@ class _Walk:
         await self._signature(parsed, issuer)
         issuer = issuer or self._presumed
         if issuer is not None:
-            self._claims(parsed.claims, issuer)
+            self._claims(parsed.claims, issuer, self._validator.rules_for(issuer))
+
+    async def _answer(self, issuer: TrustedIssuer, introspector: Introspector) -> None:
+        """Check what the issuer answers about a token that is no JWT."""
+        self._compare_with(issuer)
+        wants = f"{_FORM}; or an opaque token, about which the issuer is asked"
+        try:
+            claims = await introspector.ask(self._token)
+        except AuthError as refusal:
+            if refusal.reason is Reason.MALFORMED:
+                self.note("form", wants, "neither of them", refusal.reason)
+                return
+            self.note("form", wants, "an opaque token")
+            has = "no" if refusal.reason is Reason.INACTIVE else _NOT_ANSWERED
+            self.note("active", "yes, says the issuer", has, refusal.reason)
+            return
+        self.case = self.case._replace(claims=claims)
+        self.note("form", wants, "an opaque token")
+        self.note("active", "yes, says the issuer", "yes")
+        trusted = claims["iss"] == issuer.issuer
+        self.note("iss", issuer.issuer, _shown(claims["iss"]), None if trusted else Reason.ISSUER)
+        self._claims(claims, issuer, issuer.answer_rules + self._validator.rules_for(issuer))
 
     def _compare_with(self, issuer: TrustedIssuer | None) -> None:
         if issuer is not None:
@@ -170,12 +196,14 @@ class _Walk:
         has = "one of that key" if good else "one of another key, or of another text"
         self.note("signature", "that key's", has, None if good else Reason.SIGNATURE)
 
-    def _claims(self, claims: Mapping[str, Any], issuer: TrustedIssuer) -> None:
+    def _claims(
+        self, claims: Mapping[str, Any], issuer: TrustedIssuer, rules: Iterable[Rule[Expected]]
+    ) -> None:
         expected = self._validator.expected(issuer)._replace(now=self.case.now)
         as_configured = {issuer.audience_claim: " or ".join(sorted(expected.audience))}
         if expected.max_age is not None:
             as_configured["iat"] = f"a time not in the future, at most {expected.max_age} s ago"
-        for rule in self._validator.rules_for(issuer):
+        for rule in rules:
             value = claims.get(rule.name, ABSENT)
             # Only for the first rule of a claim: a second one only requires its presence.
             wants = as_configured.pop(rule.name, rule.wants)

@@ -66,6 +66,7 @@ class ResolvedIssuers:
     """
 
     listed: Sequence[TrustedIssuer] = ()
+    introspected: None = None
 
     def __init__(
         self,
@@ -178,6 +179,9 @@ class ResolvedIssuers:
             trusted = await ask(self._resolver, *question, timeout=timeout, returns=accepted)
             if trusted is not None and trusted.issuer != question[0]:
                 raise HookError(f"asked for {question[0]}, it returned {trusted!r}")  # noqa: TRY301
+            if trusted is not None and trusted.introspection is not None:
+                # An opaque token names no issuer, so nobody would ask this one.
+                raise HookError("introspection= is for issuers in a list")  # noqa: TRY301
         except (HookError, AuthError):
             if not self._failures:  # one entry an outage
                 _logger.exception("%s: the resolver of issuers failed", Reason.RESOLVER_UNAVAILABLE)

@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from hello.tokens.jwt.claim_rules import Expected, audience_rules
+from hello.tokens.introspection.client import Introspection
+from hello.tokens.jwt.claim_rules import Expected, answer_rules, audience_rules
 from hello.tokens.jwt.header_rules import read_types
 from hello.tokens.jwt.rules import Rule
 from hello.tokens.keys.discovery import Place
@@ -39,6 +40,9 @@ class TrustedIssuer:
     Keys are fetched over https, or http on this machine itself. `allow_insecure_http` allows http
     everywhere: whoever can change what passes on that network can make tokens of their own.
 
+    With `introspection`, the issuer is asked about tokens that are no JWTs (RFC 7662). All rules
+    for claims hold for its answers.
+
     Raises ValueError for options that cannot work, alone or together.
     """
 
@@ -49,7 +53,9 @@ class TrustedIssuer:
     types: frozenset[str]
     jwks_uri: str | None
     place: Place | None
+    introspection: Introspection | None
     claim_rules: tuple[Rule[Expected], ...] = field(repr=False)
+    answer_rules: tuple[Rule[Expected], ...] = field(repr=False)
     _keys: tuple[GivenKeys | Place, ...] = field(repr=False)  # a secret first, if there is one
 
     def __init__(
@@ -64,6 +70,7 @@ class TrustedIssuer:
         keys: Keys | Sequence[Keys] | None = None,
         secret: str | bytes | None = None,
         allow_insecure_http: bool = False,
+        introspection: Introspection | None = None,
     ) -> None:
         if not isinstance(issuer, str) or not issuer:
             raise ValueError(f"issuer is what its tokens have as iss, not {issuer!r}")
@@ -76,6 +83,8 @@ class TrustedIssuer:
             raise ValueError("keys and jwks_uri both say where keys come from: give one of them")
         if not isinstance(audience_claim, str) or not audience_claim:
             raise ValueError(f"audience_claim is the name of a claim, not {audience_claim!r}")
+        if introspection is not None:
+            _check_introspection(introspection, issuer)
         accepted = _algorithms(algorithms, secret, others=keys is not None or jwks_uri is not None)
         symmetric, public = accepted & HASH_BYTES.keys(), accepted - HASH_BYTES.keys()
         sources: list[GivenKeys | Place] = []
@@ -94,6 +103,9 @@ class TrustedIssuer:
                 allow_insecure_http=allow_insecure_http,
             )
             sources.append(place)
+        token_type = audience_claim != "aud" and not (
+            introspection is not None and introspection.only_access_tokens
+        )
         for name, value in (
             ("issuer", issuer),
             ("audience", _audience(audience)),
@@ -102,7 +114,9 @@ class TrustedIssuer:
             ("types", read_types(types)),
             ("jwks_uri", jwks_uri),
             ("place", place),
+            ("introspection", introspection),
             ("claim_rules", audience_rules(audience_claim)),
+            ("answer_rules", answer_rules(token_type=token_type)),
             ("_keys", tuple(sources)),
         ):
             object.__setattr__(self, name, value)  # frozen: nobody sets them afterwards
@@ -117,6 +131,15 @@ class TrustedIssuer:
             fetched(source) if isinstance(source, Place) else source for source in self._keys
         ]
         return SecretAndKeys(*sources) if len(sources) > 1 else sources[0]
+
+
+def _check_introspection(introspection: Introspection, issuer: str) -> None:
+    if not isinstance(introspection, Introspection):
+        raise ValueError(f"introspection is an Introspection, not {introspection!r}")  # noqa: TRY004
+    if introspection.endpoint is None and not is_secure_url(issuer):
+        raise ValueError(
+            f"issuer is {issuer!r}, so its introspection endpoint cannot be found: give endpoint="
+        )
 
 
 def _check_urls(issuer: str, jwks_uri: str | None, *, allow_insecure_http: bool) -> None:

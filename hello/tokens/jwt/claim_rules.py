@@ -63,10 +63,19 @@ def audience_rules(claim: str) -> tuple[Rule[Expected], ...]:
             Rule("aud", _no_id_token, "absent, or another name than the client's"),
             Rule("at_hash", _other_use, "absent: only ID tokens have it"),
             Rule("c_hash", _other_use, "absent: only ID tokens have it"),
-            Rule("token_use", _token_use, "absent, or access"),
-            Rule("typ", _claimed_type, "absent, or not that of an ID token"),
+            *_FOR_ACCESS,
         ]
     return tuple(rules)
+
+
+def answer_rules(*, token_type: bool) -> tuple[Rule[Expected], ...]:
+    """Return the rules for an issuer's answer about a token (RFC 7662 §2.2).
+
+    Some issuers answer that a refresh token is active, too. `token_type` makes that a required
+    member.
+    """
+    wants = "Bearer" if token_type else "absent, or Bearer"
+    return (*_FOR_ACCESS, Rule("token_type", _token_type, wants, optional=not token_type))
 
 
 def validity(claims: Mapping[str, Any], expected: Expected) -> tuple[float, float]:
@@ -107,12 +116,14 @@ def _other_use(_value: Any, _expected: Expected) -> Reason | None:
     return Reason.TYPE
 
 
-def _token_use(value: Any, _expected: Expected) -> Reason | None:
-    return None if value in ("access", "access_token") else Reason.TYPE
+def _access(value: Any, _expected: Expected) -> Reason | None:
+    known = isinstance(value, str) and value.lower() in _ACCESS
+    return None if known else Reason.TYPE
 
 
-def _claimed_type(value: Any, _expected: Expected) -> Reason | None:
-    return Reason.TYPE if value == "ID" else None
+def _token_type(value: Any, _expected: Expected) -> Reason | None:
+    bearer = isinstance(value, str) and value.lower() == "bearer"
+    return None if bearer else Reason.TYPE
 
 
 def _expiry(exp: Any, expected: Expected) -> Reason | None:
@@ -160,6 +171,12 @@ def _are_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+# Which kind of token it is: Cognito and Ory Hydra write the former, Keycloak the latter.
+_ACCESS = ("access", "access_token", "bearer", "jwt", "at+jwt")
+_FOR_ACCESS = (
+    Rule("token_use", _access, "absent, or access"),
+    Rule("typ", _access, "absent, or Bearer"),
+)
 _RULES = (
     Rule("exp", _expiry, "a time that is not past", optional=False),
     Rule("nbf", _not_before, "absent, or a time that is not in the future"),

@@ -5,7 +5,6 @@ Its metadata says so (OpenID Connect Discovery 1.0 §4, or RFC 8414 §3 for plai
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from hello.tokens.jwt.strict_json import load_document
@@ -16,6 +15,13 @@ from .key_set import KeySet, load_key_set
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """A coroutine function that sends a GET to a URL and returns the body, or raises FetchError."""
+
+
+async def fetch_with_aiohttp(url: str) -> bytes:
+    """GET a URL, unless an application brings its own Fetch. Raises FetchError."""
+    from .fetch import fetch  # noqa: PLC0415 - it loads aiohttp
+
+    return await fetch(url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +49,17 @@ class Place:
 
     async def find_endpoint(self, name: str, fetch: Fetch) -> str:
         """Return a URL from the metadata of the issuer. Raises FetchError."""
-        issuer = self.issuer or ""
-        found = (await _discover(issuer, fetch)).get(name)
-        url = found if isinstance(found, str) else ""
-        allowed = {"https", urlsplit(issuer).scheme, "http" if self.allow_insecure_http else ""}
+        url = await _discover(self.issuer or "", name, fetch)
+        allowed = {"https", urlsplit(self.issuer or "").scheme}
+        allowed |= {"http"} if self.allow_insecure_http else set()
         secure = is_secure_url(url, allow_insecure_http=self.allow_insecure_http)
         if not secure or urlsplit(url).scheme not in allowed:
-            raise FetchError(f"the metadata of {issuer} has no https {name}")
+            raise FetchError(f"the metadata of {self.issuer} has no https {name}")
         return url
 
 
-async def _discover(issuer: str, fetch: Fetch) -> dict[str, Any]:
+async def _discover(issuer: str, name: str, fetch: Fetch) -> str:
+    """Return a member of the first metadata that has it. Raises FetchError."""
     failures = []
     for url in _metadata_urls(issuer):
         try:
@@ -65,13 +71,16 @@ async def _discover(issuer: str, fetch: Fetch) -> dict[str, Any]:
             metadata = load_document(document)
         except ValueError as error:
             failures.append(f"{url} is no metadata: {error}")
-        else:
-            # RFC 8414 §3.3: the issuer must be identical, or else the keys are somebody else's.
-            if metadata.get("issuer") != issuer:
-                raise FetchError(
-                    f"{url} is the metadata of {metadata.get('issuer')!r}, not of {issuer!r}"
-                )
-            return metadata
+            continue
+        # RFC 8414 §3.3: the issuer must be identical, or else the keys are somebody else's.
+        if metadata.get("issuer") != issuer:
+            raise FetchError(
+                f"{url} is the metadata of {metadata.get('issuer')!r}, not of {issuer!r}"
+            )
+        found = metadata.get(name)
+        if isinstance(found, str) and found:
+            return found
+        failures.append(f"{url} has no {name}")
     raise FetchError("; ".join(failures))
 
 

@@ -34,7 +34,12 @@ async def fetch(url: str) -> bytes:
     """
     # Each fetch has its own session, so that none stays open. There are two fetches in ten minutes.
     async with new_session() as session:
-        return await answer_to(session, "GET", url)
+        status, body = await send(session, "GET", url)
+    if status != 200:  # noqa: PLR2004
+        redirect = 300 <= status < 400  # noqa: PLR2004
+        hint = ", and redirects are not followed: give the address it leads to as jwks_uri="
+        raise FetchError(f"{url} answered {status}{hint if redirect else ''}")
+    return body
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -49,29 +54,28 @@ def new_session() -> aiohttp.ClientSession:
     )
 
 
-async def answer_to(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> bytes:
-    """Send a request and return the body of the answer with status 200, as `fetch` does."""
+async def send(
+    session: aiohttp.ClientSession, method: str, url: str, **request: Any
+) -> tuple[int, bytes]:
+    """Send a request and return the status and the body of the answer, decompressed.
+
+    No redirect is followed. Raises FetchError for a network or certificate error, and for more than
+    512 KiB.
+    """
     try:
         async with session.request(
             method, url, allow_redirects=False, proxy=_proxy_for(url), **request
         ) as response:
-            if response.status != 200:  # noqa: PLR2004
-                raise FetchError(f"{url} answered {response.status}{_hint(response.status)}")
             body = bytearray()
             # Read in pieces, because a few compressed bytes can expand to very many.
             async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
                 body += chunk
                 if len(body) > _MAX_BYTES:
                     raise FetchError(f"{url} answered with more than {_MAX_BYTES} bytes")
-            return bytes(body)
+            return response.status, bytes(body)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # A certificate error is a ValueError too.
         raise FetchError(f"{url}: {type(error).__name__}: {error}") from error
-
-
-def _hint(status: int) -> str:
-    redirect = 300 <= status < 400  # noqa: PLR2004
-    return ", and redirects are not followed: give jwks_uri= the right address" if redirect else ""
 
 
 def _proxy_for(url: str) -> str | None:

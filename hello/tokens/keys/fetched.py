@@ -20,7 +20,9 @@ from .signing_key import VerifyingKey
 _logger = logging.getLogger("hello.auth")
 
 _REFRESH_AT = 0.8  # of max_age: so early that no request waits for the next keys
-_BACKOFF_SECONDS = (1, 2, 4, 8, 10)
+BACKOFF_SECONDS = (1, 2, 4, 8, 10)
+"""After the first failure, the second one and so on, until the next attempt."""
+
 # For this long after a failure, no request waits for the next attempt. Later the issuer may be up
 # again, and it may have withdrawn a key that is older than max_age here.
 _OUTAGE_KNOWN_SECONDS = 60
@@ -204,7 +206,7 @@ class FetchedKeys:
                 self._retried_at = self._clock.monotonic()
 
     def _failed(self, why: str) -> None:
-        delay = _BACKOFF_SECONDS[min(self._failures, len(_BACKOFF_SECONDS) - 1)]
+        delay = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]
         self._failures += 1
         self._failed_at = self._clock.monotonic()
         self._due_at = self._failed_at + delay

@@ -4,7 +4,7 @@ A key is a public key of an issuer, or a secret that the application gave.
 """
 
 import hmac
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -67,3 +67,13 @@ class SecretKey:
 
 
 VerifyingKey = SigningKey | SecretKey
+
+
+def signer(
+    keys: Iterable[VerifyingKey], signature: bytes, signing_input: bytes, algorithm: str
+) -> VerifyingKey | None:
+    """Return the key that made a signature, or None."""
+    for key in keys:
+        if key.verifies(signature, signing_input, algorithm):
+            return key
+    return None

@@ -1,0 +1,218 @@
+"""What does an issuer answer about a token, how long is that used, and how often is it asked?
+
+RFC 7662. Anybody can send any text as a token, so three limits protect the issuer: answers are
+cached; there is one question about a token, however many requests wait for the answer; and tokens
+that were never valid here share a small allowance.
+"""
+
+import asyncio
+import hashlib
+import logging
+import math
+import re
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hello.tokens.bounded import Bounded
+from hello.tokens.errors import InvalidTokenError, Reason
+from hello.tokens.jwt.strict_json import ReadOnly
+from hello.tokens.keys.discovery import Fetch, Place
+from hello.tokens.keys.fetched import FetchError, KeyPolicy
+from hello.tokens.timing import Clock
+
+from .answers import read_answer
+from .client import Introspection
+from .outage import Outage, unavailable
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_logger = logging.getLogger("hello.auth")
+
+_ACTIVE_SECONDS = 60  # how long a yes is used
+_INACTIVE_SECONDS = 10  # how long a no is used
+_MAX_INACTIVE = 10_000  # answers
+_MAX_PROVEN = 10_000  # tokens
+_MAX_STRANGERS = 16  # questions under way about tokens that were never valid here
+_MAX_WAITING = 1000  # requests with such tokens that wait for their turn
+_ALLOWANCE = 50  # questions about such tokens, and how many more a second
+_ALLOWANCE_PER_SECOND = 5
+_ENTRY_BYTES = 500  # of an answer's objects and its place in the cache, whatever it holds
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*")  # RFC 6750 §2.1: b64token
+
+
+class _Answer(NamedTuple):
+    claims: Mapping[str, Any]
+    until: float  # in seconds of the monotonic clock
+
+
+class Introspector:
+    """Asks one issuer about its opaque tokens, as the client that `introspection` describes.
+
+    `fetch` gets the issuer's metadata, if that is needed. Active answers take at most `size` bytes.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        introspection: Introspection,
+        *,
+        fetch: Fetch,
+        policy: KeyPolicy,
+        clock: Clock,
+        size: int,
+    ) -> None:
+        self._issuer = issuer
+        self._introspection = introspection
+        self._fetch = fetch
+        self._policy = policy
+        self._clock = clock
+        self._endpoint = introspection.endpoint
+        self._session: aiohttp.ClientSession | None = None
+        self._active = Bounded[bytes, _Answer](size, _bytes_of)
+        self._inactive = Bounded[bytes, float](_MAX_INACTIVE)
+        self._proven = Bounded[bytes, bool](_MAX_PROVEN)
+        self._pending: dict[bytes, asyncio.Task[Mapping[str, Any] | None]] = {}
+        self._turns = asyncio.Semaphore(_MAX_STRANGERS)
+        self._waiting = 0
+        self._allowance: float = _ALLOWANCE
+        self._allowance_at = clock.monotonic()
+        self._outage = Outage(clock)
+        # The issuer may fail because of what a stranger sends. That keeps nobody else from asking.
+        self._strangers_outage = Outage(clock)
+
+    async def ask(self, token: str) -> Mapping[str, Any]:
+        """Return what the issuer says about an active token, as claims with an `iss`.
+
+        Raises InvalidTokenError for a token that is not active, and UnavailableError if the issuer
+        cannot be asked at the moment.
+        """
+        if not _TOKEN.fullmatch(token):
+            raise InvalidTokenError(Reason.MALFORMED)
+        digest = hashlib.sha256(token.encode()).digest()
+        now = self._clock.monotonic()
+        answer = self._active.get(digest)
+        if answer is not None and now < answer.until:
+            return answer.claims
+        if now < (self._inactive.get(digest) or -math.inf):
+            raise InvalidTokenError(Reason.INACTIVE)
+        claims = await self._ask_once(token, digest)
+        if claims is None:
+            raise InvalidTokenError(Reason.INACTIVE)
+        return claims
+
+    def note_valid(self, token: str) -> None:
+        """Note that a token passed every check: no stranger can keep it from being asked about."""
+        digest = hashlib.sha256(token.encode()).digest()
+        if self._proven.get(digest) is None:
+            self._proven.put(digest, value=True)
+            self._allowance += 1  # it is no stranger's, so it takes nothing from them
+
+    async def close(self) -> None:
+        """End the questions under way, and close the connections."""
+        tasks = list(self._pending.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _ask_once(self, token: str, digest: bytes) -> Mapping[str, Any] | None:
+        """Wait for the one question about a token. Return None if it is not active."""
+        task = self._pending.get(digest)
+        if task is None:
+            if self._proven.get(digest) is None:
+                self._outage.check()
+                self._check_allowance()
+                outage, question = self._strangers_outage, self._take_turn
+            else:
+                outage, question = self._outage, self._ask
+            outage.begin()
+            task = self._pending[digest] = asyncio.create_task(question(token, digest, outage))
+            task.add_done_callback(lambda ended: self._ended(digest, ended, outage))
+        # Not awaited itself: a client that goes away must not cancel it for the others.
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise unavailable()
+        return task.result()
+
+    def _ended(
+        self, digest: bytes, task: asyncio.Task[Mapping[str, Any] | None], outage: Outage
+    ) -> None:
+        del self._pending[digest]
+        outage.end()
+        if not task.cancelled():
+            task.exception()  # or asyncio would log it if all who waited went away
+
+    async def _take_turn(
+        self, token: str, digest: bytes, outage: Outage
+    ) -> Mapping[str, Any] | None:
+        """Ask about a token that was never valid here. Few such questions are under way at once."""
+        if self._waiting >= _MAX_WAITING:
+            raise unavailable()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._policy.timeout):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise unavailable() from None
+        finally:
+            self._waiting -= 1
+        try:
+            self._outage.check()
+            outage.check()
+            self._check_allowance()
+            self._allowance -= 1  # `note_valid` gives it back
+            return await self._ask(token, digest, outage)
+        finally:
+            self._turns.release()
+
+    def _check_allowance(self) -> None:
+        now = self._clock.monotonic()
+        more = (now - self._allowance_at) * _ALLOWANCE_PER_SECOND
+        self._allowance = min(_ALLOWANCE, self._allowance + more)
+        self._allowance_at = now
+        if self._allowance < 1:
+            raise unavailable()
+
+    async def _ask(self, token: str, digest: bytes, outage: Outage) -> Mapping[str, Any] | None:
+        try:
+            async with asyncio.timeout(self._policy.timeout):
+                answer = await self._send(token)
+        except (FetchError, TimeoutError) as error:
+            self._endpoint = self._introspection.endpoint  # perhaps it has moved
+            outage.failed(str(error) or f"no answer within {self._policy.timeout:g} s")
+            raise unavailable(outage.seconds) from None
+        except Exception as error:
+            _logger.exception("an introspection failed in an unexpected way")
+            outage.failed(type(error).__name__)
+            raise unavailable(outage.seconds) from None
+        self._outage.over()
+        self._strangers_outage.over()
+        now = self._clock.monotonic()
+        if not answer.pop("active"):
+            self._inactive.put(digest, now + _INACTIVE_SECONDS)
+            return None
+        # The endpoint is the issuer's own, so an answer without `iss` speaks of its own token.
+        claims = {"iss": self._issuer, **answer}
+        self._active.put(digest, _Answer(claims, now + _ACTIVE_SECONDS))
+        return claims
+
+    async def _send(self, token: str) -> dict[str, Any]:
+        """Return the issuer's answer, in which `active` is a boolean. Raises FetchError."""
+        from hello.tokens.keys.fetch import new_session, send  # noqa: PLC0415 - it loads aiohttp
+
+        if self._endpoint is None:
+            place = Place(issuer=self._issuer, jwks_uri=None, allow_insecure_http=False)
+            self._endpoint = await place.find_endpoint("introspection_endpoint", self._fetch)
+        if self._session is None:
+            self._session = new_session()
+        request = self._introspection.request(token, self._issuer, self._clock.time())
+        status, body = await send(self._session, "POST", self._endpoint, **request)
+        return read_answer(self._endpoint, status, body)
+
+
+def _bytes_of(answer: _Answer) -> int:
+    return _ENTRY_BYTES + sys.getsizeof(ReadOnly(answer.claims))
