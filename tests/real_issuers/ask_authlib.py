@@ -32,6 +32,7 @@ from real_issuers.kinds import (
     send_restarted,
     send_rotated,
     send_signed,
+    send_unasked,
 )
 from real_issuers.report import Report
 
@@ -84,6 +85,7 @@ async def ask(folder: Path) -> Report:
     starts = partial(server.started, key, kind="opaque")
     async with starts() as issuer:
         tokens = await _opaque(issuer, report)
+        await send_unasked(report, server.url, API, tokens.program)
         await send_opaque(report, server.url, API, (API_BASIC, API_POST), tokens)
     await send_restarted(report, server.url, API, API_BASIC, starts, _mint)
     return report
@@ -128,13 +130,16 @@ async def _signed(issuer: Issuer, report: Report) -> Signed:
 
 async def _opaque(issuer: Issuer, report: Report) -> Opaque:
     person = await _log_in(issuer)
+    unscoped = await issuer.access_token(MACHINE)
+    other = await issuer.access_token(STRANGER, scope=SCOPE)
+    brief = await issuer.access_token(BRIEF, scope=SCOPE)
     tokens = Opaque(
         program=await _mint(issuer),
         person=person["access_token"],
-        unscoped=await issuer.access_token(MACHINE),
-        other=await issuer.access_token(STRANGER, scope=SCOPE),
+        unscoped=unscoped,
+        other=other,
         revoked=await _mint(issuer),
-        brief=await issuer.access_token(BRIEF, scope=SCOPE),
+        brief=brief,
         refresh=person["refresh_token"],
         id_token=person["id_token"],
     )
@@ -148,10 +153,10 @@ async def _opaque(issuer: Issuer, report: Report) -> Opaque:
         )
     for what, token, expected in (
         ("a person's access token", tokens.person, active),
-        ("an access token for another API", tokens.other, {"active": True}),
-        ("an access token without scopes", tokens.unscoped, active),
+        ("an access token for another API", other, {"active": True}),
+        ("an access token without scopes", unscoped, active),
         ("a revoked access token", tokens.revoked, inactive),
-        ("an expired access token", tokens.brief, inactive),
+        ("an expired access token", brief, inactive),
         ("a changed access token", changed(tokens.program), inactive),
         ("a refresh token", tokens.refresh, active),
         ("an ID token", person["id_token"], inactive),

@@ -32,6 +32,7 @@ from real_issuers.kinds import (
     send_restarted,
     send_rotated,
     send_signed,
+    send_unasked,
 )
 from real_issuers.report import Report
 
@@ -92,9 +93,10 @@ async def ask(folder: Path) -> Report:
     async with server.started(key) as issuer:
         tokens = await _opaque(issuer, report)
         clients = (API_BASIC, API_POST, API_PRIVATE_KEY)
+        await send_unasked(report, server.url, OPAQUE_API, tokens.program)
         await send_opaque(report, server.url, OPAQUE_API, clients, tokens)
         # The refresh token is of the same client.
-        of_client = tokens._replace(program=tokens.person)
+        of_client = tokens._replace(program=tokens.person, unscoped=None)
         await send_opaque(
             report, server.url, "web", (API_BASIC,), of_client, audience_claim="client_id"
         )
@@ -148,13 +150,16 @@ async def _signed(issuer: Issuer, report: Report) -> Signed:
 
 async def _opaque(issuer: Issuer, report: Report) -> Opaque:
     person = await _log_in(issuer, OPAQUE_API)
+    unscoped = await issuer.access_token(MACHINE, resource=OPAQUE_API)
+    other = await issuer.access_token(MACHINE, resource=OTHER_OPAQUE_API, scope=SCOPE)
+    brief = await issuer.access_token(BRIEF, resource=OPAQUE_API, scope=SCOPE)
     tokens = Opaque(
         program=await _mint_opaque(issuer),
         person=person["access_token"],
-        unscoped=await issuer.access_token(MACHINE, resource=OPAQUE_API),
-        other=await issuer.access_token(MACHINE, resource=OTHER_OPAQUE_API, scope=SCOPE),
+        unscoped=unscoped,
+        other=other,
         revoked=await _mint_opaque(issuer),
-        brief=await issuer.access_token(BRIEF, resource=OPAQUE_API, scope=SCOPE),
+        brief=brief,
         refresh=person["refresh_token"],
         id_token=person["id_token"],
     )
@@ -170,10 +175,10 @@ async def _opaque(issuer: Issuer, report: Report) -> Opaque:
         )
     for what, token, expected in (
         ("a person's access token", tokens.person, active),
-        ("an access token for another API", tokens.other, other),
-        ("an access token without scopes", tokens.unscoped, active),
+        ("an access token for another API", other, other),
+        ("an access token without scopes", unscoped, active),
         ("a revoked access token", tokens.revoked, inactive),
-        ("an expired access token", tokens.brief, inactive),
+        ("an expired access token", brief, inactive),
         ("a changed access token", changed(tokens.program), inactive),
         ("a refresh token", tokens.refresh, {"active": True}),
         ("an ID token", person["id_token"], 400),

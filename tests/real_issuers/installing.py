@@ -40,14 +40,14 @@ def from_pypi(folder: Path, *requirements: str) -> Path:
     return python
 
 
-def from_debian(folder: Path, package: str) -> Path:
-    """Unpack a package, and what it needs and the machine lacks. Nothing is set up."""
+def from_debian(folder: Path, *packages: str) -> Path:
+    """Unpack packages, and what they need and the machine lacks. Nothing is set up."""
     ready = folder / "ready"
     if not ready.exists():
         folder.mkdir(exist_ok=True)
-        planned = _run(["apt-get", "install", "--simulate", "--no-install-recommends", package])
-        if names := _NEEDED.findall(planned):
-            _run(["apt-get", "download", "-q", *names], cwd=folder)
+        planned = _run(["apt-get", "install", "--simulate", "--no-install-recommends", *packages])
+        names = sorted({*packages, *_NEEDED.findall(planned)})
+        _run(["apt-get", "download", "-q", *names], cwd=folder)
         for archive in sorted(folder.glob("*.deb")):
             _run(["dpkg-deb", "--extract", str(archive), str(folder)])
         ready.touch()
@@ -57,6 +57,12 @@ def from_debian(folder: Path, package: str) -> Path:
 def version_in_venv(python: Path, name: str) -> str:
     program = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"
     return _run([str(python), "-c", program, name]).strip()
+
+
+def debian_version(folder: Path, package: str) -> str:
+    """Return the version of a package that was unpacked in a folder."""
+    [archive] = folder.glob(f"{package}_*.deb")
+    return _run(["dpkg-deb", "--field", str(archive), "Version"]).strip()
 
 
 def _run(command: Sequence[str], cwd: Path | None = None) -> str:

@@ -95,12 +95,12 @@ class Opaque(NamedTuple):
 
     program: str
     person: str
-    unscoped: str
-    other: str  # for another API
+    unscoped: str | None
+    other: str | None  # for another API
     revoked: str
-    brief: str  # it is expired by now
+    brief: str | None  # it is expired by now
     refresh: str
-    id_token: str | None = None
+    id_token: str | None
 
 
 def asks(
@@ -131,36 +131,51 @@ async def send_opaque(
     clients: tuple[Client, ...],
     tokens: Opaque,
     *,
+    kind: str = "opaque",
     audience_claim: str = "aud",
 ) -> None:
     """Send tokens to an application that asks about them, if this version can ask."""
     if INTROSPECTION is None:
-        await send_unasked(report, issuer, audience, tokens.program)
         return
     first, *others = clients
-    by_claim = "" if audience_claim == "aud" else f", {audience_claim} compared"
+    if audience_claim != "aud":
+        kind = f"{kind}, {audience_claim} compared"
     async with asks(issuer, audience, first, audience_claim=audience_claim) as api:
-        asking = Asking(api, report, f"opaque{by_claim}")
+        asking = Asking(api, report, kind)
         await asking.send("a program's token", tokens.program, 200)
         await asking.send("the same, again", tokens.program, 200)
         await asking.send("the same, where a scope is required", tokens.program, 200, "/reports")
-        await asking.send("a token without that scope", tokens.unscoped, 403, "/reports")
         await asking.send("a person's token", tokens.person, 200, "/reports")
-        await asking.send("a token for another API", tokens.other, 401)
-        await asking.send("a changed token", changed(tokens.program), 401)
-        await asking.send("a revoked token", tokens.revoked, 401)
-        await asking.send("an expired token", tokens.brief, 401)
-        await asking.send("the refresh token", tokens.refresh, 401)
-        if tokens.id_token is not None:
-            await asking.send("the ID token", tokens.id_token, 401)
+        if tokens.unscoped is not None:
+            await asking.send("a token without that scope", tokens.unscoped, 403, "/reports")
+        for what, token in (
+            ("a token for another API", tokens.other),
+            ("a changed token", changed(tokens.program)),
+            ("a revoked token", tokens.revoked),
+            ("an expired token", tokens.brief),
+            ("the refresh token", tokens.refresh),
+            ("the ID token", tokens.id_token),
+        ):
+            if token is not None:
+                await asking.send(what, token, 401)
     for client in others:
         async with asks(issuer, audience, client, audience_claim=audience_claim) as api:
             sent = f"a program's token, asked about with {client.method}"
-            await Asking(api, report, f"opaque{by_claim}").send(sent, tokens.program, 200)
+            await Asking(api, report, kind).send(sent, tokens.program, 200)
     wrong = first._replace(secret="wrong")
     async with asks(issuer, audience, wrong, audience_claim=audience_claim) as api:
         sent = "a program's token, asked about with a wrong secret"
-        await Asking(api, report, f"opaque{by_claim}").send(sent, tokens.program, 503)
+        await Asking(api, report, kind).send(sent, tokens.program, 503)
+
+
+async def send_expired(
+    report: Report, issuer: str, audience: str, client: Client, token: str, *, kind: str
+) -> None:
+    """Send an expired token to an application that asks about it."""
+    if INTROSPECTION is None:
+        return
+    async with asks(issuer, audience, client) as api:
+        await Asking(api, report, kind).send("an expired token", token, 401)
 
 
 async def send_unasked(report: Report, issuer: str, audience: str, token: str) -> None:
