@@ -10,7 +10,6 @@ from typing import Any
 
 from joserfc.jwk import RSAKey
 
-from bench.servers import free_port
 from hello import auth
 from real_issuers.asking import (
     API,
@@ -35,6 +34,7 @@ from real_issuers.kinds import (
     send_unasked,
 )
 from real_issuers.report import Report
+from support.program import free_port
 
 MACHINE = Client("machine", "machine-secret")
 BRIEF = Client("brief", "brief-secret")  # its tokens last for a second
@@ -85,7 +85,7 @@ async def ask(folder: Path) -> Report:
     starts = partial(server.started, key, kind="opaque")
     async with starts() as issuer:
         tokens = await _opaque(issuer, report)
-        await send_unasked(report, server.url, API, tokens.program)
+        await send_unasked(report, server.url, API, tokens)
         await send_opaque(report, server.url, API, (API_BASIC, API_POST), tokens)
     await send_restarted(report, server.url, API, API_BASIC, starts, _mint)
     return report
@@ -98,7 +98,8 @@ async def _mint(issuer: Issuer) -> str:
 async def _log_in(issuer: Issuer) -> dict[str, Any]:
     """Return the tokens of a person."""
     query = authorization(WEB, scope=f"openid {SCOPE}")
-    landed = await Browser(issuer.session).log_in(issuer.metadata["authorization_endpoint"], query)
+    async with Browser.opened() as browser:
+        landed = await browser.log_in(issuer.metadata["authorization_endpoint"], query)
     return await issuer.exchange(WEB, landed)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from aiohttp import ClientSession
 from joserfc.jwk import RSAKey
 
-from bench.servers import free_port
 from hello import auth
 from real_issuers.asking import (
     API,
@@ -34,6 +33,7 @@ from real_issuers.asking import (
 from real_issuers.installing import HERE, debian_version, from_debian
 from real_issuers.kinds import Opaque, Signed, send_expired, send_opaque, send_rotated, send_signed
 from real_issuers.report import Report
+from support.program import free_port
 
 MACHINE = Client("machine", "machine-secret")
 WEB = Client("web", "web-secret")
@@ -234,10 +234,9 @@ async def _log_in(issuer: Issuer, resource: str = API, scope: str = SCOPE) -> di
         alice = await log_in_with_password(session, "alice")
         grant = {"scope": f"openid {SCOPE} {UNSCOPED}"}
         await _call(session, alice, "PUT", "auth/grant/web", grant)
-    async with ClientSession(headers=alice) as session:
-        query = authorization(WEB, scope=f"openid {scope}", resource=resource, g_continue="")
-        endpoint = issuer.metadata["authorization_endpoint"]
-        landed = await Browser(session).log_in(endpoint, query)
+    query = authorization(WEB, scope=f"openid {scope}", resource=resource, g_continue="")
+    async with Browser.opened(headers=alice) as browser:
+        landed = await browser.log_in(issuer.metadata["authorization_endpoint"], query)
     return await issuer.exchange(WEB, landed)
 
 

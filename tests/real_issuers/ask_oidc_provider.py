@@ -9,7 +9,6 @@ from typing import Any
 
 from joserfc.jwk import RSAKey
 
-from bench.servers import free_port
 from hello import auth
 from real_issuers.asking import (
     API,
@@ -35,6 +34,7 @@ from real_issuers.kinds import (
     send_unasked,
 )
 from real_issuers.report import Report
+from support.program import free_port
 
 # By its configuration, the tokens for these are opaque.
 OPAQUE_API = "https://opaque.example.com"
@@ -43,7 +43,6 @@ OTHER_OPAQUE_API = "https://opaque-other.example.com"
 MACHINE = Client("machine", "machine-secret")
 BRIEF = Client("brief", "brief-secret")  # its tokens last for a second
 WEB = Client("web", "web-secret")
-CONSENTS: dict[str, str] = {}
 API_KEY = RSAKey.generate_key(2048, {"kid": "api-key"})
 API_BASIC = Client("api-basic", "api-basic-secret")
 API_POST = Client("api-post", "api-post-secret", "client_secret_post")
@@ -93,7 +92,7 @@ async def ask(folder: Path) -> Report:
     async with server.started(key) as issuer:
         tokens = await _opaque(issuer, report)
         clients = (API_BASIC, API_POST, API_PRIVATE_KEY)
-        await send_unasked(report, server.url, OPAQUE_API, tokens.program)
+        await send_unasked(report, server.url, OPAQUE_API, tokens)
         await send_opaque(report, server.url, OPAQUE_API, clients, tokens)
         # The refresh token is of the same client.
         of_client = tokens._replace(program=tokens.person, unscoped=None)
@@ -119,11 +118,11 @@ async def _log_in(issuer: Issuer, resource: str) -> dict[str, Any]:
     query = authorization(
         WEB, scope=f"openid offline_access {SCOPE}", resource=resource, prompt="consent"
     )
-    browser = Browser(issuer.session)
+    endpoint = issuer.metadata["authorization_endpoint"]
     logs_in: dict[str, str] = {"login": "alice", "password": "any"}
-    landed = await browser.log_in(
-        issuer.metadata["authorization_endpoint"], query, logs_in, CONSENTS
-    )
+    consents: dict[str, str] = {}
+    async with Browser.opened() as browser:
+        landed = await browser.log_in(endpoint, query, logs_in, consents)
     return await issuer.exchange(WEB, landed)
 
 
@@ -166,7 +165,7 @@ async def _opaque(issuer: Issuer, report: Report) -> Opaque:
     await issuer.revoke(tokens.revoked, MACHINE)
     await asyncio.sleep(1.5)
     active = {"active": True, "iss": issuer.url, "aud": OPAQUE_API, "token_type": "Bearer"}
-    other = {**active, "aud": OTHER_OPAQUE_API}
+    elsewhere = {**active, "aud": OTHER_OPAQUE_API}
     inactive = {"active": False}
     hint = {"token_type_hint": "access_token"}
     for client in (API_BASIC, API_POST, API_PRIVATE_KEY):
@@ -175,7 +174,7 @@ async def _opaque(issuer: Issuer, report: Report) -> Opaque:
         )
     for what, token, expected in (
         ("a person's access token", tokens.person, active),
-        ("an access token for another API", other, other),
+        ("an access token for another API", other, elsewhere),
         ("an access token without scopes", unscoped, active),
         ("a revoked access token", tokens.revoked, inactive),
         ("an expired access token", brief, inactive),

@@ -90,13 +90,14 @@ class Issuer:
     @asynccontextmanager
     async def at(cls, url: str, *places: str) -> AsyncIterator[Self]:
         """Read the metadata of an issuer, from each of the places."""
-        jar = CookieJar(unsafe=True)  # cookies of addresses
-        async with ClientSession(timeout=_TIMEOUT, cookie_jar=jar) as session:
+        async with ClientSession(timeout=_TIMEOUT) as session:
             metadata: dict[str, Any] = {}
             for place in places or (f"{url}/.well-known/openid-configuration",):
                 async with session.get(place) as response:
                     response.raise_for_status()
                     metadata |= await response.json()
+            if metadata["issuer"] != url:
+                raise AskError(f"{url} calls itself {metadata['issuer']}")
             yield cls(session, url, metadata)
 
     async def post(self, endpoint: str, client: Client, **form: str) -> tuple[int, Any]:
@@ -193,6 +194,14 @@ class Browser:
 
     def __init__(self, session: ClientSession) -> None:
         self._session = session
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, headers: Mapping[str, str] | None = None) -> AsyncIterator[Self]:
+        """Open one that nobody is logged in with."""
+        jar = CookieJar(unsafe=True)  # cookies of addresses
+        async with ClientSession(timeout=_TIMEOUT, cookie_jar=jar, headers=headers) as session:
+            yield cls(session)
 
     async def log_in(self, url: str, query: Mapping[str, str], *forms: Mapping[str, str]) -> str:
         """Open a page, and fill in the forms that follow. Return the callback's address."""

@@ -1,7 +1,7 @@
 """What is sent to an application, and what has to come back? It differs by the kind of token."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
@@ -104,7 +104,12 @@ class Opaque(NamedTuple):
 
 
 def asks(
-    issuer: str, audience: str, client: Client, *, audience_claim: str = "aud", **more: Any
+    issuer: str,
+    audience: str | Collection[str],
+    client: Client,
+    *,
+    audience_claim: str = "aud",
+    **more: Any,
 ) -> AbstractAsyncContextManager[Api]:
     """Serve an application that is a client of an issuer and asks it about tokens."""
     credentials = (
@@ -127,7 +132,7 @@ def asks(
 async def send_opaque(
     report: Report,
     issuer: str,
-    audience: str,
+    audience: str | Collection[str],
     clients: tuple[Client, ...],
     tokens: Opaque,
     *,
@@ -178,11 +183,13 @@ async def send_expired(
         await Asking(api, report, kind).send("an expired token", token, 401)
 
 
-async def send_unasked(report: Report, issuer: str, audience: str, token: str) -> None:
-    """Send an opaque token to an application that does not ask about it."""
+async def send_unasked(report: Report, issuer: str, audience: str, tokens: Opaque) -> None:
+    """Send tokens to an application that knows JWTs alone."""
     async with protected(auth.TrustedIssuer(issuer=issuer, audience=audience)) as api:
-        sent = "a program's token, without introspection"
-        await Asking(api, report, "opaque").send(sent, token, (401, "malformed"))
+        asking = Asking(api, report, "opaque, without introspection")
+        await asking.send("a program's token", tokens.program, (401, "malformed"))
+        if tokens.id_token is not None:
+            await asking.send("the ID token", tokens.id_token, (401, "audience"))
 
 
 async def send_restarted(

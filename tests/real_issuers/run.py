@@ -18,13 +18,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from real_issuers import ask_authlib, ask_glewlwyd, ask_oidc_provider  # noqa: E402 - from the folder above
+from real_issuers import ask_authlib, ask_django, ask_glewlwyd, ask_oidc_provider  # noqa: E402 - from the folder above
 from real_issuers.installing import InstallError  # noqa: E402
 from real_issuers.report import Report, markdown  # noqa: E402
 
 _SECONDS = 900  # for one issuer, with its installation
 _ISSUERS: dict[str, Callable[[Path], Awaitable[Report]]] = {
     "oidc-provider": ask_oidc_provider.ask,
+    "django-oauth-toolkit": ask_django.ask,
     "authlib": ask_authlib.ask,
     "glewlwyd": ask_glewlwyd.ask,
 }
