@@ -54,7 +54,10 @@ class Server:
         self._key = RSAKey.generate_key(2048).as_pem(private=True).decode()
         self._root = f"http://127.0.0.1:{self._port}"
         self.url = f"{self._root}/o"
-        self.version = version_in_venv(self._python, "django-oauth-toolkit")
+        own, django = (
+            version_in_venv(self._python, name) for name in ("django-oauth-toolkit", "Django")
+        )
+        self.version = f"{own} (Django {django})"
 
     @asynccontextmanager
     async def started(self, lifetime: int = 600) -> AsyncIterator[Issuer]:

@@ -209,14 +209,15 @@ async def ask(folder: Path) -> Report:
             look(report, "access token that was requested without a resource", nowhere)
             sent = "a token that was requested without a resource"
             await asking.send(sent, nowhere, (401, "audience"))
-        await send_opaque(report, server.url, API, (WEB, WEB_POST), opaque, kind="JWT, asked about")
+        await send_opaque(report, server.url, API, (WEB, WEB_POST), opaque, kind=ASKED_ABOUT)
+        # Where client_id is compared, a token of this client for another API is for this one.
         await send_opaque(
             report,
             server.url,
             "web",
             (WEB,),
-            opaque,
-            kind="JWT, asked about",
+            opaque._replace(other=None),
+            kind=ASKED_ABOUT,
             audience_claim="client_id",
         )
     await send_rotated(report, trusted, server.started, _mint)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from joserfc.jwk import RSAKey
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
 from hello import auth
 from real_issuers.asking import (
@@ -15,18 +15,22 @@ from real_issuers.asking import (
     CALLBACK,
     OTHER_API,
     SCOPE,
+    Asking,
     Browser,
     Client,
     Issuer,
     authorization,
     changed,
     look,
+    protected,
     running,
 )
 from real_issuers.installing import from_npm
 from real_issuers.kinds import (
+    INTROSPECTION,
     Opaque,
     Signed,
+    asks,
     send_opaque,
     send_restarted,
     send_rotated,
@@ -61,7 +65,7 @@ class Server:
         self.version = str(json.loads(package.read_text("utf-8"))["version"])
 
     @asynccontextmanager
-    async def started(self, *keys: RSAKey) -> AsyncIterator[Issuer]:
+    async def started(self, *keys: Key) -> AsyncIterator[Issuer]:
         environ = {
             "PORT": str(self._port),
             "CALLBACK": CALLBACK,
@@ -76,9 +80,8 @@ class Server:
             yield issuer
 
 
-def _key_set(*keys: RSAKey, private: bool) -> str:
-    found = [{**key.as_dict(private=private), "alg": "RS256", "use": "sig"} for key in keys]
-    return json.dumps({"keys": found})
+def _key_set(*keys: Key, private: bool) -> str:
+    return json.dumps({"keys": [{**key.as_dict(private=private), "use": "sig"} for key in keys]})
 
 
 async def ask(folder: Path) -> Report:
@@ -88,12 +91,14 @@ async def ask(folder: Path) -> Report:
     async with server.started(RSAKey.generate_key(2048, {"kid": "a"})) as issuer:
         await send_signed(report, trusted, await _signed(issuer, report))
     await send_rotated(report, trusted, server.started, _mint_signed)
+    await _send_algorithms(server, report)
     key = RSAKey.generate_key(2048, {"kid": "a"})
     async with server.started(key) as issuer:
         tokens = await _opaque(issuer, report)
         clients = (API_BASIC, API_POST, API_PRIVATE_KEY)
         await send_unasked(report, server.url, OPAQUE_API, tokens)
         await send_opaque(report, server.url, OPAQUE_API, clients, tokens)
+        await _send_bound(issuer, report)
         # The refresh token is of the same client.
         of_client = tokens._replace(program=tokens.person, unscoped=None)
         await send_opaque(
@@ -103,6 +108,44 @@ async def ask(folder: Path) -> Report:
         report, server.url, OPAQUE_API, API_BASIC, lambda: server.started(key), _mint_opaque
     )
     return report
+
+
+async def _send_algorithms(server: Server, report: Report) -> None:
+    """Send JWTs that are not signed with RS256."""
+    keys: list[Key] = [
+        RSAKey.generate_key(2048, {"kid": "rsa"}),
+        ECKey.generate_key("P-256", {"kid": "ec"}),
+        OKPKey.generate_key("Ed25519", {"kid": "okp"}),
+    ]
+    async with server.started(*keys) as issuer:
+        for algorithm in ("PS256", "ES256", "EdDSA"):
+            audience = f"https://{algorithm.lower()}.example.com"
+            token = await issuer.access_token(MACHINE, resource=audience, scope=SCOPE)
+            for algorithms, expected in (([algorithm], 200), (None, (401, "algorithm"))):
+                trusted = auth.TrustedIssuer(
+                    issuer=server.url, audience=audience, algorithms=algorithms
+                )
+                accepts = "RS256 alone" if algorithms is None else algorithm
+                async with protected(trusted) as api:
+                    sent = f"a token signed with {algorithm}, where {accepts} is accepted"
+                    await Asking(api, report, "JWT").send(sent, token, expected)
+
+
+async def _send_bound(issuer: Issuer, report: Report) -> None:
+    """Send tokens that are bound to a key, with DPoP, as if they were not."""
+    key = ECKey.generate_key("P-256")
+    signed = await issuer.access_token(MACHINE, key=key, resource=API, scope=SCOPE)
+    look(report, "access token that is bound by DPoP", signed)
+    sent = "a token that is bound by DPoP, without a proof"
+    async with protected(auth.TrustedIssuer(issuer=issuer.url, audience=API)) as api:
+        await Asking(api, report, "JWT").send(sent, signed, (401, "bound"))
+    opaque = await issuer.access_token(MACHINE, key=key, resource=OPAQUE_API, scope=SCOPE)
+    said = "an access token that is bound by DPoP"
+    expected = {"active": True, "token_type": "DPoP"}
+    await issuer.introspect(report, said, opaque, API_BASIC, expected=expected)
+    if INTROSPECTION is not None:
+        async with asks(issuer.url, OPAQUE_API, API_BASIC) as api:
+            await Asking(api, report, "opaque").send(sent, opaque, 401)
 
 
 async def _mint_signed(issuer: Issuer) -> str:

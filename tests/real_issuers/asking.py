@@ -1,6 +1,5 @@
 """How is an issuer asked for tokens, and how is a protected application asked with them?"""
 
-import asyncio
 import base64
 import json
 import time
@@ -43,12 +42,9 @@ async def running(
     command: Sequence[str], environ: Mapping[str, str], port: int, log: Path
 ) -> AsyncIterator[None]:
     """Run an issuer. Its process is ended by its id."""
-    process = started(command, environ, port, core=None, log=log)
-    await asyncio.to_thread(process.__enter__)
-    try:
+    # It holds up the event loop. Nothing else is to go on meanwhile, and no process is forgotten.
+    with started(command, environ, port, core=None, log=log):
         yield
-    finally:
-        await asyncio.to_thread(process.__exit__, None, None, None)
 
 
 class Client(NamedTuple):
@@ -100,22 +96,30 @@ class Issuer:
                 raise AskError(f"{url} calls itself {metadata['issuer']}")
             yield cls(session, url, metadata)
 
-    async def post(self, endpoint: str, client: Client, **form: str) -> tuple[int, Any]:
-        """Return the status and the body, which is JSON or text."""
+    async def post(
+        self, endpoint: str, client: Client, key: Key | None = None, /, **form: str
+    ) -> tuple[int, Any]:
+        """Return the status and the body, which is JSON or text. `key` is proved to be there."""
         headers, credentials = client.credentials(self.url)
         url = self.metadata[endpoint]
+        if key is not None:
+            headers["DPoP"] = _proof(key, url)
         async with self.session.post(url, headers=headers, data=form | credentials) as response:
             return response.status, _parsed(await response.text())
 
-    async def grant(self, client: Client, grant_type: str, **form: str) -> dict[str, Any]:
-        status, answer = await self.post("token_endpoint", client, grant_type=grant_type, **form)
+    async def grant(
+        self, client: Client, grant_type: str, *, key: Key | None = None, **form: str
+    ) -> dict[str, Any]:
+        form["grant_type"] = grant_type
+        status, answer = await self.post("token_endpoint", client, key, **form)
         if status != 200 or "access_token" not in answer:
             raise AskError(f"{client.id}, {grant_type}: {status} {answer}")
         return dict(answer)
 
-    async def access_token(self, client: Client, **form: str) -> str:
-        """Return a token that stands for a client."""
-        return str((await self.grant(client, "client_credentials", **form))["access_token"])
+    async def access_token(self, client: Client, *, key: Key | None = None, **form: str) -> str:
+        """Return a token that stands for a client. It is bound to the key, if there is one."""
+        answer = await self.grant(client, "client_credentials", key=key, **form)
+        return str(answer["access_token"])
 
     async def exchange(self, client: Client, landed: str) -> dict[str, Any]:
         """Return the tokens for the code in the address that a browser was sent back to."""
@@ -149,6 +153,13 @@ class Issuer:
         status, answer = await self.post("revocation_endpoint", client, token=token, **form)
         if status != 200:
             raise AskError(f"revocation: {status} {answer}")
+
+
+def _proof(key: Key, url: str) -> str:
+    """Return a DPoP proof for a POST (RFC 9449 §4.2)."""
+    header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
+    claims = {"jti": uuid4().hex, "htm": "POST", "htu": url, "iat": int(time.time())}
+    return jwt.encode(header, claims, key)
 
 
 def _parsed(text: str) -> Any:

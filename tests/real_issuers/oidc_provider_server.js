@@ -5,6 +5,9 @@ import Provider from 'oidc-provider';
 const { PORT, KEYS, API_KEYS, CALLBACK } = process.env;
 const url = `http://127.0.0.1:${PORT}`;
 
+// By the name of the host, for instance https://es256.example.com
+const ALGORITHMS = { ps256: 'PS256', es256: 'ES256', eddsa: 'EdDSA' };
+
 const client = (client_id, more = {}) => ({
   client_id,
   client_secret: `${client_id}-secret`,
@@ -41,13 +44,14 @@ const provider = new Provider(url, {
     clientCredentials: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
+    dPoP: { enabled: true },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: (ctx, indicator) => ({
         scope: 'read:reports',
         audience: indicator,
         accessTokenFormat: indicator.includes('opaque') ? 'opaque' : 'jwt',
-        jwt: { sign: { alg: 'RS256' } },
+        jwt: { sign: { alg: ALGORITHMS[new URL(indicator).host.split('.')[0]] ?? 'RS256' } },
       }),
       useGrantedResource: () => true,
     },

@@ -74,6 +74,18 @@ class Report:
         ]
 
 
+def compared(lines: Iterable[Line]) -> str:
+    """Return a table with a column for each kind of token of each issuer."""
+    columns: dict[str, dict[str, str]] = {}
+    for line in lines:
+        answers = columns.setdefault(f"{line.issuer}: {line.token}", {})
+        reason = f" `{line.why}`" if line.answered == "401" else ""
+        answers[line.sent] = line.answered + reason
+    sent = dict.fromkeys(what for answers in columns.values() for what in answers)
+    rows = ([what, *(each.get(what, "") for each in columns.values())] for what in sent)
+    return markdown(("what is sent", *columns), rows)
+
+
 def shortened(value: Any) -> str:
     """Return JSON whose long random strings are cut."""
 

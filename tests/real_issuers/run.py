@@ -9,18 +9,23 @@ tables in Markdown. Exits with 1 if an answer is not the expected one.
 
 import argparse
 import asyncio
+import logging
 import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from aiohttp import ClientError
+
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from bench.servers import StartError  # noqa: E402
 from real_issuers import ask_authlib, ask_django, ask_glewlwyd, ask_oidc_provider  # noqa: E402 - from the folder above
+from real_issuers.asking import AskError  # noqa: E402
 from real_issuers.installing import InstallError  # noqa: E402
-from real_issuers.report import Report, markdown  # noqa: E402
+from real_issuers.report import Report, compared, markdown  # noqa: E402
 
 _SECONDS = 900  # for one issuer, with its installation
 _ISSUERS: dict[str, Callable[[Path], Awaitable[Report]]] = {
@@ -43,14 +48,13 @@ async def ask_all(names: list[str], folder: Path) -> tuple[list[Report], list[st
                 reports.append(await _ISSUERS[name](folder))
         except InstallError as error:
             problems.append(f"MISSING {name}: {error}")
-        except TimeoutError:
-            problems.append(f"MISSING {name}: it took longer than {_SECONDS} s")
+        except (AskError, StartError, ClientError, TimeoutError) as error:
+            problems.append(f"FAILED {name}: {error!r}")
     return reports, problems
 
 
 def printed(reports: list[Report]) -> str:
     """Return the tables."""
-    lines = [line[:5] for report in reports for line in report.lines]
     said = [
         (each.issuer, each.asked, str(each.status), f"`{each.answer}`")
         for report in reports
@@ -60,10 +64,17 @@ def printed(reports: list[Report]) -> str:
         (issuer, what, f"`{value}`") for report in reports for issuer, what, value in report.tokens
     ]
     advice = [each for report in reports for each in report.advice]
+    lines = [line for report in reports for line in report.lines]
     return "\n\n".join(
         (
+            "## What is answered to JWTs",
+            compared([line for line in lines if not line.token.startswith("opaque")]),
+            "## What is answered to opaque tokens",
+            compared([line for line in lines if line.token.startswith("opaque")]),
+            "## The same, with the reasons",
             markdown(
-                ("issuer", "tokens", "what is sent", "answer", "reason, or what came in"), lines
+                ("issuer", "tokens", "what is sent", "answer", "reason, or what the handler saw"),
+                [line[:5] for line in lines],
             ),
             "## What the issuers say about tokens (introspection)",
             markdown(("issuer", "asked about", "status", "answer"), said),
@@ -83,6 +94,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=sorted(_ISSUERS), help="these issuers")
     parser.add_argument("--folder", type=Path, help="where the issuers are installed, and stay")
     options = parser.parse_args()
+    logging.getLogger("hello.auth").addHandler(logging.NullHandler())  # the tables say it all
     names = options.only or list(_ISSUERS)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
