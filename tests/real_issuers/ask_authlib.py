@@ -48,7 +48,7 @@ class Server:
     """Starts and restarts at one port."""
 
     def __init__(self, folder: Path) -> None:
-        self._python = from_pypi(folder / "authlib", "Authlib>=1.6", "flask>=3")
+        self._python = from_pypi(folder / "authlib", "Authlib>=1.9", "flask>=3")
         self._port = free_port()
         self._log = folder / "authlib.log"
         self.url = f"http://127.0.0.1:{self._port}"

@@ -46,7 +46,7 @@ class Server:
     """Starts and restarts at one port, with one database."""
 
     def __init__(self, folder: Path) -> None:
-        self._python = from_pypi(folder / "django", "django-oauth-toolkit>=3")
+        self._python = from_pypi(folder / "django", "django-oauth-toolkit>=3.4")
         self._port = free_port()
         self._log = folder / "django.log"
         self._database = folder / "django.db"

@@ -212,13 +212,10 @@ async def send_restarted(
         asking = Asking(api, report, "opaque")
         async with starts() as running:
             old, unseen = await mints(running), await mints(running)
-            await asking.send("a token", old, 200)
-        await asking.send("another one, while the issuer is down", unseen, 503)
+            await asking.send("a token, before the issuer stops", old, 200)
+        await asking.send("another token, while the issuer is down", unseen, 503)
         async with starts() as running:
             await asyncio.sleep(2)  # attempts back off
-            what = "remembers" if kept else "forgot"
-            status = 200 if kept else 401
-            await asking.send(
-                f"that one, after a restart of the issuer, which {what}", unseen, status
-            )
+            sent = f"that one, after a restart with{'' if kept else 'out'} its tokens"
+            await asking.send(sent, unseen, 200 if kept else 401)
             await asking.send("a token of the restarted issuer", await mints(running), 200)

@@ -1,6 +1,6 @@
 """Do tokens of issuers that others wrote work here?
 
-    .venv/bin/python tests/real_issuers/run.py [--only glewlwyd] [--folder /tmp/issuers]
+    .venv/bin/python tests/real_issuers/run.py [--only glewlwyd] [--folder FOLDER]
 
 Installs each issuer from npm, PyPI or Debian in a temporary folder, starts it at a port of this
 machine, gets tokens from it as its clients do, and sends them to protected applications. Prints
