@@ -138,7 +138,7 @@ async def check_requirements(
         raise InsufficientScopeError(Reason.PERMISSIONS, subject=subject)
     for each in requirements:
         for name, expected in each.claims.items():
-            if not _meets(name, token.claims.get(name, ABSENT), expected):
+            if not meets(name, token.claims.get(name, ABSENT), expected):
                 raise InsufficientScopeError(Reason.CLAIM, subject=subject)
     if not all(_authenticated(each, token, timing) for each in requirements):
         ages = (each.max_auth_age for each in requirements if each.max_auth_age is not None)
@@ -180,7 +180,8 @@ def _authenticated(requirement: Requirement, token: AccessToken, timing: Timing)
     return bool(oldest <= auth_time <= newest)
 
 
-def _meets(name: str, claim: Any, expected: Any) -> bool:
+def meets(name: str, claim: Any, expected: Any) -> bool:
+    """Return whether a claim has a value, or every item of a collection."""
     if not isinstance(expected, _COLLECTIONS):
         return _equals(claim, expected)
     if isinstance(claim, str):

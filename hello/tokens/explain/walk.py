@@ -5,13 +5,13 @@ of the rules and the words.
 """
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from hello.tokens.access_token import AccessToken
 from hello.tokens.errors import AuthError, Reason
+from hello.tokens.hosts import split_host
 from hello.tokens.issuers.trusted import TrustedIssuer
 from hello.tokens.jwt.compact import UnverifiedToken, parse
 from hello.tokens.jwt.rules import ABSENT
@@ -19,12 +19,12 @@ from hello.tokens.presented import present
 from hello.tokens.timing import is_numeric_date
 from hello.tokens.validator import TokenValidator
 
-from .advice import ANY_TRUSTED, Case, advice, sentence
+from .advice import ANY_TRUSTED, Advice, Case, advice, sentence
 from .explanation import FAILED, NOT_CHECKED, OK, Explanation, Finding, Routes
+from .shapes import shape_of
 
 _MAX_SHOWN = 160  # characters of a value
 _FORM = "a signed JWT: three parts of base64url, the first two of them JSON objects"
-_STRAY = re.compile(r"[^A-Za-z0-9._~+/=-]")  # neither a JWT nor an opaque token contains these
 _NOT_ANSWERED = "(not answered)"
 
 
@@ -34,13 +34,15 @@ async def explain(
     *,
     host: str = "",
     max_length: int | None = None,
+    max_length_is_usual: bool = False,
     routes_for: Callable[[AccessToken], Awaitable[Routes]] | None = None,
 ) -> Explanation:
     """Check every rule with the keys and the settings of a validator.
 
     `host` is what a request would name, for a resolver of issuers. `max_length` is the number of
-    characters that a server allows a token to have. `routes_for` is called with a valid token and
-    returns the explanation's routes. Nothing that is returned contains the token's text.
+    characters that a server allows a token to have. `max_length_is_usual` says that the server is
+    unknown, and that it may allow more. `routes_for` is called with a valid token and returns the
+    explanation's routes. Nothing that is returned contains the token's text.
     """
     too_long = max_length is not None and len(token) > max_length
     refusal: AuthError | None = None
@@ -51,19 +53,22 @@ async def explain(
     except AuthError as error:
         refusal = error.without_traceback()
     else:
-        if routes_for is not None and not too_long:
+        if routes_for is not None and (not too_long or max_length_is_usual):
             routes = await routes_for(granted)
     walk = _Walk(validator, token, host)
     if max_length is not None:
-        wants = f"at most {max_length} bytes, which a header can hold"
+        server = "a server of aiohttp takes unless it is told otherwise"
+        wants = f"at most {max_length} bytes, which "
+        wants += server if max_length_is_usual else "a header can hold"
         status = FAILED if too_long else OK
         walk.findings.append(Finding("size", wants, f"{len(token)} bytes", status))
     await walk.through()
     if refusal is not None and refusal.reason in (Reason.REVOKED, Reason.REVOCATION_UNAVAILABLE):
         has = "yes" if refusal.reason is Reason.REVOKED else _NOT_ANSWERED
         walk.note("revoked", "no", has, refusal.reason)
-    advised = [sentence("too_long")] if too_long else []
-    advised += [] if refusal is None else [advice(refusal.reason, walk.case)]
+    limit = "too_long.usual" if max_length_is_usual else "too_long.known"
+    advised = [sentence(limit)] if too_long else []
+    advised += [] if refusal is None else [walk.advice(refusal.reason)]
     return Explanation(
         findings=tuple(walk.findings),
         refusal=refusal,
@@ -71,6 +76,7 @@ async def explain(
         advice_ids=tuple(each.id for each in advised),
         routes=routes,
         too_long=too_long,
+        limit_is_usual=max_length_is_usual,
     )
 
 
@@ -83,12 +89,12 @@ class _Walk:
         self._host = host
         self.findings: list[Finding] = []
         self.case = Case(
-            parts=token.count(".") + 1 if token else 0,
-            stray=_STRAY.search(token) is not None,
+            shape=shape_of(token),
             now=validator.timing.clock.time(),
             strict=not any(rule.name == "typ" and rule.optional for rule in validator.header_rules),
             leeway=validator.timing.leeway,
             trusted=tuple(trusted.issuer for trusted in validator.issuers.listed),
+            host=split_host(host) is not None,
         )
         # If there is only one issuer, the claims are compared with what it says, even if the token
         # names another: the operator should know what else is wrong.
@@ -100,12 +106,15 @@ class _Walk:
         try:
             parsed = parse(self._token)
         except ValueError:
-            parts = f"{self.case.parts} parts, and not all of them can be read"
+            count = self._token.count(".") + 1
+            parts = f"{count} part{'s' * (count > 1)}, and not all of that can be read"
             reason = Reason.MALFORMED if self._token else Reason.NO_CREDENTIALS
             self.note("form", _FORM, parts if self._token else "nothing", reason)
             return
         self.note("form", _FORM, "3 parts")
-        self.case = self.case._replace(header=parsed.header, claims=parsed.claims)
+        self.case = self.case._replace(
+            header=parsed.header, claims=parsed.claims, signature=parsed.signature
+        )
         for rule in self._validator.header_rules:
             has = _shown(parsed.header.get(rule.name, ABSENT))
             self.note(rule.name, rule.wants, has, rule.broken_by(parsed.header, None))
@@ -131,6 +140,8 @@ class _Walk:
             return None
         self.note("iss", wants, _shown(iss))
         self._compare_with(issuer)
+        given = issuer.given_keys is not None
+        self.case = self.case._replace(issuer=issuer.issuer, given=given)
         return issuer
 
     async def _signature(self, parsed: UnverifiedToken, issuer: TrustedIssuer | None) -> None:
@@ -167,6 +178,7 @@ class _Walk:
     def _claims(self, claims: Mapping[str, Any], issuer: TrustedIssuer) -> None:
         expected = self._validator.expected(issuer)._replace(now=self.case.now)
         as_configured = {"aud": " or ".join(sorted(expected.audience))}
+        self.case = self.case._replace(max_age=expected.max_age)
         if expected.max_age is not None:
             as_configured["iat"] = f"a time not in the future, at most {expected.max_age} s ago"
         for rule in self._validator.claim_rules:
@@ -185,6 +197,13 @@ class _Walk:
             return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC, {ago}"
         except (ValueError, OverflowError, OSError):
             return f"{value}, {ago}"
+
+    def advice(self, reason: Reason) -> Advice:
+        """Return what to do about a refusal, which the first finding with its reason decided."""
+        broken = [finding for finding in self.findings if finding.reason is reason]
+        for finding in broken[:1]:
+            self.case = self.case._replace(rule=finding.rule, wants=finding.wants)
+        return advice(reason, self.case)
 
     def note(self, rule: str, wants: str, has: str, reason: Reason | None = None) -> None:
         self.findings.append(Finding(rule, wants, has, OK if reason is None else FAILED, reason))

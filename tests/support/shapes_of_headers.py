@@ -1,0 +1,333 @@
+"""Which headers, signatures and keys do tokens have that are refused for them?"""
+
+import base64
+from typing import Any
+
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey
+
+from hello.sandbox.issuer import OMIT, base64url, new_key
+from support.real_shapes import API, ISSUER, Shape, always, by_name
+
+EC = ECKey.generate_key("P-256", {"kid": "ec"})
+ED = OKPKey.generate_key("Ed25519", {"kid": "ed"})
+SECRET = b"0123456789abcdef" * 4
+SECRET_KEY = OctKey.import_key(SECRET)
+OTHER_SECRET = OctKey.import_key(b"fedcba9876543210" * 4)
+IN_BASE64 = OctKey.import_key(base64.b64decode(base64.b64encode(SECRET))[:48])
+WITH_SECRET: dict[str, Any] = {"secret": SECRET, "algorithms": ["HS256"]}
+GIVEN: dict[str, Any] = {"keys": new_key().as_dict(private=False)}
+ENTRA = "https://login.microsoftonline.com/8f1c2d3e-0a1b-4c2d-8e3f-112233445566/v2.0"
+LOCAL = "http://localhost:9"
+
+
+def typed(advice: str, *types: Any, **settings: Any) -> list[Shape]:
+    return [
+        Shape(str(typ), f"type.{advice}", header={"typ": typ}, settings=settings) for typ in types
+    ]
+
+
+def signed(advice: str, alg: str, key: Key, name: str, *named: object, **claims: Any) -> Shape:
+    return Shape(name, f"algorithm.{advice}", claims, {"alg": alg}, key=always(key), named=named)
+
+
+def unsigned(token: str) -> str:
+    return token[: token.rindex(".") + 1]
+
+
+def signature_of(size: int, first: int = 1) -> Any:
+    return lambda t: unsigned(t) + base64url(bytes([first]) + bytes(size - 1))
+
+
+HEADERS = [
+    *(
+        Shape(f"kid {kid}", "header.kid", header={"kid": kid}, named=named)
+        for kid, named in (
+            (7, ("number",)),
+            (1.5, ("number",)),
+            (True, ("true or false",)),
+            (["a"], ("list",)),
+            ([1], ("list",)),
+            ({"a": 1}, ("object",)),
+        )
+    ),
+    *(
+        Shape(f"kid null and {name}", "header.null", header={"kid": None, **header})
+        for name, header in by_name(
+            {
+                "no more": {},
+                "typ": {"typ": "at+jwt"},
+                "no typ": {"typ": OMIT},
+                "x5t": {"x5t": "a"},
+                "alg": {"alg": "ES256"},
+            }
+        )
+    ),
+    *(
+        Shape(f"crit {name}", "critical.crit", header={"crit": crit, **more})
+        for name, crit, more in (
+            ("exp", ["exp"], {}),
+            ("empty", [], {}),
+            ("b64", ["b64"], {"b64": False}),
+            ("Open Banking", ["b64", "http://openbanking.org.uk/iat"], {"b64": False}),
+            ("text", "exp", {}),
+            ("null", None, {}),
+        )
+    ),
+    *(
+        Shape(f"b64 {name}", "critical.b64", header={"b64": b64})
+        for name, b64 in (("off", False), ("on", True), ("null", None), ("text", "a"), ("zero", 0))
+    ),
+    *typed("event", "logout+jwt", "LOGOUT+JWT", "secevent+jwt", "application/secevent+jwt"),
+    *typed("event", "application/logout+jwt"),
+    *typed("proof", "dpop+jwt", "DPoP+JWT", "application/dpop+jwt"),
+    Shape("proof with nonce", "type.proof", {"nonce": "n", "htm": "GET"}, {"typ": "dpop+jwt"}),
+    Shape("strict proof", "type.proof", header={"typ": "dpop+jwt"}, settings={"strict": True}),
+    *typed("okta", "application/okta-internal-at+jwt", "okta-internal-at+jwt"),
+    *(
+        Shape(f"Okta, {name}", "type.okta", claims, {"typ": "application/okta-internal-at+jwt"})
+        for name, claims in by_name(
+            {
+                "aud": {"aud": "https://dev-123456.okta.com"},
+                "scp": {"scp": ["openid"]},
+                "cid": {"cid": "0oa1"},
+            }
+        )
+    ),
+    *typed("other", "token-introspection+jwt", "oauth-authz-req+jwt", "vc+sd-jwt+jwt", "kb+jwt"),
+    *typed("other", "entity-statement+jwt", "client-authentication+jwt"),
+    *typed("unusual", "JWS", "JOSE", "application/jwt-at", "at-jwt", "access_token", "vc+ld"),
+    *typed("no_text", 7, ["JWT"], {"a": 1}, *(True, 1.5)),
+    *(
+        Shape(f"null, {name}", "type.null", claims, {"typ": None})
+        for name, claims in by_name(
+            {
+                "alone": {},
+                "scope": {"scope": "a"},
+                "aud": {"aud": "b"},
+                "sub": {"sub": "a"},
+                "expired": {"exp": 1},
+            }
+        )
+    ),
+    *(
+        Shape(name, "type.id_token", claims, {"typ": typ}, settings={"strict": True}, named=(API,))
+        for name, typ, claims in (
+            ("Auth0", "JWT", {"aud": "c", "nonce": "n"}),
+            ("Okta", OMIT, {"aud": "c", "at_hash": "h"}),
+            ("Keycloak", "JWT", {"aud": "c", "typ": "ID"}),
+            ("Cognito", OMIT, {"aud": "c", "token_use": "id"}),
+            ("unusual", "JWS", {"aud": "c", "c_hash": "h"}),
+        )
+    ),
+    *(
+        Shape(name, "type.strict", claims, {"typ": typ}, settings={"strict": True})
+        for name, typ, claims in (
+            ("Auth0", "JWT", {"azp": "c", "scope": "a"}),
+            ("Okta", OMIT, {"cid": "c"}),
+            ("Keycloak before 25", "JWT", {"typ": "Bearer", "nonce": "n"}),
+            ("lower case", "jwt", {}),
+            ("Entra ID", "JWT", {"scp": "a", "nonce": "n"}),
+            ("null", None, {}),
+        )
+    ),
+    *(
+        Shape(f"alg {alg}", "algorithm.absent", header={"alg": alg})
+        for alg in list[Any]((OMIT, None, "", 7, ["RS256"], {}))
+    ),
+    *(
+        Shape(f"alg {alg}", "algorithm.unsigned", header={"alg": alg}, text=unsigned)
+        for alg in ("none", "None", "NONE", "nOnE")
+    ),
+    Shape("none, and signed", "algorithm.unsigned", header={"alg": "none"}, named=("RS256",)),
+    *(
+        Shape(f"alg {alg}", "algorithm.letters", header={"alg": alg}, named=("RS256",))
+        for alg in ("rs256", "Rs256", "rS256")
+    ),
+    Shape("es256", "algorithm.letters", header={"alg": "es256"}, options={"algorithms": ["ES256"]}),
+    Shape("hs256", "algorithm.letters", header={"alg": "hs256"}, options=WITH_SECRET),
+    *(
+        signed("refresh_token", alg, SECRET_KEY, name, typ=typ)
+        for name, alg, typ in (
+            ("Keycloak", "HS512", "Refresh"),
+            ("older", "HS256", "Refresh"),
+            ("offline", "HS512", "Offline"),
+            ("older and offline", "HS256", "Offline"),
+            ("HS384", "HS384", "Refresh"),
+        )
+    ),
+    signed("secret", "HS256", SECRET_KEY, "Auth0", "RS256", azp="c"),
+    signed("secret", "HS256", SECRET_KEY, "Supabase", "RS256", aud="authenticated"),
+    signed("secret", "HS384", SECRET_KEY, "HS384", "secret=..."),
+    signed("secret", "HS512", SECRET_KEY, "Laravel", sub="1"),
+    signed("secret", "HS256", SECRET_KEY, "Firebase emulator", user_id="a"),
+    *(
+        Shape(
+            f"{alg} for {accepted}",
+            "algorithm.other_secret",
+            {},
+            {"alg": alg},
+            key=always(SECRET_KEY),
+            options={"secret": SECRET, "algorithms": [accepted]},
+            named=(accepted,),
+        )
+        for alg, accepted in (
+            ("HS512", "HS256"),
+            ("HS384", "HS256"),
+            ("HS256", "HS512"),
+            ("HS384", "HS512"),
+            ("HS256", "HS384"),
+        )
+    ),
+    *(
+        Shape(alg, "algorithm.public_key", header={"alg": alg}, options=WITH_SECRET, named=(alg,))
+        for alg in ("RS256", "PS256", "RS512", "RS384", "PS512")
+    ),
+    signed("other", "ES256", EC, "ES256", "RS256", "ES256"),
+    *(
+        Shape(alg, "algorithm.other", header={"alg": alg}, named=("RS256", alg))
+        for alg in ("RS512", "PS256", "RS384", "EdDSA")
+    ),
+    *(
+        Shape(str(alg), "algorithm.unsupported", header={"alg": alg}, named=("RS256", "ES256"))
+        for alg in ("HSx", "RSA-OAEP", "dir", "ML-DSA-44", "RS1")
+    ),
+]
+
+
+def by(advice: str, name: str, **more: Any) -> Shape:
+    return Shape(name, advice, **more)
+
+
+def another(keys: list[Key]) -> Key:
+    """A key that the issuer does not publish."""
+    return keys[2]
+
+
+def unpublished(advice: str, trusted: str, kids: list[str], **options: Any) -> list[Shape]:
+    return [
+        Shape(kid, f"unknown_key.{advice}", header={"kid": kid}, trusted=trusted, options=options)
+        for kid in kids
+    ]
+
+
+KIDS = ["key-of-may", "1", "", "x" * 300, "LS1tQ=="]
+SIGNATURES = [
+    *unpublished("published", ISSUER, KIDS),
+    *unpublished("sandbox", LOCAL, KIDS),
+    *unpublished("entra", ENTRA, KIDS),
+    *unpublished("given", ISSUER, KIDS, **GIVEN),
+    *(
+        by("unfit_key.unnamed", f"{name}, without kid", header={"kid": OMIT, **header}, named=named)
+        for name, header, named in (
+            ("two fit", {}, ("RS256",)),
+            ("at+jwt", {"typ": "at+jwt"}, ("RS256",)),
+            ("no typ", {"typ": OMIT}, ("RS256",)),
+            ("x5c", {"x5c": ["a"]}, ("RS256",)),
+        )
+    ),
+    by(
+        "unfit_key.unnamed",
+        "none fits",
+        header={"kid": OMIT, "alg": "PS512"},
+        options={"algorithms": ["ES256", "PS512", "ES384"]},
+    ),
+    *(
+        by(
+            "unfit_key.other",
+            f"{alg} by {kid}",
+            header={"kid": kid, "alg": alg},
+            options={"algorithms": ["ES256", "RS256", "RS512", "ES384", "EdDSA"]},
+            named=(alg,),
+        )
+        for kid, alg in (
+            ("ec", "RS256"),
+            ("ed", "RS256"),
+            ("ec", "ES384"),
+            ("ed", "ES256"),
+            ("ec", "EdDSA"),
+        )
+    ),
+    *(
+        by("signature.absent", name, header=header, text=unsigned)
+        for name, header in by_name(
+            {
+                "usual": {},
+                "at+jwt": {"typ": "at+jwt"},
+                "no typ": {"typ": OMIT},
+                "more": {"x5t": "a"},
+                "nonce": {"nonce": "n"},
+            }
+        )
+    ),
+    *(
+        by(
+            "signature.removed",
+            email,
+            claims={"email": email},
+            trusted="https://accounts.google.com",
+            text=lambda t: f"{unsigned(t)}SIGNATURE_REMOVED_BY_GOOGLE",
+        )
+        for email in ("a@x.iam.gserviceaccount.com", "b@y", "c@z", "d@x", "e@x")
+    ),
+    *(
+        Shape(
+            name,
+            "signature.graph",
+            claims,
+            {"nonce": "n", "kid": "first"},
+            trusted="https://sts.windows.net/8f1c2d3e/",
+            key=another,
+        )
+        for name, claims in by_name(
+            {
+                "Graph": {"aud": "00000003-0000-0000-c000-000000000000"},
+                "by address": {"aud": "https://graph.microsoft.com"},
+                "slash": {"aud": "https://graph.microsoft.com/"},
+                "scopes": {"aud": "https://graph.microsoft.com", "scp": "User.Read"},
+                "daemon": {"aud": "https://graph.microsoft.com", "roles": ["r"]},
+            }
+        )
+    ),
+    *(
+        by("signature.cut_off", f"{size} bytes", text=signature_of(size))
+        for size in (1, 64, 128, 252, 255)
+    ),
+    *(
+        by(
+            "signature.der",
+            f"{size} bytes",
+            header={"alg": "ES256", "kid": "ec"},
+            options={"algorithms": ["ES256"]},
+            text=signature_of(size, 0x30),
+        )
+        for size in (68, 69, 70, 71, 72)
+    ),
+    *(
+        Shape(
+            name,
+            "signature.secret",
+            {},
+            {"alg": "HS256", "kid": "any"},
+            key=always(key),
+            options=WITH_SECRET,
+        )
+        for name, key in {
+            "another": OTHER_SECRET,
+            "decoded": IN_BASE64,
+            "shorter": OctKey.import_key(SECRET[:32]),
+            "in base64": OctKey.import_key(base64.b64encode(SECRET)),
+            "with a line break": OctKey.import_key(SECRET + b"\n"),
+        }.items()
+    ),
+    by("signature.other", "environment", header={"kid": "first"}, key=another),
+    by("signature.other", "zeros", text=signature_of(256)),
+    by("signature.other", "too long", text=signature_of(300)),
+    by(
+        "signature.other",
+        "ES256",
+        header={"alg": "ES256", "kid": "ec"},
+        options={"algorithms": ["ES256"]},
+        text=signature_of(64, 0x30),
+    ),
+    Shape("at+jwt", "signature.other", {}, {"typ": "at+jwt", "kid": "first"}, key=another),
+]
