@@ -41,9 +41,7 @@ class Case(NamedTuple):
 
 
 def kind(value: Any) -> str:
-    """Return what a JSON value is, without the value itself."""
-    if value is None:
-        return "null"
+    """Return what a JSON value is that is not null, without the value itself."""
     if isinstance(value, bool):
         return "true or false"
     if isinstance(value, str):
