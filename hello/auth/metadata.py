@@ -17,11 +17,14 @@ from .routes import mounted_routes
 _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
-def serve_metadata(app: web.Application, validator: Validator, resource: str) -> str:
+def serve_metadata(
+    app: web.Application, validator: Validator, resource: str, methods: list[str]
+) -> str:
     """Add the route of a resource's metadata, and return the URL of the document.
 
     `resource` is the https URL by which clients know the API, without query and fragment (RFC 9728
-    §1.2). Raises ValueError for any other URL, and RuntimeError if there is such a route already.
+    §1.2). `methods` are the ways to send a token (§2). Raises ValueError for any other URL, and
+    RuntimeError if there is such a route already.
     """
     if not is_resource_url(resource):
         raise ValueError(
@@ -33,7 +36,7 @@ def serve_metadata(app: web.Application, validator: Validator, resource: str) ->
     path = _WELL_KNOWN + ("" if url.path == "/" else url.path)
 
     async def metadata(_request: web.Request) -> web.Response:
-        return web.json_response(_metadata(app, validator, resource))
+        return web.json_response(_metadata(app, validator, resource, methods))
 
     async def check_path(_app: web.Application) -> None:
         if not any(mounted.path == path for mounted in mounted_routes(app)):
@@ -46,7 +49,9 @@ def serve_metadata(app: web.Application, validator: Validator, resource: str) ->
     return urlunsplit(url._replace(path=path))
 
 
-def _metadata(app: web.Application, validator: Validator, resource: str) -> dict[str, Any]:
+def _metadata(
+    app: web.Application, validator: Validator, resource: str, methods: list[str]
+) -> dict[str, Any]:
     """Return the members of the document (RFC 9728 §2)."""
     scopes = {
         scope
@@ -58,7 +63,7 @@ def _metadata(app: web.Application, validator: Validator, resource: str) -> dict
         "resource": resource,
         "authorization_servers": sorted(validator.authorization_servers),
         "scopes_supported": sorted(scopes),
-        "bearer_methods_supported": ["header"],
+        "bearer_methods_supported": methods,
     }
     # RFC 9728 §2: empty lists are left out.
     return {name: value for name, value in members.items() if value}

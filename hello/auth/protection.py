@@ -20,6 +20,7 @@ from hello.tokens import (
     Validator,
     check_requirements,
 )
+from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 from hello.tokens.requirements import VALID_TOKEN
 
 from .answers import Refuse, check_nothing_sent, refusal_answer
@@ -50,6 +51,7 @@ class _Protection:
     """The arguments of `setup`, the log of refusals, and a cache of policies."""
 
     validator: Validator
+    header: str
     refuse: Refuse | None
     metadata_url: str | None
     refusal_log: RefusalLog = field(default_factory=RefusalLog)
@@ -120,18 +122,21 @@ def setup(
     validator: Validator,
     *,
     resource: str | None = None,
+    header: str = AUTHORIZATION,
     refuse: Refuse | None = None,
 ) -> None:
     """Protect an application and its sub-applications with a validator.
 
     `resource` is the URL by which clients know this application. Its metadata is then served under
-    `/.well-known/oauth-protected-resource`, and every challenge names that URL (RFC 9728). `refuse`
-    is called with the request and the AuthError and returns a web.Response. The body and the
-    content type of that response replace the usual JSON; the status, the challenge and Retry-After
-    stay.
+    `/.well-known/oauth-protected-resource`, and every challenge names that URL (RFC 9728). `header`
+    is the only header that a token is read from. Some proxies log people in and send the token in a
+    header of their own; name it, and the Authorization header is not read. `refuse` is called with
+    the request and the AuthError and returns a web.Response. The body and the content type of that
+    response replace the usual JSON; the status, the challenge and Retry-After stay.
 
     Raises RuntimeError if it was called for this application before, TypeError if the application
-    is marked as open, and ValueError if `resource` is not the URL of a resource.
+    is marked as open, and ValueError if `resource` is not the URL of a resource or `header` can
+    carry no token.
     """
     if TOKEN_VALIDATOR in app:
         raise RuntimeError("this application is protected already: call auth.setup once")
@@ -141,9 +146,16 @@ def setup(
     if authenticate not in app.middlewares:
         # Installed before anything below may raise: then every request fails, and none is let in.
         app.middlewares.append(authenticate)
-    metadata_url = None if resource is None else serve_metadata(app, validator, resource)
+    check_header(header)
+    metadata_url = None
+    if resource is not None:
+        # RFC 9728 §2 has a name for the Authorization header, and none for others.
+        methods = ["header"] if is_authorization(header) else []
+        metadata_url = serve_metadata(app, validator, resource, methods)
     app[TOKEN_VALIDATOR] = validator
-    app[_PROTECTION] = _Protection(validator=validator, refuse=refuse, metadata_url=metadata_url)
+    app[_PROTECTION] = _Protection(
+        validator=validator, header=header, refuse=refuse, metadata_url=metadata_url
+    )
     app.cleanup_ctx.append(_close_validator)
 
 
@@ -193,7 +205,7 @@ async def _admit(request: web.Request, host: str, protection: _Protection) -> No
         return
     validator = protection.validator
     try:
-        presented = presented_by(request, host)
+        presented = presented_by(request, host, protection.header)
     except UnauthorizedError:
         if policy.use is TokenUse.OPTIONAL:
             return

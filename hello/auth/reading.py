@@ -10,12 +10,13 @@ from hello.tokens.hosts import split_host
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def presented_by(request: web.Request, host: str) -> Presented:
+def presented_by(request: web.Request, host: str, header: str) -> Presented:
     """Return what a request presents: the one place that decides where that is read.
 
+    `header` is the name of the header that carries the token.
     Raises UnauthorizedError and InvalidTokenError, as `present` does.
     """
-    return present(lambda name: request.headers.getall(name, ()), host=host)
+    return present(lambda name: request.headers.getall(name, ()), host=host, header=header)
 
 
 def host_of(request: web.Request) -> str | None:

@@ -5,7 +5,8 @@ Fixtures for your own suite; they need pytest-aiohttp. In your conftest.py:
     pytest_plugins = ["hello.sandbox.fixtures"]
 
 `sandbox_issuer` is an issuer on a real port of this machine. Give its `url` and its `audience` to
-your TokenValidator; its `mint` makes a token, valid or not.
+your TokenValidator; its `mint` makes a token, valid or not. Its `opaque` makes one that only it can
+read, and its `revoke` ends either.
 """
 
 from collections.abc import Awaitable, Callable

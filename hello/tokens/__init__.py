@@ -24,8 +24,8 @@ from .issuers.resolved import Resolver
 from .issuers.trusted import TrustedIssuer
 from .keys.discovery import Fetch
 from .keys.fetched import FetchError
-from .keys.key_set import Keys
-from .keys.signing_key import ALGORITHMS
+from .keys.given import Keys
+from .keys.jwk import ALGORITHMS
 from .presented import Presented, present
 from .requirements import Check, Names, Requirement, RequirementOptions, check_requirements
 from .timing import Clock, Timing

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from .jwt.claim_rules import names
-from .jwt.compact import UnverifiedToken
 from .jwt.strict_json import ReadOnly
 
 
@@ -29,12 +28,11 @@ class AccessToken:
     expires_at: float
 
     @classmethod
-    def of(cls, text: str, token: UnverifiedToken) -> Self:
+    def of(cls, text: str, header: Mapping[str, Any], claims: Mapping[str, Any]) -> Self:
         """Return what a token grants. All its parts must have been checked."""
-        claims = token.claims
         return cls(
             token=text,
-            header=ReadOnly(token.header),
+            header=ReadOnly(header),
             claims=ReadOnly(claims),
             issuer=claims["iss"],
             subject=claims.get("sub"),

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from .access_token import AccessToken
 from .bounded import Bounded
 from .issuers.trusted import TrustedIssuer
+from .jwt.compact import KeyName
 from .keys.signing_key import VerifyingKey
 from .presented import Presented
 
@@ -21,14 +22,14 @@ _ENTRY_BYTES = 900  # of a token's objects and its place in the cache, whatever 
 class Verified(NamedTuple):
     """A token that passed every check, and what the result depends on.
 
-    `key` verified its signature, and `kid` and `algorithm` in its header name that key. No rule
+    `key` verified its signature; its header names that key by `key_name` and `algorithm`. No rule
     about time can fail from `since` until just before `until`, in seconds since the epoch.
     """
 
     access_token: AccessToken
     issuer: TrustedIssuer
     key: VerifyingKey
-    kid: str | None
+    key_name: KeyName
     algorithm: str
     since: float
     until: float

@@ -1,15 +1,19 @@
 """Which credentials does a request present?
 
-RFC 6750 §2.1: a token is read only from the Authorization header. Queries are written to logs, and
-browsers send cookies on their own.
+RFC 6750 §2.1: a token is read only from the Authorization header, or from the one header that the
+application names in its place. Queries are written to logs, and browsers send cookies on their own.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from .errors import InvalidTokenError, Reason, UnauthorizedError
 
+AUTHORIZATION = "Authorization"
+
 _SCHEME = "bearer "
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,21 +28,40 @@ class Presented:
     host: str = ""
 
 
-def present(get_all: Callable[[str], Sequence[str]], *, host: str = "") -> Presented:
+def present(
+    get_all: Callable[[str], Sequence[str]], *, host: str = "", header: str = AUTHORIZATION
+) -> Presented:
     """Read what a request presents from its headers.
 
     `get_all` returns all values of the header with a name. The token is all that follows the scheme
-    and one space. If it has characters that no JWT has, `jwt.compact` refuses it.
+    and one space. If it has characters that no JWT has, `jwt.compact` refuses it. In another header
+    than Authorization, the token may stand alone, as proxies send it that log people in.
 
     Raises UnauthorizedError if there is no token (no header, another scheme, or only the scheme),
     and InvalidTokenError if there is more than one header.
     """
-    values = get_all("Authorization")
+    values = get_all(header)
     if len(values) > 1:
         raise InvalidTokenError(Reason.SEVERAL_CREDENTIALS)
     value = values[0] if values else ""
-    token = value[len(_SCHEME) :]
     # RFC 9110 §11.1: the scheme is matched without regard to case.
-    if value[: len(_SCHEME)].lower() != _SCHEME or not token:
+    if value[: len(_SCHEME)].lower() == _SCHEME:
+        token = value[len(_SCHEME) :]
+    else:
+        token = "" if is_authorization(header) else value
+    if not token:
         raise UnauthorizedError
     return Presented(token=token, host=host)
+
+
+def is_authorization(header: str) -> bool:
+    """Return whether a header is the one that RFC 6750 §2.1 names."""
+    return header.lower() == AUTHORIZATION.lower()
+
+
+def check_header(name: str) -> None:
+    """Raise ValueError unless a header of this name may carry a token."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"header is the name of a header, not {name!r}")
+    if name.lower() in ("cookie", "host"):
+        raise ValueError(f"header is {name!r}, and no token is read from that one")

@@ -8,8 +8,11 @@ from urllib.parse import urlsplit
 _URL = re.compile(r"[!-\[\]-~]+")
 
 
-def is_secure_url(url: str) -> bool:
-    """Return whether a URL is absolute and https. For this machine itself, http is allowed too."""
+def is_secure_url(url: str, *, allow_insecure_http: bool = False) -> bool:
+    """Return whether a URL is absolute and https. For this machine itself, http is allowed too.
+
+    With `allow_insecure_http` it is allowed for every host.
+    """
     if not _URL.fullmatch(url):
         return False
     try:
@@ -19,7 +22,8 @@ def is_secure_url(url: str) -> bool:
         return False
     if not host or parts.username is not None or parts.password is not None:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    http_allowed = allow_insecure_http or is_loopback(host)
+    return parts.scheme == "https" or (parts.scheme == "http" and http_allowed)
 
 
 def is_loopback(host: str) -> bool:

@@ -7,9 +7,9 @@ application may say that the token was revoked. A token that fails any step is r
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Protocol, TypedDict, Unpack, overload
+from typing import Any, Protocol, TypedDict, Unpack, overload
 
 from .access_token import AccessToken
 from .cache import Verified, VerifiedTokens
@@ -19,11 +19,12 @@ from .issuers.listed import ListedIssuers
 from .issuers.resolved import ResolvedIssuers, Resolver
 from .issuers.trusted import TrustedIssuer
 from .jwt.claim_rules import Expected, claim_rules, validity
-from .jwt.compact import parse
+from .jwt.compact import UnverifiedToken, parse
 from .jwt.header_rules import header_rules
 from .jwt.rules import Rule, check_rules
-from .keys.discovery import Fetch
-from .keys.fetched import KeyPolicy
+from .keys.discovery import Fetch, Place
+from .keys.fetched import FetchedKeys, KeyPolicy
+from .keys.signing_key import VerifyingKey
 from .presented import Presented
 from .timing import Clock, Timing, check_seconds
 from .urls import is_secure_url
@@ -145,8 +146,8 @@ class TokenValidator:
             raise ValueError(f"revoked is a function that gets the AccessToken, not {revoked!r}")
         self.timing: Timing = Timing(leeway=leeway, hook_timeout=hook_timeout, clock=clock)
         self._max_age, self._revoked = max_age, revoked
-        self.header_rules: tuple[Rule[None], ...] = header_rules(strict=strict)
-        self.claim_rules: tuple[Rule[Expected], ...] = claim_rules(
+        self.header_rules: tuple[Rule[frozenset[str]], ...] = header_rules(strict=strict)
+        self._claim_rules: tuple[Rule[Expected], ...] = claim_rules(
             required=required_claims, strict=strict, max_age=max_age
         )
         policy = KeyPolicy(
@@ -155,9 +156,11 @@ class TokenValidator:
             cooldown=jwks_cooldown,
             timeout=jwks_timeout,
         )
-        new_source = partial(
-            TrustedIssuer.key_source, fetch=fetch or fetch_with_aiohttp, policy=policy, clock=clock
-        )
+        send = fetch or fetch_with_aiohttp
+
+        def new_fetched(place: Place) -> FetchedKeys:
+            return FetchedKeys(partial(place.load, send), policy, clock)
+
         if issuers is None:
             if issuer is None or audience is None:
                 raise ValueError("give issuer and audience, or issuers")
@@ -165,9 +168,9 @@ class TokenValidator:
         elif (issuer, audience, algorithms) != (None, None, None):
             raise ValueError("give issuers, or issuer, audience and algorithms, but not both")
         self.issuers: ListedIssuers | ResolvedIssuers = (
-            ResolvedIssuers(issuers, new_source=new_source, size=max_issuers, timing=self.timing)
+            ResolvedIssuers(issuers, new_fetched=new_fetched, size=max_issuers, timing=self.timing)
             if callable(issuers)
-            else ListedIssuers(issuers, new_source=new_source)
+            else ListedIssuers(issuers, new_fetched=new_fetched)
         )
         known = (trusted.issuer for trusted in self.issuers.listed)
         self.authorization_servers: list[str] = list(filter(is_secure_url, known))
@@ -194,33 +197,40 @@ class TokenValidator:
         except ValueError:
             raise InvalidTokenError(Reason.MALFORMED) from None
         header, claims = token.header, token.claims
-        check_rules(self.header_rules, header, None)
         # RFC 9068 §4: the issuer is checked before anything is fetched from it.
         issuer = await self.issuers.find(claims.get("iss"), presented.host)
-        algorithm, kid = header.get("alg"), header.get("kid")
+        check_rules(self.header_rules, header, issuer.types)
+        algorithm, name = header.get("alg"), token.key_name
         if not issuer.accepts(algorithm):
             raise InvalidTokenError(Reason.ALGORITHM)
         source = self.issuers.keys_of(issuer)
         try:
-            key = await source.find(kid, algorithm)
+            keys = await source.find(name, algorithm)
         except KeysUnavailableError:
             # Bad claims make the token invalid, whatever its key is: that is a 401, not a 503.
-            check_rules(self.claim_rules, claims, self.expected(issuer))
+            self._check_claims(claims, issuer)
             raise
-        if not key.verifies(token.signature, token.signing_input, algorithm):
+        key = _signer(token, keys, algorithm)
+        if key is None:
             # The issuer may have replaced the key and kept its kid.
-            newer = await source.find_newer(kid, algorithm, than=key)
-            if newer is None or not newer.verifies(token.signature, token.signing_input, algorithm):
+            newer = await source.find_newer(name, algorithm, than=keys)
+            key = _signer(token, newer, algorithm)
+            if key is None:
                 raise InvalidTokenError(Reason.SIGNATURE)
-            key = newer
         self.issuers.note_valid_signature(issuer, presented.host)
-        expected = self.expected(issuer)
         sub = claims.get("sub")
-        subject = sub if isinstance(sub, str) else None
-        check_rules(self.claim_rules, claims, expected, subject=subject)
+        expected = self._check_claims(claims, issuer, sub if isinstance(sub, str) else None)
         since, until = validity(claims, expected)
-        granted = AccessToken.of(presented.token, token)
-        return Verified(granted, issuer, key, kid, algorithm, since, until)
+        granted = AccessToken.of(presented.token, header, claims)
+        return Verified(granted, issuer, key, name, algorithm, since, until)
+
+    def _check_claims(
+        self, claims: Mapping[str, Any], issuer: TrustedIssuer, subject: str | None = None
+    ) -> Expected:
+        """Return what the claims were compared with. Raises InvalidTokenError."""
+        expected = self.expected(issuer)
+        check_rules(self.rules_for(issuer), claims, expected, subject=subject)
+        return expected
 
     async def _still_holds(self, verified: Verified, presented: Presented) -> bool:
         """Return whether a cached token is still valid. Raises what `validate` raises."""
@@ -229,8 +239,8 @@ class TokenValidator:
         issuer = await self.issuers.find(verified.access_token.issuer, presented.host)
         if issuer is not verified.issuer:
             return False
-        key = await self.issuers.keys_of(issuer).find(verified.kid, verified.algorithm)
-        return key is verified.key
+        keys = await self.issuers.keys_of(issuer).find(verified.key_name, verified.algorithm)
+        return verified.key in keys
 
     async def _refuse_revoked(self, token: AccessToken) -> None:
         """Raise InvalidTokenError for a revoked token, UnavailableError if the hook failed."""
@@ -245,10 +255,24 @@ class TokenValidator:
         if revoked:
             raise InvalidTokenError(Reason.REVOKED, subject=token.subject)
 
+    def rules_for(self, issuer: TrustedIssuer) -> tuple[Rule[Expected], ...]:
+        """Return the rules for the claims of an issuer's tokens."""
+        return issuer.claim_rules + self._claim_rules
+
     def expected(self, issuer: TrustedIssuer) -> Expected:
         """Return what the claims of an issuer's token are compared with at this moment."""
         now = self.timing.clock.time()
         return Expected(issuer.audience, self.timing.leeway, self._max_age, now)
+
+
+def _signer(
+    token: UnverifiedToken, keys: Iterable[VerifyingKey], algorithm: str
+) -> VerifyingKey | None:
+    """Return the key that signed a token, or None."""
+    for key in keys:
+        if key.verifies(token.signature, token.signing_input, algorithm):
+            return key
+    return None
 
 
 async def fetch_with_aiohttp(url: str) -> bytes:

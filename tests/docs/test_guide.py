@@ -12,7 +12,7 @@ from joserfc.jwk import Key, OctKey, RSAKey
 
 from hello import auth
 from hello.sandbox.issuer import Issuer
-from hello.tokens.jwt.claim_rules import claim_rules
+from hello.tokens.jwt.claim_rules import audience_rules, claim_rules
 from hello.tokens.jwt.header_rules import header_rules
 from support.api import ApiServer, Client, bearer
 from support.outputs import logged
@@ -264,7 +264,10 @@ async def test_the_example_of_an_offline_test(
 def test_every_rule_is_in_the_table() -> None:
     named = re.findall(r"`(\w+)`", " ".join(part for part, _ in rows(PAGE, "rules")))
     of_headers = [rule.name for rule in header_rules(strict=False)]
-    of_claims = [rule.name for rule in claim_rules(required=(), strict=False, max_age=None)]
+    of_claims = [
+        rule.name
+        for rule in (*audience_rules("aud"), *claim_rules(required=(), strict=False, max_age=None))
+    ]
     assert sorted(named) == sorted(["alg", "iss", *of_headers, *of_claims])
 
 

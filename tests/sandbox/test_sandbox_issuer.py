@@ -133,11 +133,26 @@ async def test_a_scope_that_was_asked_for_is_granted_as_permissions(
     assert token.claims["permissions"] == given
 
 
+@pytest.mark.parametrize("audience", [OMIT, ""])
+@pytest.mark.parametrize(("asked", "given"), [(OMIT, {}), ("b a", {"scope": "a b"})])
+@pytest.mark.parametrize("encode", [form, as_json])
+async def test_a_client_that_names_no_audience_gets_an_opaque_token(
+    client: Client, encode: Callable[..., bytes], asked: str, given: dict[str, str], audience: str
+) -> None:
+    headers = {"Content-Type": FORM if encode is form else JSON}
+    body = encode(audience=audience, scope=asked)
+    async with client.post(TOKEN, data=body, headers=headers) as response:
+        assert response.status == 200
+        answer = await response.json()
+    token = answer.pop("access_token")
+    assert len(token) >= 32
+    assert "." not in token
+    assert answer == {"token_type": "Bearer", "expires_in": 86400, **given}
+
+
 INVALID_REQUESTS: list[Any] = [
     (FORM, form(grant_type=OMIT), {}),
     (FORM, form(grant_type=""), {}),
-    (FORM, form(audience=OMIT), {}),
-    (FORM, form(audience=""), {}),
     (FORM, form(audience="https://elsewhere.example.com"), {}),
     (FORM, form(audience=f"{AUDIENCE}/"), {}),
     (FORM, form() + b"&grant_type=client_credentials", {}),
@@ -149,7 +164,9 @@ INVALID_REQUESTS: list[Any] = [
     ("text/plain", form(), {}),
     ("", form(), {}),
     ("multipart/form-data; boundary=x", b"--x--\r\n", {}),
+    (JSON, as_json(audience="https://elsewhere.example.com"), {}),
     (JSON, as_json(grant_type=OMIT), {}),
+    (JSON, as_json(grant_type=""), {}),
     (JSON, b"[]", {}),
     (JSON, b"null", {}),
     (JSON, b'"client_credentials"', {}),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hello.sandbox.issuer import Issuer
 from hello.sandbox.issuer.people import PEOPLE
 from support.api import AUDIENCE, ORIGIN, Client, bearer
 from support.clock import FakeClock
@@ -119,6 +120,14 @@ async def test_userinfo_wants_a_token(browser: Client, authorization: str | None
     async with browser.post("/userinfo", headers=headers) as response:
         assert response.status == 401
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+async def test_userinfo_knows_nobody_by_a_token_that_a_client_got_for_itself(
+    browser: Client, own: Issuer
+) -> None:
+    for token in (own.opaque(), own.mint()):
+        async with browser.get("/userinfo", headers=bearer(token)) as response:
+            assert response.status == 401
 
 
 async def test_userinfo_knows_the_tokens_that_it_gave(browser: Client, clock: FakeClock) -> None:

@@ -99,7 +99,7 @@ PARAMETERS = [
     *each(Reason.CRITICAL, header, "b64", [True, False, None, 0, "false"]),
     *rows(Reason.CRITICAL, "b64 and crit", {"": header(b64=False, crit=["b64"])}),
     *each(Reason.HEADER, header, "kid", NO_STRINGS),
-    *each(Reason.UNKNOWN_KEY, header, "kid", ["", "nobody's", "0", "null", "*", "\x00", "\ud800"]),
+    *each(Reason.UNKNOWN_KEY, header, "kid", ["nobody's", "0", "null", "*", "\x00", "\ud800"]),
     *each(Reason.UNKNOWN_KEY, header, "kid", ["../../../../../dev/null", "/dev/null", "k" * 4000]),
     *each(Reason.UNKNOWN_KEY, header, "kid", ["' OR '1'='1", "x' UNION SELECT 'secret", "`id`"]),
     *each(Reason.UNKNOWN_KEY, header, "kid", ["${jndi:ldap://localhost:9/x}", "\r\nrefused 200"]),
@@ -112,7 +112,9 @@ PARAMETERS = [
             "less a character": kid(lambda f: str(f.issuer.key.kid)[:-1]),
         },
     ),
-    *rows(Reason.UNFIT_KEY, "two keys", {"no kid": header(kid=OMIT)}),
+    *rows(
+        Reason.UNFIT_KEY, "two keys", {"no kid": header(kid=OMIT), "an empty kid": header(kid="")}
+    ),
     *rows(Reason.SIGNATURE, "another key's kid", {"": kid(lambda f: f.other.kid)}),
 ]
 

@@ -93,9 +93,9 @@ HEADERS = [
             }
         )
     ),
-    *typed("other", "token-introspection+jwt", "oauth-authz-req+jwt", "vc+sd-jwt+jwt", "kb+jwt"),
+    *typed("other", "token-introspection+jwt", "oauth-authz-req+jwt", "kb+jwt"),
     *typed("other", "entity-statement+jwt", "client-authentication+jwt"),
-    *typed("unusual", "JWS", "JOSE", "application/jwt-at", "at-jwt", "access_token", "vc+ld"),
+    *typed("unusual", "JWS", "JOSE", "application/jwt-at", "at-jwt", "access_token", "vc+jwt"),
     *typed("no_text", 7, ["JWT"], {"a": 1}, *(True, 1.5)),
     *(
         Shape(f"null, {name}", "type.null", claims, {"typ": None})
@@ -117,6 +117,29 @@ HEADERS = [
             ("Keycloak", "JWT", {"aud": "c", "typ": "ID"}),
             ("Cognito", OMIT, {"aud": "c", "token_use": "id"}),
             ("unusual", "JWS", {"aud": "c", "c_hash": "h"}),
+        )
+    ),
+    *(
+        Shape(
+            name,
+            f"type.{advice}",
+            {"client_id": "c", "azp": "c", **claims},
+            options={"audience": "c", "audience_claim": "client_id"},
+        )
+        for name, advice, claims in (
+            ("Cognito by client", "id_token", {"aud": "c", "token_use": "id"}),
+            ("Keycloak by client", "id_token", {"aud": "b", "typ": "ID"}),
+            ("Okta by client", "id_token", {"aud": "c", "at_hash": "h"}),
+            ("by client", "for_client", {"aud": "c"}),
+            ("by client, in a list", "for_client", {"aud": ["c"]}),
+            ("by client, with others", "for_client", {"aud": ["b", "c"]}),
+            ("by client, azp", "for_client", {"aud": "c", "azp": "c", "scope": "a"}),
+            ("by client, sid", "for_client", {"aud": "c", "sid": "s"}),
+            ("refresh", "token_use", {"token_use": "refresh", "aud": "b"}),
+            ("text", "token_use", {"token_use": "", "aud": "b"}),
+            ("null", "token_use", {"token_use": None, "aud": "b"}),
+            ("a list", "token_use", {"token_use": ["access"], "aud": "b"}),
+            ("upper case", "token_use", {"token_use": "ACCESS", "aud": "b"}),
         )
     ),
     *(
@@ -210,7 +233,7 @@ def unpublished(advice: str, trusted: str, kids: list[str], **options: Any) -> l
     ]
 
 
-KIDS = ["key-of-may", "1", "", "x" * 300, "LS1tQ=="]
+KIDS = ["key-of-may", "1", "a b", "x" * 300, "LS1tQ=="]
 SIGNATURES = [
     *unpublished("published", ISSUER, KIDS),
     *unpublished("sandbox", LOCAL, KIDS),
@@ -223,6 +246,7 @@ SIGNATURES = [
             ("at+jwt", {"typ": "at+jwt"}, ("RS256",)),
             ("no typ", {"typ": OMIT}, ("RS256",)),
             ("x5c", {"x5c": ["a"]}, ("RS256",)),
+            ("empty kid", {"kid": ""}, ("RS256",)),
         )
     ),
     by(

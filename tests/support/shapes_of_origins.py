@@ -90,9 +90,9 @@ ISSUERS = [
         for name, iss, trusted in (
             ("common", ENTRA_2, "https://login.microsoftonline.com/common/v2.0"),
             ("organizations", ENTRA_2, "https://login.microsoftonline.com/organizations/v2.0"),
-            ("tenantid", ENTRA_2, "https://login.microsoftonline.com/{tenantid}/v2.0"),
+            ("consumers", ENTRA_2, "https://login.microsoftonline.com/consumers/v2.0"),
             ("version 1", ENTRA_1, "https://login.microsoftonline.com/common/v2.0"),
-            ("version 1's own", ENTRA_1, "https://sts.windows.net/{tenantid}/"),
+            ("version 1's own", ENTRA_1, "https://sts.windows.net/common/"),
         )
     ),
     *(
@@ -212,6 +212,22 @@ AUDIENCES = [
     audience("nearly", "api.example.com", "scheme", aud=API),
     audience("nearly", "api://default", "Okta", OKTA, aud="default", cid="c"),
     audience("nearly", API, "space", aud=f"{API} "),
+    *(
+        Shape(
+            name,
+            "audience.other_claim",
+            {"client_id": "b", **without("aud"), **claims},
+            options={"audience": "c", "audience_claim": claim},
+            named=(claim, "c"),
+        )
+        for name, claim, claims in (
+            ("Cognito", "client_id", {"token_use": "access"}),
+            ("Clerk", "azp", {"azp": "https://b.example.com", "sid": "s"}),
+            ("no azp", "azp", {}),
+            ("WorkOS", "client_id", {"sid": "s", "permissions": []}),
+            ("number", "azp", {"azp": 7}),
+        )
+    ),
     audience("entra", f"api://{GUID}", "version 2", ENTRA_2, aud=GUID, azp="a", scp="r"),
     audience("entra", GUID, "version 1", ENTRA_1, aud=f"api://{GUID}", appid="a", scp="r"),
     audience("entra", GUID, "slash", ENTRA_1, aud=f"api://{GUID}/", appid="a"),

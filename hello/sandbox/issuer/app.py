@@ -1,7 +1,7 @@
 """What does the sandbox's issuer consist of?
 
-Its keys, its login and its token endpoint do not know each other. This file puts them together, at
-the same paths as at Auth0.
+Its keys, its login, its token endpoint and its introspection endpoint do not know each other. This
+file puts them together. What Auth0 has too is at the same paths as there.
 """
 
 from collections import Counter
@@ -10,10 +10,11 @@ import aiohttp_cors
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from .introspection import Introspection
 from .issuer import Issuer
 from .login import Login
 from .memory import AuthorizationCode, ExpiringStore
-from .oauth import errors_as_oauth, loopback_only
+from .oauth import ClientAuthentication, errors_as_oauth, loopback_only
 from .tokens import TokenEndpoint
 
 _CODE_SECONDS = 60
@@ -23,6 +24,7 @@ _MAX_COUNTED_PATHS = 1000
 
 def issuer_app(issuer: Issuer) -> web.Application:
     """Return the application that serves an issuer over HTTP."""
+    clients = ClientAuthentication(issuer)
     codes = ExpiringStore[AuthorizationCode](_CODE_SECONDS, issuer.clock)
 
     async def metadata(_request: web.Request) -> web.Response:
@@ -39,7 +41,7 @@ def issuer_app(issuer: Issuer) -> web.Application:
         [
             web.get("/.well-known/openid-configuration", metadata),
             web.get("/.well-known/jwks.json", key_set),
-            *TokenEndpoint(issuer, codes).routes(),
+            *TokenEndpoint(issuer, codes, issuer.access_tokens, clients).routes(),
         ]
     )
     options = aiohttp_cors.ResourceOptions(
@@ -49,6 +51,7 @@ def issuer_app(issuer: Issuer) -> web.Application:
     for route in cross_origin_routes:
         cors.add(route)
     app.add_routes(Login(issuer, codes).routes())
+    app.add_routes(Introspection(issuer.access_tokens, clients).routes())
     return app
 
 

@@ -1,31 +1,35 @@
-"""What does the sandbox's issuer sign, and what does it publish?
+"""Which tokens does the sandbox's issuer make, and what does it publish?
 
 It stands in for the tenant that a newcomer does not have, and for the issuer that tests need. Its
 keys are made at start and never leave memory.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from joserfc.jwk import Key
+from joserfc.jwk import Key, import_key
 
-from .oauth import CLIENT_ID
+from .memory import ExpiringStore, IssuedToken, TokenFamily
+from .oauth import ASSERTION_ALGORITHMS, CLIENT_ID
 from .people import Person
 from .signing import OMIT, changed, new_key, sign
 
+_JWT_ONLY = frozenset({"azp", "gty"})  # of an access token's claims, introspection leaves these out
+_CLIENT_AUTHENTICATION = ("client_secret_post", "client_secret_basic", "private_key_jwt")
 _OPENID_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
 
 class Issuer:
-    """Signs tokens for one audience, and publishes its keys.
+    """Makes tokens for one audience, signed or opaque, and publishes its keys.
 
     `url` is the `iss` of its tokens and ends with a slash; set it again once the port is known.
     `client_origin` is the origin of the client's pages: they may ask it, and it redirects to them.
     `permissions` are those of an administrator; a client with a secret gets whatever it asks for.
     `lifetime` is that of an access token, in seconds. `key` is the first signing key, or None to
-    make one. `requests` counts the requests for each path.
+    make one. `requests` counts the requests for each path. `access_tokens` are those that it gave.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class Issuer:
         self.lifetime = lifetime
         self.clock = clock
         self.requests: Counter[str] = Counter()
+        self.access_tokens = ExpiringStore[IssuedToken](lifetime, self._now)
+        self.client_keys: list[Key] = []
         self.published: list[Mapping[str, Any]] = []
         self.rotate(key)
 
@@ -56,11 +62,19 @@ class Issuer:
 
     def publish(self, key: Key) -> None:
         """Add the public part of a key to the key set."""
-        self.published.append({**key.as_dict(private=False), "use": "sig"})
+        self.published.append(_public(key))
 
     def withdraw(self, key: Key) -> None:
         """Remove a key from the key set."""
         self.published = [jwk for jwk in self.published if jwk.get("kid") != key.kid]
+
+    def register_client_key(self, key: Key) -> None:
+        """Let the client authenticate by assertions that it signs with this key, too.
+
+        It is what RFC 7523 §2.2 and OpenID Connect Core 1.0 §9 call `private_key_jwt`. Only the
+        public part of the key is kept.
+        """
+        self.client_keys.append(import_key(key.as_dict(private=False)))
 
     def mint(
         self,
@@ -68,19 +82,47 @@ class Issuer:
         claims: Mapping[str, Any] | None = None,
         header: Mapping[str, Any] | None = None,
         key: Key | None = None,
+        family: TokenFamily | None = None,
     ) -> str:
         """Return an access token such as a client gets for itself, with changes.
 
-        `claims` and `header` replace the usual members; those that are OMIT are left out.
+        `claims` and `header` replace the usual members; those that are OMIT are left out. `family`
+        is that of the login that the token is for. Introspection knows the token, unless `key` is
+        one that this issuer does not publish.
         """
-        usual = {
-            "sub": f"{CLIENT_ID}@clients",
-            "aud": self.audience,
-            "azp": CLIENT_ID,
-            "permissions": [],
-            "gty": "client-credentials",
-        }
-        return self.sign({**usual, **(claims or {})}, header=header, key=key)
+        complete = {**self._usual_claims(), **(claims or {})}
+        token = self.sign(complete, header=header, key=key)
+        if key is None or _public(key) in self.published:
+            contents = changed(complete, None)
+            end = contents.get("exp", math.inf)
+            issued = IssuedToken(_answer_about(contents), family)
+            until = end if isinstance(end, int | float) else -math.inf
+            self.access_tokens.add(issued, token, until=until)
+        return token
+
+    def opaque(
+        self,
+        *,
+        claims: Mapping[str, Any] | None = None,
+        family: TokenFamily | None = None,
+    ) -> str:
+        """Return an access token that only introspection can read (RFC 7662 §2.2).
+
+        `claims` replace the usual members of the answer, `active` included; those that are OMIT are
+        left out. Whatever the answer then says, the token is valid for `lifetime` seconds. `family`
+        is that of the login that the token is for.
+        """
+        usual = self._usual_claims()
+        issued = IssuedToken(changed(_answer_about(usual), claims), family)
+        return self.access_tokens.add(issued, until=usual["exp"])
+
+    def revoke(self, token: str) -> None:
+        """End an access token, signed or opaque: from now on introspection says it is inactive.
+
+        The signature of a signed one stays good. A token that is unknown is ignored, as by RFC 7009
+        §2.2.
+        """
+        self.access_tokens.pop(token)
 
     def sign(
         self,
@@ -91,10 +133,8 @@ class Issuer:
     ) -> str:
         """Return a token with these claims, and with `iss`, `iat` and `exp` if they are missing."""
         key = key or self.key
-        now = int(self.clock())
-        usual_claims = {"iss": self.url, "iat": now, "exp": now + self.lifetime}
         usual_header = {"alg": "RS256", "typ": "JWT", "kid": key.kid or OMIT}
-        return sign(changed(usual_header, header), changed(usual_claims, claims), key)
+        return sign(changed(usual_header, header), changed(self._origin(), claims), key)
 
     def permissions_of(self, person: Person) -> frozenset[str]:
         """Return the permissions that a person has at the API."""
@@ -105,11 +145,12 @@ class Issuer:
         return _OPENID_SCOPES | self.permissions_of(person)
 
     def metadata(self) -> dict[str, Any]:
-        """Return the members of OpenID Connect Discovery 1.0 §3."""
+        """Return the members of OpenID Connect Discovery 1.0 §3 and RFC 8414 §2."""
         return {
             "issuer": self.url,
             "authorization_endpoint": f"{self.url}authorize",
             "token_endpoint": f"{self.url}oauth/token",
+            "introspection_endpoint": f"{self.url}oauth/introspect",
             "userinfo_endpoint": f"{self.url}userinfo",
             "end_session_endpoint": f"{self.url}oidc/logout",
             "jwks_uri": f"{self.url}.well-known/jwks.json",
@@ -125,12 +166,42 @@ class Issuer:
             "id_token_signing_alg_values_supported": ["RS256"],
             "token_endpoint_auth_methods_supported": [
                 "none",
-                "client_secret_post",
-                "client_secret_basic",
+                *_CLIENT_AUTHENTICATION,
             ],
+            "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
+            "introspection_endpoint_auth_methods_supported": _CLIENT_AUTHENTICATION,
+            "introspection_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
             "scopes_supported": sorted(_OPENID_SCOPES | self.permissions),
         }
 
     def key_set(self) -> dict[str, Any]:
         """Return the published keys as a JWK Set (RFC 7517 §5)."""
         return {"keys": self.published}
+
+    def _now(self) -> float:
+        return self.clock()  # which may have been set after the start
+
+    def _usual_claims(self) -> dict[str, Any]:
+        return {
+            **self._origin(),
+            "sub": f"{CLIENT_ID}@clients",
+            "aud": self.audience,
+            "azp": CLIENT_ID,
+            "permissions": [],
+            "gty": "client-credentials",
+        }
+
+    def _origin(self) -> dict[str, Any]:
+        now = int(self.clock())
+        return {"iss": self.url, "iat": now, "exp": now + self.lifetime}
+
+
+def _public(key: Key) -> dict[str, Any]:
+    return {**key.as_dict(private=False), "use": "sig"}
+
+
+def _answer_about(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what introspection says about an access token with these claims (RFC 7662 §2.2)."""
+    client = {"client_id": claims["azp"]} if "azp" in claims else {}
+    others = {name: value for name, value in claims.items() if name not in _JWT_ONLY}
+    return {**client, **others, "active": True, "token_type": "Bearer"}

@@ -1,9 +1,9 @@
-"""What does the issuer store about logins, and for how long?"""
+"""What does the issuer store about logins and access tokens, and for how long?"""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .people import Person
 
@@ -34,7 +34,10 @@ class Grant:
 
 @dataclass(slots=True)
 class TokenFamily:
-    """All refresh tokens of one login (RFC 9700 §4.14.2). Only `current`, the latest, is valid."""
+    """All tokens of one login: `revoked` ends them together (RFC 6749 §4.1.2, RFC 9700 §4.14.2).
+
+    Of its refresh tokens only `current`, the latest, is valid.
+    """
 
     grant: Grant
     current: str | None = None
@@ -51,21 +54,44 @@ class AuthorizationCode:
     used: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """An access token that the issuer gave.
+
+    `answer` is what introspection says about it while it is valid (RFC 7662 §2.2). `family` has the
+    tokens of the same login; it is None if nobody logged in for this token.
+    """
+
+    answer: Mapping[str, Any]
+    family: TokenFamily | None
+
+    @property
+    def revoked(self) -> bool:
+        """Whether the login that gave the token was revoked."""
+        return self.family is not None and self.family.revoked
+
+
 class ExpiringStore(Generic[_T]):
-    """Stores values under keys that nobody can guess, each for `lifetime` seconds."""
+    """Stores values under keys that nobody can guess.
+
+    Each is kept for `lifetime` seconds, unless `add` says until when.
+    """
 
     def __init__(self, lifetime: float, clock: Callable[[], float]) -> None:
         self._lifetime = lifetime
         self._clock = clock
         self._entries: dict[str, tuple[_T, float]] = {}
 
-    def add(self, value: _T, key: str | None = None) -> str:
-        """Store a value, and return its key: the one that is given, or a random one."""
+    def add(self, value: _T, key: str | None = None, *, until: float | None = None) -> str:
+        """Store a value, and return its key: the one that is given, or a random one.
+
+        `until` is in seconds since the epoch.
+        """
         key = key or secrets.token_urlsafe(32)
         if len(self._entries) >= _MAX_ENTRIES:
             oldest = next(iter(self._entries))
             del self._entries[oldest]
-        self._entries[key] = value, self._clock() + self._lifetime
+        self._entries[key] = value, self._clock() + self._lifetime if until is None else until
         return key
 
     def get(self, key: str | None) -> _T | None:

@@ -6,15 +6,13 @@ RFC 6749 §4.1.3 (codes), §4.4 (client credentials) and §6 (refresh tokens, ro
 
 import hashlib
 import re
-import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from .memory import AuthorizationCode, ExpiringStore, Grant, TokenFamily
-from .oauth import NO_STORE, OAuthError, authenticate_client, body_parameters
+from .memory import AuthorizationCode, ExpiringStore, Grant, IssuedToken, TokenFamily
+from .oauth import NO_STORE, ClientAuthentication, OAuthError, body_parameters, credentials
 from .people import Person
 from .signing import OMIT, base64url
 
@@ -22,19 +20,21 @@ _REFRESH_SECONDS = 30 * 86400
 # RFC 6749 §3.3, but without the comma: with one, the client probably meant two scopes.
 _SCOPE = re.compile(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
-_GRANT_SECONDS = 86400
 
 
 class Signer(Protocol):
-    """What the token endpoint needs to know about the issuer, whose key signs the tokens."""
+    """What the token endpoint needs to know about the issuer, which makes the tokens."""
 
     url: str
     audience: str
     lifetime: int
     clock: Callable[[], float]
 
-    def mint(self, *, claims: Mapping[str, Any]) -> str:
-        """Return an access token with these claims in place of the usual ones."""
+    def mint(self, *, claims: Mapping[str, Any], family: TokenFamily | None = None) -> str:
+        """Return a signed access token with these claims in place of the usual ones."""
+
+    def opaque(self, *, claims: Mapping[str, Any], family: TokenFamily | None = None) -> str:
+        """Return an opaque access token. `claims` replace what introspection usually answers."""
 
     def sign(self, claims: Mapping[str, Any], /) -> str:
         """Return a token with these claims, and with `iss`, `iat` and `exp`."""
@@ -46,15 +46,22 @@ class Signer(Protocol):
 class TokenEndpoint:
     """The token endpoint, and userinfo, which accepts the access tokens of every audience.
 
-    `codes` are the authorization codes that were issued at login.
+    `codes` are the authorization codes that were issued at login. `access_tokens` are those that
+    the signer made.
     """
 
-    def __init__(self, signer: Signer, codes: ExpiringStore[AuthorizationCode]) -> None:
+    def __init__(
+        self,
+        signer: Signer,
+        codes: ExpiringStore[AuthorizationCode],
+        access_tokens: ExpiringStore[IssuedToken],
+        clients: ClientAuthentication,
+    ) -> None:
         self._signer = signer
         self._codes = codes
+        self._access_tokens = access_tokens
+        self._clients = clients
         self._refresh_tokens = ExpiringStore[TokenFamily](_REFRESH_SECONDS, signer.clock)
-        # By access token, for /userinfo.
-        self._granted = ExpiringStore[tuple[Grant, TokenFamily]](_GRANT_SECONDS, signer.clock)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of both endpoints."""
@@ -68,10 +75,9 @@ class TokenEndpoint:
         parameters = await body_parameters(request)
         grant_type = parameters.get("grant_type")
         # A client in a browser cannot keep a secret (RFC 8252 §8.5); it uses PKCE instead.
-        if grant_type not in ("authorization_code", "refresh_token") or (
-            "Authorization" in request.headers or "client_secret" in parameters
-        ):
-            authenticate_client(request, parameters)
+        may_be_public = grant_type in ("authorization_code", "refresh_token")
+        if not may_be_public or credentials(request, parameters):
+            self._clients.check(request, parameters)
         match grant_type:
             case "client_credentials":
                 answer = self._for_client(parameters)
@@ -87,14 +93,17 @@ class TokenEndpoint:
 
     def _for_client(self, parameters: Mapping[str, str]) -> dict[str, Any]:
         signer = self._signer
-        if parameters.get("audience") != signer.audience:
+        audience = parameters.get("audience")
+        if audience not in (None, signer.audience):
             raise OAuthError("invalid_request", f"audience must be {signer.audience}")
         # All that the client asks for, so that newcomers can try routes of their own.
         scopes = set(parameters.get("scope", "").split(" ")) - {""}
         if not all(_SCOPE.fullmatch(scope) for scope in scopes):
             raise OAuthError("invalid_scope", "scope must be ASCII words with spaces between them")
         scope = {"scope": " ".join(sorted(scopes))} if scopes else {}
-        token = signer.mint(claims={**scope, "permissions": sorted(scopes)})
+        claims = {**scope, "permissions": sorted(scopes)}
+        # As at Auth0: without an audience, the access token is an opaque text.
+        token = signer.opaque(claims=claims) if audience is None else signer.mint(claims=claims)
         return {
             "access_token": token,
             "token_type": "Bearer",
@@ -147,42 +156,38 @@ class TokenEndpoint:
         return self._token_response(family, scopes or family.grant.scopes)
 
     def _token_response(self, family: TokenFamily, scopes: frozenset[str]) -> dict[str, Any]:
-        grant = replace(family.grant, scopes=scopes)
-        access_token = self._access_token(grant)
-        self._granted.add((grant, family), access_token)
         answer = {
-            "access_token": access_token,
+            "access_token": self._access_token(family, scopes),
             "token_type": "Bearer",
             "expires_in": self._signer.lifetime,
-            "scope": " ".join(sorted(grant.scopes)),
+            "scope": " ".join(sorted(scopes)),
         }
-        if "openid" in grant.scopes:
-            answer["id_token"] = self._id_token(grant)
+        if "openid" in scopes:
+            answer["id_token"] = self._id_token(family.grant, scopes)
         if "offline_access" in family.grant.scopes:  # even if fewer scopes are asked for now
             family.current = answer["refresh_token"] = self._refresh_tokens.add(family)
         return answer
 
-    def _access_token(self, grant: Grant) -> str:
+    def _access_token(self, family: TokenFamily, scopes: frozenset[str]) -> str:
+        grant = family.grant
+        claims = {
+            "sub": grant.person.subject,
+            "scope": " ".join(sorted(scopes)),
+            "permissions": sorted(self._signer.permissions_of(grant.person)),
+        }
         if grant.audience is None:
-            # As at Auth0: without an audience, the access token is an opaque text.
-            return secrets.token_urlsafe(24)
-        permissions = self._signer.permissions_of(grant.person)
-        return self._signer.mint(
-            claims={
-                "sub": grant.person.subject,
-                "aud": [grant.audience, f"{self._signer.url}userinfo"],
-                "azp": grant.client_id,
-                "scope": " ".join(sorted(grant.scopes)),
-                "permissions": sorted(permissions),
-                "gty": OMIT,
-            }
-        )
+            return self._signer.opaque(
+                claims={**claims, "client_id": grant.client_id}, family=family
+            )
+        audiences = [grant.audience, f"{self._signer.url}userinfo"]
+        claims |= {"aud": audiences, "azp": grant.client_id, "gty": OMIT}
+        return self._signer.mint(claims=claims, family=family)
 
-    def _id_token(self, grant: Grant) -> str:
+    def _id_token(self, grant: Grant, scopes: frozenset[str]) -> str:
         nonce = {} if grant.nonce is None else {"nonce": grant.nonce}
         return self._signer.sign(
             {
-                **grant.person.claims(grant.scopes),
+                **grant.person.claims(scopes),
                 "aud": grant.client_id,
                 "sid": grant.session.id,
                 "auth_time": grant.session.auth_time,
@@ -192,13 +197,16 @@ class TokenEndpoint:
 
     async def _userinfo(self, request: web.Request) -> web.Response:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        granted = self._granted.get(token) if scheme.lower() == "bearer" else None
-        if granted is None or granted[1].revoked:
+        issued = self._access_tokens.get(token) if scheme.lower() == "bearer" else None
+        if issued is None or issued.family is None or issued.revoked:
             raise OAuthError(
-                "invalid_token", "this is not a valid access token of this issuer", status=401
+                "invalid_token",
+                "this is no valid access token of a login at this issuer",
+                status=401,
             )
-        grant, _ = granted
-        return web.json_response(grant.person.claims(grant.scopes), headers=NO_STORE)
+        scopes = frozenset(issued.answer.get("scope", "").split())
+        claims = issued.family.grant.person.claims(scopes)
+        return web.json_response(claims, headers=NO_STORE)
 
 
 def _s256(verifier: str) -> str:

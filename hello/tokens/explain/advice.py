@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from functools import partial
 
 from hello.tokens.errors import Reason
-from hello.tokens.keys.signing_key import ALGORITHMS, HASH_BYTES
+from hello.tokens.jwt.header_rules import read_types
+from hello.tokens.keys.jwk import ALGORITHMS
+from hello.tokens.keys.signing_key import HASH_BYTES
 
 from . import audiences, origins, times
 from .case import Case, Choice, kind
@@ -58,19 +60,37 @@ def _header(case: Case) -> Choice:
 
 
 def _type(case: Case) -> Choice:
+    if case.rule in ("", "typ") and case.claims.get("typ") != "ID":
+        return _typ(case)
+    # The rules for an issuer with audience_claim.
+    if audiences.is_id_token(case):
+        return "id_token"
+    return "for_client" if case.rule == "aud" else "token_use"
+
+
+def _typ(case: Case) -> Choice:
     typ = case.header.get("typ")
     if typ is not None and not isinstance(typ, str):
         return "no_text", {"found": kind(typ)}
     name = (typ or "").lower().removeprefix("application/")
     if name in _OTHER_TYPES:
         return _OTHER_TYPES[name]
-    if name.endswith("+jwt"):
+    if _is_for_another_use(typ):
         return "other"
     if audiences.is_id_token(case):
         return "id_token"
     if case.strict and name in ("", "jwt"):
         return "strict"
     return "null" if typ is None else "unusual"
+
+
+def _is_for_another_use(typ: str | None) -> bool:
+    """Return whether no issuer's access tokens may have this type, so that `types` refuses it."""
+    try:
+        read_types([typ] if typ else [])
+    except ValueError:
+        return True
+    return False
 
 
 def _algorithm(case: Case) -> Choice:
@@ -85,7 +105,7 @@ def _algorithm(case: Case) -> Choice:
         return _symmetric(case)
     if alg not in ALGORITHMS:
         return "unsupported", {"known": ", ".join(sorted(ALGORITHMS))}
-    return ("public_key" if case.secret else "other"), {"alg": alg}
+    return ("public_key" if case.only_secret else "other"), {"alg": alg}
 
 
 def _symmetric(case: Case) -> Choice:
@@ -95,8 +115,9 @@ def _symmetric(case: Case) -> Choice:
 
 
 def _unfit_key(case: Case) -> Choice:
+    named = any(case.header.get(name) for name in ("kid", "x5t", "x5t#S256"))
     alg = str(case.header.get("alg"))  # it is one of those that are accepted
-    return ("other" if case.header.get("kid") is not None else "unnamed"), {"alg": alg}
+    return ("other" if named else "unnamed"), {"alg": alg}
 
 
 def _signature(case: Case) -> Choice:
@@ -113,7 +134,7 @@ def _signature(case: Case) -> Choice:
     # RFC 7518 §3.4: R and S alone. Key services and OpenSSL write them in ASN.1.
     if alg.startswith("ES") and size > shortest and case.signature.startswith(_DER):
         return "der"
-    return "secret" if case.secret else "other"
+    return "secret" if alg in HASH_BYTES else "other"
 
 
 def _bound(case: Case) -> Choice:

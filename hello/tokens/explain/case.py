@@ -36,8 +36,13 @@ class Case(NamedTuple):
 
     @property
     def secret(self) -> bool:
-        """The settings have a shared secret, and no public keys."""
+        """The settings have a shared secret, perhaps besides public keys."""
         return any(name.startswith("HS") for name in self.algorithms)
+
+    @property
+    def only_secret(self) -> bool:
+        """The settings have a shared secret, and no public keys."""
+        return self.secret and all(name.startswith("HS") for name in self.algorithms)
 
 
 def kind(value: Any) -> str:

@@ -115,10 +115,18 @@ class _Walk:
         self.case = self.case._replace(
             header=parsed.header, claims=parsed.claims, signature=parsed.signature
         )
+        iss = parsed.claims.get("iss", ABSENT)
+        issuer, unanswered, untrusted = await self._issuer(iss)
+        types = frozenset[str]() if issuer is None else issuer.types
         for rule in self._validator.header_rules:
             has = _shown(parsed.header.get(rule.name, ABSENT))
-            self.note(rule.name, rule.wants, has, rule.broken_by(parsed.header, None))
-        issuer = await self._issuer(parsed.claims.get("iss", ABSENT))
+            self.note(rule.name, rule.wants, has, rule.broken_by(parsed.header, types))
+        self.note(
+            "iss",
+            " or ".join(self.case.trusted) or ANY_TRUSTED,
+            _shown(iss) + unanswered,
+            untrusted,
+        )
         await self._signature(parsed, issuer)
         issuer = issuer or self._presumed
         if issuer is not None:
@@ -130,23 +138,22 @@ class _Walk:
                 audience=tuple(sorted(issuer.audience)), algorithms=tuple(sorted(issuer.algorithms))
             )
 
-    async def _issuer(self, iss: Any) -> TrustedIssuer | None:
-        wants = " or ".join(self.case.trusted) or ANY_TRUSTED
+    async def _issuer(self, iss: Any) -> tuple[TrustedIssuer | None, str, Reason | None]:
+        """Return the issuer, if it is trusted; else also why not."""
         try:
             issuer = await self._validator.issuers.find(iss, self._host)
         except AuthError as refusal:
             unanswered = "" if refusal.reason is Reason.ISSUER else f" {_NOT_ANSWERED}"
-            self.note("iss", wants, f"{_shown(iss)}{unanswered}", refusal.reason)
-            return None
-        self.note("iss", wants, _shown(iss))
+            return None, unanswered, refusal.reason
         self._compare_with(issuer)
-        given = issuer.given_keys is not None
+        given = issuer.place is None
         self.case = self.case._replace(issuer=issuer.issuer, given=given)
-        return issuer
+        return issuer, "", None
 
     async def _signature(self, parsed: UnverifiedToken, issuer: TrustedIssuer | None) -> None:
         algorithm = parsed.header.get("alg", ABSENT)
-        kid, alg = _shown(parsed.header.get("kid", ABSENT)), _shown(algorithm)
+        name = parsed.key_name
+        kid, alg = _shown(name.kid or name.thumbprint or ABSENT), _shown(algorithm)
         if issuer is None:
             self._skip("no trusted issuer was found", alg=alg, key=kid, signature="")
             return
@@ -159,29 +166,28 @@ class _Walk:
         wants = f"a key of the issuer that has this kid and fits {algorithm}"
         source = self._validator.issuers.keys_of(issuer)
         try:
-            name = parsed.header.get("kid")
-            key = await source.find(name if isinstance(name, str) else None, algorithm)
+            keys = await source.find(name, algorithm)
         except AuthError as refusal:
-            kids = ", ".join(sorted(_shown(name or ABSENT) for name in source.kids))
+            kids = ", ".join(sorted(_shown(each or ABSENT) for each in source.kids))
             self.case = self.case._replace(kids=kids)
             # During an outage, the keys that were fetched last are too old to be listed.
             unavailable = refusal.reason is Reason.KEYS_UNAVAILABLE
-            keys = "keys cannot be fetched" if unavailable else f"keys are {kids or 'none'}"
-            self.note("key", wants, f"{kid}; the issuer's {keys}", refusal.reason)
+            has = "keys cannot be fetched" if unavailable else f"keys are {kids or 'none'}"
+            self.note("key", wants, f"{kid}; the issuer's {has}", refusal.reason)
             self._skip("there is no key", signature="")
             return
         self.note("key", wants, kid)
-        good = key.verifies(parsed.signature, parsed.signing_input, algorithm)
+        good = any(key.verifies(parsed.signature, parsed.signing_input, algorithm) for key in keys)
         has = "one of that key" if good else "one of another key, or of another text"
         self.note("signature", "that key's", has, None if good else Reason.SIGNATURE)
 
     def _claims(self, claims: Mapping[str, Any], issuer: TrustedIssuer) -> None:
         expected = self._validator.expected(issuer)._replace(now=self.case.now)
-        as_configured = {"aud": " or ".join(sorted(expected.audience))}
+        as_configured = {issuer.audience_claim: " or ".join(sorted(expected.audience))}
         self.case = self.case._replace(max_age=expected.max_age)
         if expected.max_age is not None:
             as_configured["iat"] = f"a time not in the future, at most {expected.max_age} s ago"
-        for rule in self._validator.claim_rules:
+        for rule in self._validator.rules_for(issuer):
             value = claims.get(rule.name, ABSENT)
             # Only for the first rule of a claim: a second one only requires its presence.
             wants = as_configured.pop(rule.name, rule.wants)

@@ -3,22 +3,21 @@
 No request is ever sent to an address that only a token names.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from hello.tokens.errors import untrusted
 
-from .trusted import KeySource, TrustedIssuer
+from .sources import KeySource, NewFetched
+from .trusted import TrustedIssuer
 
 
 class ListedIssuers:
-    """Issuers that are all known from the start. `new_source` makes the KeySource of one.
+    """Issuers that are all known from the start. Those that share a key set share its fetches.
 
     Raises ValueError unless they are TrustedIssuers with different names.
     """
 
-    def __init__(
-        self, trusted: Iterable[TrustedIssuer], *, new_source: Callable[[TrustedIssuer], KeySource]
-    ) -> None:
+    def __init__(self, trusted: Iterable[TrustedIssuer], *, new_fetched: NewFetched) -> None:
         if not isinstance(trusted, Iterable):
             raise ValueError(f"issuers is a list of TrustedIssuers: write [{trusted!r}]")  # noqa: TRY004
         self._issuers: dict[str, TrustedIssuer] = {}
@@ -26,12 +25,19 @@ class ListedIssuers:
             if not isinstance(issuer, TrustedIssuer):
                 raise ValueError(f"issuers are TrustedIssuers, or a resolver, not {issuer!r}")  # noqa: TRY004
             if issuer.issuer in self._issuers:
-                raise ValueError(f"{issuer.issuer!r} stands twice among the issuers")
+                raise ValueError(
+                    f"{issuer.issuer!r} stands twice among the issuers: make one TrustedIssuer of "
+                    "them, with all algorithms and audiences; it can have both a secret and keys"
+                )
             self._issuers[issuer.issuer] = issuer
         if not self._issuers:
             raise ValueError("issuers is empty: no token could be valid")
         self.listed: Sequence[TrustedIssuer] = tuple(self._issuers.values())
-        self._sources = {issuer: new_source(issuer) for issuer in self.listed}
+        places = {issuer.place for issuer in self.listed if issuer.place is not None}
+        self._fetched = {place: new_fetched(place) for place in places}
+        self._sources = {
+            issuer: issuer.key_source(self._fetched.__getitem__) for issuer in self.listed
+        }
 
     async def find(self, issuer: object, _host: str) -> TrustedIssuer:
         """Return the issuer that an unverified `iss` names.
@@ -52,5 +58,5 @@ class ListedIssuers:
 
     async def close(self) -> None:
         """End the fetches that are under way."""
-        for source in self._sources.values():
-            await source.close()
+        for fetched in self._fetched.values():
+            await fetched.close()

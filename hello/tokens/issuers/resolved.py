@@ -17,9 +17,12 @@ from hello.tokens.bounded import Bounded
 from hello.tokens.errors import AuthError, Reason, UnavailableError, untrusted
 from hello.tokens.hooks import HookError, ask
 from hello.tokens.hosts import split_host
+from hello.tokens.keys.discovery import Place
+from hello.tokens.keys.fetched import FetchedKeys
 from hello.tokens.timing import Timing
 
-from .trusted import KeySource, TrustedIssuer
+from .sources import KeySource, NewFetched
+from .trusted import TrustedIssuer
 
 Resolver = Callable[[str, str], Awaitable[TrustedIssuer | None]]
 """A coroutine function of the application. It is called with the `iss` of an unverified token and
@@ -27,7 +30,6 @@ with the host that the request names. It returns the issuer if it is trusted, or
 """
 
 _Question = tuple[str, str]  # the `iss` of a token, and the host
-_Place = tuple[str, str | None]  # the issuer of keys, and their jwks_uri
 
 _logger = logging.getLogger("hello.auth")
 
@@ -58,7 +60,7 @@ class _Memory(NamedTuple):
 
 
 class ResolvedIssuers:
-    """Issuers that a resolver returns. `new_source` makes the KeySource of one.
+    """Issuers that a resolver returns. Those that share a key set share its fetches.
 
     Up to `size` issuers are remembered for which a signature was valid, and as many other answers.
     """
@@ -69,19 +71,19 @@ class ResolvedIssuers:
         self,
         resolver: Resolver,
         *,
-        new_source: Callable[[TrustedIssuer], KeySource],
+        new_fetched: NewFetched,
         size: int,
         timing: Timing,
     ) -> None:
         self._resolver = resolver
-        self._new_source = new_source
+        self._new_fetched = new_fetched
         self._size = size
         self._timing = timing
         # By the place of the keys, because the resolver may return a new TrustedIssuer each time.
-        self._sources = Bounded[_Place, KeySource](size)  # no token has proven them yet
-        self._proven_sources = Bounded[_Place, KeySource](size)
+        self._sources = Bounded[Place, FetchedKeys](size)  # no token has proven them yet
+        self._proven_sources = Bounded[Place, FetchedKeys](size)
         # All that exist, with those that were pushed out while they fetch: `close` ends them too.
-        self._all_sources: WeakSet[KeySource] = WeakSet()
+        self._all_sources: WeakSet[FetchedKeys] = WeakSet()
         # Anybody can send an `iss` and a host. If an answer is used for a token with a valid
         # signature, it moves from `_unproven` to `_proven`, where strangers cannot push it out, and
         # no other issuer's tokens can.
@@ -107,21 +109,21 @@ class ResolvedIssuers:
 
     def keys_of(self, trusted: TrustedIssuer) -> KeySource:
         """Return where the keys of an issuer come from."""
-        if trusted.given_keys is not None:
-            return trusted.given_keys
-        place = (trusted.issuer, trusted.jwks_uri)
+        return trusted.key_source(self._fetched)
+
+    def _fetched(self, place: Place) -> FetchedKeys:
         source = self._proven_sources.get(place) or self._sources.get(place)
         if source is None:
-            source = self._new_source(trusted)
+            source = self._new_fetched(place)
             self._all_sources.add(source)
             self._sources.put(place, source)
         return source
 
     def note_valid_signature(self, trusted: TrustedIssuer, host: str) -> None:
         """Note that a token of this issuer has a valid signature."""
-        place = (trusted.issuer, trusted.jwks_uri)
-        source = self._sources.get(place)
-        if source is not None:
+        place = trusted.place
+        source = None if place is None else self._sources.get(place)
+        if place is not None and source is not None:
             self._sources.forget(place)
             self._proven_sources.put(place, source)
         question = (trusted.issuer, _host(host))

@@ -5,71 +5,105 @@ The application says so, and what it says is checked at once.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeGuard
 
-from hello.tokens.keys.discovery import Fetch, load_signing_keys
-from hello.tokens.keys.fetched import FetchedKeys, KeyPolicy
-from hello.tokens.keys.key_set import GivenKeys, Keys, load_keys
-from hello.tokens.keys.signing_key import ALGORITHMS, HASH_BYTES, SecretKey, SigningKey
-from hello.tokens.timing import Clock
+from hello.tokens.jwt.claim_rules import Expected, audience_rules
+from hello.tokens.jwt.header_rules import read_types
+from hello.tokens.jwt.rules import Rule
+from hello.tokens.keys.discovery import Place
+from hello.tokens.keys.given import GivenKeys, Keys, check_given, load_keys
+from hello.tokens.keys.jwk import ALGORITHMS
+from hello.tokens.keys.signing_key import HASH_BYTES, SecretKey
 from hello.tokens.urls import is_secure_url
 
-KeySource = GivenKeys | FetchedKeys
-"""Where the keys of an issuer come from. `find` returns the key for a token's `kid` and `alg`."""
+from .sources import KeySource, NewFetched, SecretAndKeys
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
 class TrustedIssuer:
     """An issuer, and what its tokens must be like.
 
-    `issuer` must equal the `iss` exactly. Auth0's ends with a slash. `audience` is the API's
-    identifier, or several identifiers, and a token must name one. `algorithms` are names of RFC
-    7518 §3.1, RFC 8812 or RFC 9864. The default is RS256, or HS256 if there is a secret.
+    `issuer` is a name (RFC 7519 §4.1.1) and must equal the `iss` exactly. Auth0's ends with a
+    slash. `audience` is the API's identifier, or several identifiers, and a token must name one, in
+    the claim `audience_claim`. A few issuers write no `aud` for APIs; name `client_id` or `azp`
+    then, and the clients' identifiers as the audience. `algorithms` are names of RFC 7518 §3.1, RFC
+    8812 or RFC 9864. The default is RS256, or HS256 if there is only a secret. `types` are values
+    of `typ` that the issuer's access tokens have, besides JWT and at+jwt (RFC 8725 §3.11).
 
-    The keys are fetched from `jwks_uri` or, without it, from the URL in the issuer's metadata. If
-    `keys` or `secret` are given, nothing is fetched. A secret is for HS256, HS384 and HS512, and it
-    is at least as long as the hash (RFC 7518 §3.2).
+    The keys are fetched from `jwks_uri` or, without it, from the URL in the issuer's metadata; then
+    `issuer` is an https URL. If `keys` are given, nothing is fetched. `secret` is for HS256, HS384
+    and HS512, and it is at least as long as the hash (RFC 7518 §3.2). If there is nothing else,
+    nothing is fetched; but an issuer that uses both has a secret and `keys` or `jwks_uri`, or other
+    `algorithms` besides. Each kind of key is used with its own algorithms only.
+
+    Keys are fetched over https, or http on this machine itself. `allow_insecure_http` allows http
+    everywhere: whoever can change what passes on that network can make tokens of their own.
 
     Raises ValueError for options that cannot work, alone or together.
     """
 
     issuer: str
     audience: frozenset[str]
+    audience_claim: str
     algorithms: frozenset[str]
+    types: frozenset[str]
     jwks_uri: str | None
-    given_keys: GivenKeys | None = field(repr=False)
+    place: Place | None
+    claim_rules: tuple[Rule[Expected], ...] = field(repr=False)
+    _keys: tuple[GivenKeys | Place, ...] = field(repr=False)  # a secret first, if there is one
 
     def __init__(
         self,
         *,
         issuer: str,
         audience: str | Collection[str],
+        audience_claim: str = "aud",
         algorithms: Collection[str] | None = None,
+        types: Collection[str] = (),
         jwks_uri: str | None = None,
         keys: Keys | Sequence[Keys] | None = None,
         secret: str | bytes | None = None,
+        allow_insecure_http: bool = False,
     ) -> None:
-        sources = {"keys": keys, "secret": secret, "jwks_uri": jwks_uri}
-        given = [name for name, value in sources.items() if value is not None]
         if not isinstance(issuer, str) or not issuer:
             raise ValueError(f"issuer is what its tokens have as iss, not {issuer!r}")
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} say where keys come from: give one of them")
-        if keys is None and secret is None:
-            _check_urls(issuer, jwks_uri)
-        accepted = _algorithms(algorithms, secret)
-        given_keys = None
+        if "{" in issuer:
+            raise ValueError(
+                f"issuer is {issuer!r}, with a placeholder, and iss is compared exactly. Put the "
+                "tenant's own identifier there, or give a resolver as issuers if there are many"
+            )
+        if keys is not None and jwks_uri is not None:
+            raise ValueError("keys and jwks_uri both say where keys come from: give one of them")
+        if not isinstance(audience_claim, str) or not audience_claim:
+            raise ValueError(f"audience_claim is the name of a claim, not {audience_claim!r}")
+        accepted = _algorithms(algorithms, secret, others=keys is not None or jwks_uri is not None)
+        symmetric, public = accepted & HASH_BYTES.keys(), accepted - HASH_BYTES.keys()
+        sources: list[GivenKeys | Place] = []
+        place = None
         if secret is not None:
-            given_keys = GivenKeys([SecretKey(secret, accepted)])
-        elif keys is not None:
-            given_keys = GivenKeys(_fitting_keys(keys, accepted))
+            sources.append(GivenKeys([SecretKey(secret, symmetric)]))
+        if keys is not None:
+            loaded = load_keys(keys)
+            check_given(loaded, public)
+            sources.append(GivenKeys(loaded))
+        elif public:
+            _check_urls(issuer, jwks_uri, allow_insecure_http=allow_insecure_http)
+            place = Place(
+                issuer=issuer if jwks_uri is None else None,
+                jwks_uri=jwks_uri,
+                allow_insecure_http=allow_insecure_http,
+            )
+            sources.append(place)
         for name, value in (
             ("issuer", issuer),
             ("audience", _audience(audience)),
+            ("audience_claim", audience_claim),
             ("algorithms", accepted),
+            ("types", read_types(types)),
             ("jwks_uri", jwks_uri),
-            ("given_keys", given_keys),
+            ("place", place),
+            ("claim_rules", audience_rules(audience_claim)),
+            ("_keys", tuple(sources)),
         ):
             object.__setattr__(self, name, value)  # frozen: nobody sets them afterwards
 
@@ -77,59 +111,54 @@ class TrustedIssuer:
         """Return whether a token may have this `alg` (RFC 8725 §3.1)."""
         return isinstance(algorithm, str) and algorithm in self.algorithms
 
-    def key_source(self, *, fetch: Fetch, policy: KeyPolicy, clock: Clock) -> KeySource:
-        """Return the keys that were given, or else a new FetchedKeys."""
-        if self.given_keys is not None:
-            return self.given_keys
-        return FetchedKeys(
-            partial(load_signing_keys, self.issuer, self.jwks_uri, fetch), policy, clock
+    def key_source(self, fetched: NewFetched) -> KeySource:
+        """Return where the keys come from. `fetched` returns the FetchedKeys of a place."""
+        sources = [
+            fetched(source) if isinstance(source, Place) else source for source in self._keys
+        ]
+        return SecretAndKeys(*sources) if len(sources) > 1 else sources[0]
+
+
+def _check_urls(issuer: str, jwks_uri: str | None, *, allow_insecure_http: bool) -> None:
+    instead = "(http on loopback only, or everywhere with allow_insecure_http=True)"
+    if jwks_uri is not None:
+        if not is_secure_url(jwks_uri, allow_insecure_http=allow_insecure_http):
+            raise ValueError(f"jwks_uri is an https URL {instead}, not {jwks_uri!r}")
+        return
+    if not is_secure_url(issuer, allow_insecure_http=allow_insecure_http):
+        raise ValueError(
+            f"issuer is {issuer!r}. Its keys are found from it, so it is an https URL {instead}; "
+            "or say where they are with jwks_uri= or keys="
         )
-
-
-def _check_urls(issuer: str, jwks_uri: str | None) -> None:
-    if not is_secure_url(issuer):
-        raise ValueError(f"issuer is an https URL (http on loopback only), not {issuer!r}")
     if set(issuer) & {"?", "#"}:
         raise ValueError(f"issuer has no query and no fragment (RFC 8414 §2): {issuer!r}")
-    if jwks_uri is not None and not is_secure_url(jwks_uri):
-        raise ValueError(f"jwks_uri is an https URL (http on loopback only), not {jwks_uri!r}")
 
 
-def _algorithms(given: Collection[str] | None, secret: str | bytes | None) -> frozenset[str]:
+def _algorithms(
+    given: Collection[str] | None, secret: str | bytes | None, *, others: bool
+) -> frozenset[str]:
+    """Return the accepted algorithms. `others`: there are keys besides a secret."""
     if given is None:
-        return frozenset({"RS256"} if secret is None else {"HS256"})
+        public = {"RS256"} if secret is None or others else set()
+        return frozenset(public if secret is None else {"HS256", *public})
     if isinstance(given, str):
         raise ValueError(f"algorithms is a collection of names: write [{given!r}]")  # noqa: TRY004
     if not all(isinstance(name, str) for name in given):
         raise ValueError(f"algorithms are names, not {given!r}")
-    algorithms = frozenset(given)
-    if secret is None and not algorithms.isdisjoint(HASH_BYTES):
-        raise ValueError(
-            f"algorithms are {sorted(algorithms)}: HS256, HS384 and HS512 want a secret=, and "
-            "cannot be combined with other algorithms"
-        )
-    known = ALGORITHMS if secret is None else frozenset(HASH_BYTES)
+    algorithms, known = frozenset(given), ALGORITHMS | HASH_BYTES.keys()
     if not algorithms or not algorithms <= known:
         raise ValueError(f"algorithms are some of {sorted(known)}, not {sorted(algorithms)}")
+    symmetric = algorithms & HASH_BYTES.keys()
+    if symmetric and secret is None:
+        raise ValueError(f"algorithms has {sorted(symmetric)}, which want a secret=")
+    if secret is not None and not symmetric:
+        raise ValueError(f"secret is given, but algorithms is {sorted(algorithms)}: add HS256")
+    if others and algorithms == symmetric:
+        raise ValueError(
+            f"keys or jwks_uri are given besides a secret, but algorithms is {sorted(algorithms)}: "
+            "add the algorithm of those keys"
+        )
     return algorithms
-
-
-def _fitting_keys(given: Keys | Sequence[Keys], algorithms: frozenset[str]) -> list[SigningKey]:
-    keys = load_keys(given)
-    if not keys:
-        raise ValueError(f"keys are {given!r}: give at least one")
-    kids = [key.kid for key in keys if key.kid is not None]
-    if len(set(kids)) < len(kids):
-        raise ValueError(f"keys have a kid twice: {sorted(kids)}")
-    for algorithm in sorted(algorithms):
-        fitting = [key for key in keys if algorithm in key.algorithms]
-        if not fitting:
-            raise ValueError(f"no key in keys fits {algorithm}, which algorithms has")
-        if len([key for key in fitting if key.kid is None]) > 1:
-            raise ValueError(
-                f"several keys without a kid fit {algorithm}: give them as JWKs with a kid each"
-            )
-    return keys
 
 
 def _audience(given: str | Collection[str]) -> frozenset[str]:

@@ -49,6 +49,26 @@ def claim_rules(
     )
 
 
+def audience_rules(claim: str) -> tuple[Rule[Expected], ...]:
+    """Return the rules for the claim that names the API. For most issuers, that is `aud`.
+
+    With another claim, such as the client's identifier, an ID token for the same client could pass.
+    So there are rules against what marks an ID token (OpenID Connect Core 1.0 §2 and §3.3.2.11, and
+    what Cognito and Keycloak write).
+    """
+    wants = "the audience, or a list of strings with it"
+    rules = [Rule(claim, _audience, wants, optional=False)]
+    if claim != "aud":
+        rules += [
+            Rule("aud", _no_id_token, "absent, or another name than the client's"),
+            Rule("at_hash", _other_use, "absent: only ID tokens have it"),
+            Rule("c_hash", _other_use, "absent: only ID tokens have it"),
+            Rule("token_use", _token_use, "absent, or access"),
+            Rule("typ", _claimed_type, "absent, or not that of an ID token"),
+        ]
+    return tuple(rules)
+
+
 def validity(claims: Mapping[str, Any], expected: Expected) -> tuple[float, float]:
     """Return from when until when claims that passed stay valid, in seconds since the epoch.
 
@@ -76,6 +96,23 @@ def _audience(aud: Any, expected: Expected) -> Reason | None:
     named = [aud] if isinstance(aud, str) else aud
     meant = _are_strings(named) and not expected.audience.isdisjoint(named)
     return None if meant else Reason.AUDIENCE
+
+
+def _no_id_token(aud: Any, expected: Expected) -> Reason | None:
+    # The `aud` of an ID token is the client's identifier, which is the audience here.
+    return Reason.TYPE if _audience(aud, expected) is None else None
+
+
+def _other_use(_value: Any, _expected: Expected) -> Reason | None:
+    return Reason.TYPE
+
+
+def _token_use(value: Any, _expected: Expected) -> Reason | None:
+    return None if value in ("access", "access_token") else Reason.TYPE
+
+
+def _claimed_type(value: Any, _expected: Expected) -> Reason | None:
+    return Reason.TYPE if value == "ID" else None
 
 
 def _expiry(exp: Any, expected: Expected) -> Reason | None:
@@ -124,7 +161,6 @@ def _are_strings(value: Any) -> bool:
 
 
 _RULES = (
-    Rule("aud", _audience, "the audience, or a list of strings with it", optional=False),
     Rule("exp", _expiry, "a time that is not past", optional=False),
     Rule("nbf", _not_before, "absent, or a time that is not in the future"),
     Rule("iat", _issued_at, "absent, or a time that is not in the future"),

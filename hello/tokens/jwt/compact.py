@@ -18,6 +18,16 @@ _BASE64 = bytes.maketrans(b"-_+/=", b"+/!!!")
 _ENDINGS = ((bytes(range(256)), b""), (b"", b""), (b"AQgw", b"=="), (b"AEIMQUYcgkosw048", b"="))
 
 
+class KeyName(NamedTuple):
+    """How a token names the key that signed it: by `kid` or, without one, by a thumbprint.
+
+    RFC 7515 §4.1.4, §4.1.7 and §4.1.8: `x5t` and `x5t#S256` are thumbprints of a certificate.
+    """
+
+    kid: str | None = None
+    thumbprint: str | None = None
+
+
 class UnverifiedToken(NamedTuple):
     """The parts of a token. None of them is verified, and nobody changes them."""
 
@@ -25,6 +35,18 @@ class UnverifiedToken(NamedTuple):
     claims: dict[str, Any]
     signing_input: bytes
     signature: bytes
+
+    @property
+    def key_name(self) -> KeyName:
+        """The name of the key that signed the token, if the header has one."""
+        kid = self.header.get("kid")
+        if isinstance(kid, str) and kid:
+            return KeyName(kid)
+        for name in ("x5t", "x5t#S256"):
+            thumbprint = self.header.get(name)
+            if isinstance(thumbprint, str) and thumbprint:
+                return KeyName(None, thumbprint.rstrip("="))
+        return KeyName()
 
 
 def parse(token: str) -> UnverifiedToken:

@@ -4,6 +4,7 @@ There is no rule for `alg`: each issuer has its own algorithms, and the validato
 it knows the issuer. `jwk`, `jku`, `x5u` and `x5c` are never read, neither here nor elsewhere.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from hello.tokens.errors import Reason
@@ -12,14 +13,33 @@ from .rules import Rule
 
 _STRICT_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 _TYPES = _STRICT_TYPES | {"jwt"}
+# Types of other standards. A token of such a type may come from a trusted issuer and be valid, but
+# it is no access token (RFC 8725 §3.12).
+_OTHER_TYPES = frozenset(
+    {
+        "client-authentication+jwt",
+        "dpop+jwt",
+        "entity-statement+jwt",
+        "kb+jwt",
+        "logout+jwt",
+        "oauth-authz-req+jwt",
+        "secevent+jwt",
+        "token-introspection+jwt",
+    }
+)
 
 
-def header_rules(*, strict: bool) -> tuple[Rule[None], ...]:
-    """Return the rules for every token. `strict` requires the `typ` of RFC 9068 §2.1."""
+def header_rules(*, strict: bool) -> tuple[Rule[frozenset[str]], ...]:
+    """Return the rules for every token. `strict` requires the `typ` of RFC 9068 §2.1.
+
+    They are checked against the types that the token's issuer uses besides the usual ones.
+    """
     types = _STRICT_TYPES if strict else _TYPES
 
-    def check_type(typ: Any, _none: None) -> Reason | None:
-        return None if isinstance(typ, str) and typ.lower() in types else Reason.TYPE
+    def check_type(typ: Any, more: frozenset[str]) -> Reason | None:
+        if isinstance(typ, str) and (typ.lower() in types or _type_name(typ) in more):
+            return None
+        return Reason.TYPE
 
     wants = "at+jwt" if strict else "absent, JWT or at+jwt"
     return (
@@ -30,11 +50,26 @@ def header_rules(*, strict: bool) -> tuple[Rule[None], ...]:
     )
 
 
-def _refuse(_value: Any, _none: None) -> Reason | None:
+def read_types(given: Collection[str]) -> frozenset[str]:
+    """Return further values of `typ` in the form that is compared. Raises ValueError."""
+    if isinstance(given, str) or not all(isinstance(name, str) and name for name in given):
+        raise ValueError(f"types is a collection of strings, not {given!r}")
+    names = frozenset(map(_type_name, given))
+    if others := names & _OTHER_TYPES:
+        raise ValueError(f"types has {sorted(others)}, and no access token has such a type")
+    return names
+
+
+def _type_name(typ: str) -> str:
+    # RFC 7515 §4.1.9: case does not matter, and "application/" may be left out.
+    return typ.lower().removeprefix("application/")
+
+
+def _refuse(_value: Any, _types: object) -> Reason | None:
     # RFC 7515 §4.1.11: no extension is supported here, so every critical one is refused. `b64`
     # (RFC 7797) changes what is signed, so it is refused even if it is not marked as critical.
     return Reason.CRITICAL
 
 
-def _check_key_id(kid: Any, _none: None) -> Reason | None:
+def _check_key_id(kid: Any, _types: object) -> Reason | None:
     return None if isinstance(kid, str) else Reason.HEADER

@@ -20,7 +20,28 @@ def load_object(data: bytes) -> dict[str, Any]:
     An object that is nested more than 64 deep is refused too (RFC 8259 §9 allows a limit). So code
     that walks through it cannot exceed Python's recursion limit.
     """
-    text = data.decode("utf-8").strip(_WHITESPACE)
+    return _load(data.decode("utf-8"))
+
+
+def load_document(data: bytes) -> dict[str, Any]:
+    """Read a JSON object that an issuer or the application wrote, with any Unicode encoding.
+
+    Raises ValueError as `load_object` does.
+    """
+    return _load(decoded(data))
+
+
+def decoded(data: bytes) -> str:
+    """Return a text whose first bytes show its encoding, without a byte order mark.
+
+    RFC 8259 §8.1 wants UTF-8 without the mark, and lets readers ignore it. Editors and shells of
+    Windows write the mark, and UTF-16 too. Raises ValueError.
+    """
+    return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
+
+
+def _load(text: str) -> dict[str, Any]:
+    text = text.strip(_WHITESPACE)
     try:
         value, end = _DECODER.raw_decode(text)
         brackets = text.count("{") + text.count("[")

@@ -4,10 +4,11 @@ Its metadata says so (OpenID Connect Discovery 1.0 §4, or RFC 8414 §3 for plai
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from hello.tokens.jwt.strict_json import load_object
+from hello.tokens.jwt.strict_json import load_document
 from hello.tokens.urls import is_secure_url
 
 from .fetched import FetchError
@@ -17,19 +18,39 @@ Fetch = Callable[[str], Awaitable[bytes]]
 """A coroutine function that sends a GET to a URL and returns the body, or raises FetchError."""
 
 
-async def load_signing_keys(issuer: str, jwks_uri: str | None, fetch: Fetch) -> KeySet:
-    """Fetch keys from `jwks_uri` or, if it is None, from the metadata's URL. Raises FetchError."""
-    if jwks_uri is None:
-        found = (await _discover(issuer, fetch)).get("jwks_uri")
-        jwks_uri = found if isinstance(found, str) else ""
-        as_secure = ("https", urlsplit(issuer).scheme)
-        if not is_secure_url(jwks_uri) or urlsplit(jwks_uri).scheme not in as_secure:
-            raise FetchError(f"the metadata of {issuer} has no https jwks_uri")
-    document = await fetch(jwks_uri)
-    try:
-        return load_key_set(document)
-    except ValueError as error:
-        raise FetchError(f"{jwks_uri} is no usable JWK Set: {error}") from error
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an issuer's keys are fetched from: `jwks_uri`, or the URL in its metadata if None.
+
+    If `jwks_uri` is given, `issuer` is None: issuers that share a key set share its fetches.
+    `allow_insecure_http` says that http is allowed for every host.
+    """
+
+    issuer: str | None
+    jwks_uri: str | None
+    allow_insecure_http: bool
+
+    async def load(self, fetch: Fetch) -> KeySet:
+        """Fetch the keys. Raises FetchError."""
+        jwks_uri = self.jwks_uri
+        if jwks_uri is None:
+            jwks_uri = await self.find_endpoint("jwks_uri", fetch)
+        document = await fetch(jwks_uri)
+        try:
+            return load_key_set(document)
+        except ValueError as error:
+            raise FetchError(f"{jwks_uri} is no usable JWK Set: {error}") from error
+
+    async def find_endpoint(self, name: str, fetch: Fetch) -> str:
+        """Return a URL from the metadata of the issuer. Raises FetchError."""
+        issuer = self.issuer or ""
+        found = (await _discover(issuer, fetch)).get(name)
+        url = found if isinstance(found, str) else ""
+        allowed = {"https", urlsplit(issuer).scheme, "http" if self.allow_insecure_http else ""}
+        secure = is_secure_url(url, allow_insecure_http=self.allow_insecure_http)
+        if not secure or urlsplit(url).scheme not in allowed:
+            raise FetchError(f"the metadata of {issuer} has no https {name}")
+        return url
 
 
 async def _discover(issuer: str, fetch: Fetch) -> dict[str, Any]:
@@ -41,7 +62,7 @@ async def _discover(issuer: str, fetch: Fetch) -> dict[str, Any]:
             failures.append(str(error))
             continue
         try:
-            metadata = load_object(document)
+            metadata = load_document(document)
         except ValueError as error:
             failures.append(f"{url} is no metadata: {error}")
         else:
@@ -54,11 +75,14 @@ async def _discover(issuer: str, fetch: Fetch) -> dict[str, Any]:
     raise FetchError("; ".join(failures))
 
 
-def _metadata_urls(issuer: str) -> tuple[str, str]:
+def _metadata_urls(issuer: str) -> list[str]:
     parts = urlsplit(issuer)
     path = parts.path.rstrip("/")
-    # OpenID Connect appends its path to the issuer's; RFC 8414 §3.1 puts its path before it.
-    return (
-        urlunsplit(parts._replace(path=f"{path}/.well-known/openid-configuration")),
-        urlunsplit(parts._replace(path=f"/.well-known/oauth-authorization-server{path}")),
-    )
+    # OpenID Connect appends its path to the issuer's; RFC 8414 §3.1 puts its path before it. The
+    # last form is among those that clients of the Model Context Protocol try.
+    paths = [
+        f"{path}/.well-known/openid-configuration",
+        f"/.well-known/oauth-authorization-server{path}",
+        *([f"/.well-known/openid-configuration{path}"] if path else ()),
+    ]
+    return [urlunsplit(parts._replace(path=each)) for each in paths]

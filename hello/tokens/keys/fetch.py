@@ -7,9 +7,14 @@ import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+
+from hello.tokens.urls import is_loopback
 
 from .fetched import FetchError
 
@@ -28,16 +33,30 @@ async def fetch(url: str) -> bytes:
     limits the time.
     """
     # Each fetch has its own session, so that none stays open. There are two fetches in ten minutes.
-    connector = aiohttp.TCPConnector(resolver=_Resolver())
+    async with new_session() as session:
+        return await answer_to(session, "GET", url)
+
+
+def new_session() -> aiohttp.ClientSession:
+    """Return a session that asks issuers. The caller closes it."""
+    # Some issuers have key sets of that type only. Some firewalls refuse Python's own User-Agent.
+    headers = {
+        "Accept": "application/jwk-set+json, application/json",
+        "User-Agent": "hello-auth",
+    }
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(resolver=_Resolver()), headers=headers
+    )
+
+
+async def answer_to(session: aiohttp.ClientSession, method: str, url: str, **request: Any) -> bytes:
+    """Send a request and return the body of the answer with status 200, as `fetch` does."""
     try:
-        async with (
-            aiohttp.ClientSession(connector=connector) as session,
-            session.get(
-                url, allow_redirects=False, headers={"Accept": "application/json"}
-            ) as response,
-        ):
+        async with session.request(
+            method, url, allow_redirects=False, proxy=_proxy_for(url), **request
+        ) as response:
             if response.status != 200:  # noqa: PLR2004
-                raise FetchError(f"{url} answered {response.status}")
+                raise FetchError(f"{url} answered {response.status}{_hint(response.status)}")
             body = bytearray()
             # Read in pieces, because a few compressed bytes can expand to very many.
             async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
@@ -48,6 +67,21 @@ async def fetch(url: str) -> bytes:
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # A certificate error is a ValueError too.
         raise FetchError(f"{url}: {type(error).__name__}: {error}") from error
+
+
+def _hint(status: int) -> str:
+    redirect = 300 <= status < 400  # noqa: PLR2004
+    return ", and redirects are not followed: give jwks_uri= the right address" if redirect else ""
+
+
+def _proxy_for(url: str) -> str | None:
+    """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, as for other programs."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(host) or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
 
 
 class _Resolver(AbstractResolver):

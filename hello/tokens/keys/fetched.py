@@ -7,10 +7,11 @@ token needs one. There is at most one fetch at a time: all requests that need it
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from hello.tokens.errors import InvalidTokenError, KeysUnavailableError, Reason
+from hello.tokens.jwt.compact import KeyName
 from hello.tokens.timing import Clock, check_seconds
 
 from .key_set import KeySet
@@ -96,8 +97,8 @@ class FetchedKeys:
         """The `kid` of each key that was fetched. None stands for the keys without one."""
         return self._keys.kids
 
-    async def find(self, kid: str | None, algorithm: str) -> VerifyingKey:
-        """Return the key for a token's `kid` and `alg`.
+    async def find(self, name: KeyName, algorithm: str) -> Sequence[VerifyingKey]:
+        """Return the keys that a token names and that fit its `alg`. Usually there is one.
 
         Raises InvalidTokenError if the issuer has no such key, and KeysUnavailableError if that is
         unknown because the issuer cannot be reached.
@@ -114,7 +115,7 @@ class FetchedKeys:
         if not self.usable:
             raise self._unavailable()
 
-        while not self._keys.knows(kid):
+        while not self._keys.knows(name):
             if not self._under_way:  # otherwise the attempt under way may bring the key
                 if self._failures:
                     # The issuer cannot be reached, so it is unknown whether it has such a key.
@@ -125,29 +126,29 @@ class FetchedKeys:
                 asked = True  # once is enough, however short the cooldown is
             await self._refresh()
 
-        key = self._keys.get(kid, algorithm) or await self.find_newer(kid, algorithm, than=None)
-        if key is None:
+        keys = self._keys.fitting(name, algorithm) or await self.find_newer(name, algorithm)
+        if not keys:
             raise InvalidTokenError(Reason.UNFIT_KEY)
-        return key
+        return keys
 
     async def find_newer(
-        self, kid: str | None, algorithm: str, *, than: VerifyingKey | None
-    ) -> VerifyingKey | None:
-        """Return the key for a `kid` and `alg` if the issuer has replaced the one that was found.
+        self, name: KeyName, algorithm: str, *, than: Sequence[VerifyingKey] = ()
+    ) -> Sequence[VerifyingKey]:
+        """Return the keys for a name and an `alg` if the issuer has replaced those that were found.
 
-        `than` is None if the keys with this `kid` are of another type. A signature that fails, or a
-        key of another type, may force a fetch, once per cooldown and not while the keys are
-        younger than that. The allowance of unknown kids is not touched.
+        There may have been none, because the keys with this name are of another type. A signature
+        that fails, or a key of another type, may force a fetch, once per cooldown and not while the
+        keys are younger than that. The allowance of unknown kids is not touched.
         """
         now, cooldown = self._clock.monotonic(), self._policy.cooldown
         if not self._under_way:
             young = now - self._fetched_at < cooldown or now - self._retried_at < cooldown
             if young or self._failures:
-                return None
+                return ()
             self._begin(retried=True)
         await self._refresh()
-        key = self._keys.get(kid, algorithm)
-        return None if key is than else key
+        keys = self._keys.fitting(name, algorithm)
+        return () if keys == than else keys
 
     async def close(self) -> None:
         """End the attempt under way, if there is one."""

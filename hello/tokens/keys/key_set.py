@@ -1,33 +1,24 @@
-"""Which keys does a document contain, and which of them does a token name?
+"""Which keys does a JWK Set contain, and which of them does a token name?
 
 RFC 7517 §5. Keys are imported one by one, so that a broken key does not make the others useless.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
-from cryptography.x509 import load_pem_x509_certificate
-from joserfc.jwk import JWKRegistry
+from hello.tokens.jwt.compact import KeyName
+from hello.tokens.jwt.strict_json import load_document
 
-from hello.tokens.errors import InvalidTokenError, Reason
-from hello.tokens.jwt.strict_json import load_object
-
-from .signing_key import SigningKey, VerifyingKey, check_rsa
-
-Keys = str | bytes | Mapping[str, Any]
-"""A public key or a certificate in PEM; or a JWK or a JWK Set, as JSON or already parsed."""
+from .jwk import EncryptionKeyError
+from .signing_key import SigningKey, VerifyingKey
 
 _logger = logging.getLogger("hello.auth")
-_KTY = {RSAPublicKey: "RSA", EllipticCurvePublicKey: "EC", Ed25519PublicKey: "OKP"}
 _MAX_KEYS = 100  # of one set: a hostile one may have any number
-_PRIVATE = "it is a private key, which nobody but the issuer should have"
+
+MAX_TRIED = 4
+"""How many keys of one name are tried. Each costs a verification."""
 
 
 class KeySet:
@@ -36,52 +27,40 @@ class KeySet:
     def __init__(self, keys: Iterable[VerifyingKey]) -> None:
         self._keys = tuple(keys)
         self.kids: frozenset[str | None] = frozenset(key.kid for key in self._keys)
-        self._by_name: dict[tuple[str | None, str], VerifyingKey] = {}
+        self._thumbprints = frozenset[str]().union(*(key.thumbprints for key in self._keys))
+        self._fitting: dict[tuple[KeyName, str], tuple[VerifyingKey, ...]] = {}
         for algorithm in {name for key in self._keys for name in key.algorithms}:
             fitting = [key for key in self._keys if algorithm in key.algorithms]
-            # The first of several keys that share a kid; without a kid, the only key that fits.
-            self._by_name |= {(key.kid, algorithm): key for key in reversed(fitting)}
-            self._by_name.pop((None, algorithm), None)
+            for key in fitting:
+                names = [KeyName(None, thumbprint) for thumbprint in key.thumbprints]
+                names += [] if key.kid is None else [KeyName(key.kid)]
+                for name in names:
+                    others = self._fitting.get((name, algorithm), ())
+                    self._fitting[name, algorithm] = (*others, key)[:MAX_TRIED]
             if len(fitting) == 1:
-                self._by_name[None, algorithm] = fitting[0]
+                self._fitting[KeyName(), algorithm] = (fitting[0],)
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def knows(self, kid: str | None) -> bool:
-        """Return whether there may be a key for a token with this `kid`, or with none."""
-        return kid is None or kid in self.kids
+    def knows(self, name: KeyName) -> bool:
+        """Return whether a key may have this name. If a token names none, any key may be meant."""
+        if name.kid is not None:
+            return name.kid in self.kids
+        return not self._has_thumbprint(name) or name.thumbprint in self._thumbprints
 
-    def get(self, kid: str | None, algorithm: str) -> VerifyingKey | None:
-        """Return the first fitting key with this `kid`; for None, the only key that fits."""
-        return self._by_name.get((kid, algorithm))
+    def fitting(self, name: KeyName, algorithm: str) -> tuple[VerifyingKey, ...]:
+        """Return the keys with a name that fit an `alg`: usually one, and at most four.
 
+        If a token does not name its key, that is the only key that fits.
+        """
+        if name.kid is None and not self._has_thumbprint(name):
+            name = KeyName()
+        return self._fitting.get((name, algorithm), ())
 
-class GivenKeys:
-    """Keys that an application gave. One without a `kid` may verify a token with any `kid`."""
-
-    def __init__(self, keys: Sequence[VerifyingKey]) -> None:
-        self._keys = KeySet(keys)
-        self._unnamed = KeySet(key for key in keys if key.kid is None)
-        self.kids: frozenset[str | None] = self._keys.kids
-
-    async def find(self, kid: str | None, algorithm: str) -> VerifyingKey:
-        """Return the key for a token's `kid` and `alg`. Raises InvalidTokenError."""
-        if self._keys.knows(kid):
-            key = self._keys.get(kid, algorithm)
-        elif self._unnamed:
-            key = self._unnamed.get(None, algorithm)
-        else:
-            raise InvalidTokenError(Reason.UNKNOWN_KEY)
-        if key is None:
-            raise InvalidTokenError(Reason.UNFIT_KEY)
-        return key
-
-    async def find_newer(self, *_asked: object, than: VerifyingKey) -> None:
-        """Return None: a given key is never replaced."""
-
-    async def close(self) -> None:
-        """Do nothing: no fetch is ever under way."""
+    def _has_thumbprint(self, name: KeyName) -> bool:
+        """Return whether a token and this set both have thumbprints, so that they can differ."""
+        return name.thumbprint is not None and bool(self._thumbprints)
 
 
 def load_key_set(document: bytes) -> KeySet:
@@ -89,52 +68,22 @@ def load_key_set(document: bytes) -> KeySet:
 
     Raises ValueError if the document is not a JWK Set, or none of its keys can be used.
     """
-    return KeySet(_import_set(load_object(document)))
+    return KeySet(import_keys(load_document(document)))
 
 
-def load_keys(given: Keys | Sequence[Keys]) -> list[SigningKey]:
-    """Read one key or several that an application gives. Raises ValueError if one is unusable.
-
-    A JWK Set counts as several. Bad keys in it are skipped and logged, as in a fetched one.
-    """
-    if isinstance(given, Sequence) and not isinstance(given, str | bytes):
-        return [key for one in given for key in load_keys(one)]
-    try:
-        return _load(given)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise ValueError(
-            f"keys are public keys (PEM, a certificate in PEM, a JWK, a JWK Set): {error}"
-        ) from error
-
-
-def _load(given: Keys) -> list[SigningKey]:
-    if isinstance(given, str | bytes):
-        text = given.encode() if isinstance(given, str) else given
-        if b"-----BEGIN" in text:
-            return [SigningKey(_read_pem(text))]
-        if not text.lstrip().startswith(b"{"):
-            raise ValueError("neither PEM nor a JSON object. Give what is in a file, not its name")
-        given = load_object(text)
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{given!r} is none. Give what is in a file, not its name")  # noqa: TRY004 - one error for all bad input
-    entries = given.get("keys", [given])
-    if isinstance(entries, list) and any(
-        isinstance(jwk, Mapping) and "d" in jwk for jwk in entries
-    ):
-        raise ValueError(_PRIVATE)
-    return _import_set(given) if "keys" in given else [SigningKey(given)]
-
-
-def _import_set(jwk_set: Mapping[str, Any]) -> list[SigningKey]:
-    entries = jwk_set.get("keys")
+def import_keys(document: Mapping[str, Any]) -> list[SigningKey]:
+    """Return the usable keys of a JWK Set, or of one JWK. Raises ValueError if there are none."""
+    entries = [document] if "kty" in document and "keys" not in document else document.get("keys")
     if not isinstance(entries, list):
         raise ValueError('it has no list of "keys"')  # noqa: TRY004 - one error for all bad input
-    keys, problems = [], Counter[str]()
+    keys, problems, others = [], Counter[str](), 0
     for jwk in entries[:_MAX_KEYS]:
         try:
             if not isinstance(jwk, dict):
                 raise ValueError("it is not a JSON object")  # noqa: TRY004, TRY301
             keys.append(SigningKey(jwk))
+        except EncryptionKeyError:
+            others += 1
         except ValueError as error:
             problems[str(error)] += 1
     if len(entries) > _MAX_KEYS:
@@ -142,29 +91,10 @@ def _import_set(jwk_set: Mapping[str, Any]) -> list[SigningKey]:
     if problems:
         _logger.warning(
             "skipped %d of the issuer's %d keys: %s",
-            len(entries) - len(keys),
+            problems.total(),
             len(entries),
             "; ".join(f"{problem} ({count})" for problem, count in problems.most_common(5)),
         )
     if not keys:
-        raise ValueError("it has no usable key")
+        raise ValueError(f"it has no usable key ({others} for encryption)")
     return keys
-
-
-def _read_pem(pem: bytes) -> Mapping[str, Any]:
-    """Return the JWK of a public key. Raises ValueError for anything else, a private key too."""
-    if b"PRIVATE KEY" in pem:
-        raise ValueError(_PRIVATE)
-    if pem.count(b"-----BEGIN") > 1:
-        raise ValueError("it is more than one key: give them as a list")
-    if b"-----BEGIN CERTIFICATE" in pem:
-        key: Any = load_pem_x509_certificate(pem).public_key()
-    else:
-        key = load_pem_public_key(pem)
-    kty = next((name for kind, name in _KTY.items() if isinstance(key, kind)), None)
-    if kty is None:
-        raise ValueError("it is neither an RSA, an EC nor an Ed25519 key")
-    if isinstance(key, RSAPublicKey):
-        check_rsa(key.key_size, key.public_numbers().e)  # joserfc would only warn
-    spki = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    return JWKRegistry.import_key(spki, kty).as_dict(private=False)

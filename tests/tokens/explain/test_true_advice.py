@@ -197,5 +197,5 @@ def test_every_advice_is_given_for_five_shapes_at_least() -> None:
         for within in (said if isinstance(said, dict) else [""])
         if reason not in NOT_A_TOKENS
     }
-    assert set(counted) == ids - {"audience.other_claim"}  # for which there is no option yet
+    assert set(counted) == ids
     assert {advice: count for advice, count in counted.items() if count < 5} == {}

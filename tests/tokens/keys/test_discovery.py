@@ -13,7 +13,7 @@ from joserfc.jwk import Key
 from hello.app import token_validator
 from hello.auth import InvalidTokenError, KeysUnavailableError, TokenValidator
 from hello.sandbox.issuer import OMIT
-from hello.tokens.keys.discovery import load_signing_keys
+from hello.tokens.keys.discovery import Place
 from hello.tokens.keys.fetch import fetch
 from hello.tokens.keys.fetched import FetchError, KeyPolicy
 from hello.tokens.urls import is_loopback, is_secure_url
@@ -161,11 +161,12 @@ async def test_keys_are_fetched_as_securely_as_their_issuer_is_asked(
     async def from_memory(url: str) -> bytes:
         return json.dumps(documents.pop(url)).encode()
 
+    place = Place(issuer=issuer_url, jwks_uri=None, allow_insecure_http=False)
     if trusted:
-        assert len(await load_signing_keys(issuer_url, None, from_memory)) == 1
+        assert len(await place.load(from_memory)) == 1
     else:
         with pytest.raises(FetchError, match=naming("jwks_uri", issuer_url)):
-            await load_signing_keys(issuer_url, None, from_memory)
+            await place.load(from_memory)
     assert (jwks_uri not in documents) is trusted
 
 
