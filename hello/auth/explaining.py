@@ -7,14 +7,15 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from hello.tokens import AccessToken, AuthError, Timing, TokenValidator, check_requirements
 from hello.tokens.explain import advice, explanation, walk
+from hello.tokens.presented import is_authorization
 
 from .marks import TOKEN_VALIDATOR, TokenUse
+from .protection import header_of
 from .routes import mounted_routes
 
 _MAX_FIELD_SIZE = 8190  # aiohttp's own, if a server is given none
 # It limits the header's value. If aiohttp runs without its compiled parser, it limits the line.
 _COMPILED = HttpRequestParser is not HttpRequestParserPy
-_BEFORE_TOKEN = "Bearer " if _COMPILED else "Authorization: Bearer "
 _SERVERS_LIMIT = web.AppKey("SERVERS_LIMIT", int)
 
 
@@ -30,12 +31,15 @@ async def explain(app: web.Application, token: str, *, host: str = "") -> explan
             "this application has no TokenValidator: call auth.setup first, or give the "
             "sub-application that has one"
         )
-    limit = _limit(app)
+    limit, header = _limit(app), header_of(app)
+    # In a header of its own, a proxy sends the token alone.
+    before = "Bearer " if is_authorization(header) else ""
+    before = before if _COMPILED else f"{header}: {before}"
     return await walk.explain(
         validator,
         token,
         host=host,
-        max_length=(_MAX_FIELD_SIZE if limit is None else limit) - len(_BEFORE_TOKEN),
+        max_length=(_MAX_FIELD_SIZE if limit is None else limit) - len(before),
         max_length_is_usual=limit is None,
         routes_for=partial(_routes, app, validator.timing),
     )

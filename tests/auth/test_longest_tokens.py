@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,7 +14,7 @@ from hello import auth
 from hello.auth import Explanation, TokenValidator
 from hello.sandbox.issuer import Issuer
 from hello.server import Runner
-from support.api import bearer
+from support.api import ApiServer, Client, bearer
 from support.explaining import app_with, decisive, found, in_one_line, statuses
 from support.naming import naming
 from support.pages import PROJECT
@@ -93,6 +93,19 @@ async def test_what_is_said_of_a_length_is_what_the_server_does(
             elif refused:
                 assert explanation.too_long
     await runner.cleanup()
+
+
+async def test_in_a_header_of_its_own_a_token_stands_alone(
+    validator: TokenValidator, aiohttp_client: Callable[[ApiServer], Awaitable[Client]]
+) -> None:
+    app = web.Application()
+    auth.setup(app, validator, header="X-Token")
+    app.router.add_get("/", new_handler())
+    client = await aiohttp_client(ApiServer(app))
+    for length, status in ((8190, 401), (8191, 400)):
+        async with client.get("/", headers={"X-Token": "a" * length}) as answer:
+            assert answer.status == status
+        assert (await auth.explain(app, "a" * length)).too_long is (status == 400)
 
 
 async def test_a_runner_that_comes_later_changes_nothing(validator: TokenValidator) -> None:

@@ -80,6 +80,7 @@ CLAIMS = [
         )
         for name in ("client_id", "jti")
     ),
+    Shape("two", "claim_type.wrong", {"sub": 7, "scope": 7}, named=("sub",)),
     *each("claim_type.null", "sub", None, named=("sub",)),
     *each("claim_type.null", "scope", None, named=("scope",)),
     *each("claim_type.null", "scp", None, named=("scp",)),

@@ -65,6 +65,7 @@ ISSUERS = [
     *issuer("nearly", "https://dev-abc123.eu.auth0.com", auth0="https://dev-abc123.eu.auth0.com/"),
     *issuer("nearly", ENTRA_1, "slash", entra=ENTRA_1.rstrip("/")),
     *issuer("nearly", COGNITO, "case", cognito=COGNITO.lower()),
+    *issuer("nearly", "http://localhost:8080/a", "https", https="https://localhost:8080/a"),
     *issuer("plain_http", KEYCLOAK, keycloak="http://keycloak.example.com/realms/hello"),
     *issuer("plain_http", ISSUER, port="http://id.example.com:80/"),
     *issuer("plain_http", ISSUER, identityserver="http://id.example.com"),

@@ -11,7 +11,7 @@ _ENTRA_1, _ENTRA_2 = "sts.windows.net", "login.microsoftonline.com"
 # What documentation has in place of a tenant. No token has it as its issuer.
 _NO_TENANTS = re.compile(r"/(?:common|organizations|consumers)/")
 _GRAPH = ("00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com")
-HTTP = "http in place of https"
+HTTP = "http or https"
 _ASKABLE = re.compile(r"[!-~]{1,2048}")  # the resolver is asked for no other iss
 
 

@@ -20,9 +20,10 @@ from support.naming import naming
 from support.protecting import new_handler
 from support.real_shapes import API, ISSUER, NOW, Shape
 from support.shapes_of_claims import CLAIMS, TIMES
-from support.shapes_of_headers import EC, ED, HEADERS, SIGNATURES
+from support.shapes_of_headers import EC, ED, HEADERS
 from support.shapes_of_origins import AUDIENCES, ISSUERS
 from support.shapes_of_routes import LACKING, Lacking
+from support.shapes_of_signatures import SIGNATURES
 from support.shapes_of_texts import TEXTS
 
 SHAPES = [*TEXTS, *HEADERS, *SIGNATURES, *ISSUERS, *AUDIENCES, *TIMES, *CLAIMS]
