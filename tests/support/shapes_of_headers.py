@@ -5,7 +5,7 @@ from typing import Any
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey
 
 from hello.sandbox.issuer import OMIT
-from support.real_shapes import API, Shape, always, by_name
+from support.real_shapes import Shape, always, by_name
 
 EC = ECKey.generate_key("P-256", {"kid": "ec"})
 ED = OKPKey.generate_key("Ed25519", {"kid": "ed"})
@@ -102,7 +102,7 @@ HEADERS = [
         )
     ),
     *(
-        Shape(name, "type.id_token", claims, {"typ": typ}, settings={"strict": True}, named=(API,))
+        Shape(name, "type.id_token", claims, {"typ": typ}, settings={"strict": True})
         for name, typ, claims in (
             ("Auth0", "JWT", {"aud": "c", "nonce": "n"}),
             ("Okta", OMIT, {"aud": "c", "at_hash": "h"}),

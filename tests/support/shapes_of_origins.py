@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hello.sandbox.issuer import OMIT
 from support.real_shapes import API, GUID, ISSUER, Shape, by_name, without
 
 TENANT = "8f1c2d3e-0a1b-4c2d-8e3f-112233445566"
@@ -227,6 +228,7 @@ AUDIENCES = [
             ("no azp", "azp", {}),
             ("WorkOS", "client_id", {"sid": "s", "permissions": []}),
             ("number", "azp", {"azp": 7}),
+            ("ID token", "client_id", {"aud": "c", "client_id": OMIT, "nonce": "n"}),
         )
     ),
     audience("entra", f"api://{GUID}", "version 2", ENTRA_2, aud=GUID, azp="a", scp="r"),

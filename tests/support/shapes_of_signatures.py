@@ -157,6 +157,7 @@ SIGNATURES = [
         options=BOTH,
     ),
     by("signature.other", "environment", header={"kid": "first"}, key=another),
+    Shape("nonce", "signature.other", {}, {"nonce": "n", "kid": "first"}, key=another),
     by("signature.other", "zeros", text=signature_of(256)),
     by("signature.other", "too long", text=signature_of(300)),
     by(

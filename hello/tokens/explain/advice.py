@@ -125,7 +125,7 @@ def _signature(case: Case) -> Choice:
         return "absent"
     if case.signature.startswith(_REMOVED):
         return "removed"
-    if "nonce" in case.header:
+    if "nonce" in case.header and origins.is_of_entra(case):
         return "graph"
     shortest = shortest_signature(alg) * 3 // 4
     if size < shortest:

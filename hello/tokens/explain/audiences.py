@@ -21,11 +21,11 @@ _CLIENT_CLAIMS = ("azp", "client_id", "cid", "appid")
 
 def audience(case: Case) -> Choice:
     """Return the advice about a claim that does not name this API."""
+    if case.rule not in ("", "aud"):
+        return "other_claim", {"claim": case.rule}
     for within, fits in (("id_token", is_id_token), ("graph", is_for_graph)):
         if fits(case):
             return within
-    if case.rule not in ("", "aud"):
-        return "other_claim", {"claim": case.rule}
     aud = case.claims.get("aud")
     named = [aud] if isinstance(aud, str) else aud
     if named is None or named == []:

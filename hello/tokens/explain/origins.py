@@ -37,12 +37,17 @@ def unknown_key(case: Case) -> Choice:
         return "given"
     if on_this_machine(case.issuer):
         return "sandbox"
-    return "entra" if _split(case.issuer).hostname in (_ENTRA_1, _ENTRA_2) else "published"
+    return "entra" if is_of_entra(case) else "published"
 
 
 def keys_unavailable(case: Case) -> Choice:
     """Return the advice about keys that cannot be fetched."""
     return "sandbox" if on_this_machine(case.issuer) else "other"
+
+
+def is_of_entra(case: Case) -> bool:
+    """Return whether the trusted issuer of a token is Entra ID."""
+    return _split(case.issuer).hostname in (_ENTRA_1, _ENTRA_2)
 
 
 def is_for_graph(case: Case) -> bool:
