@@ -16,7 +16,7 @@ from hello.app import create_app
 from hello.auth import terminal
 from hello.config import Config, ConfigError, names_issuer
 from hello.logs import log_to_stderr
-from hello.server import AddressError, Service, serve
+from hello.server import AddressError, Runner, Service, serve
 
 PROJECT = Path(__file__).resolve().parent
 
@@ -61,7 +61,7 @@ def main() -> int:
         if only_prints:
             config, _ = configure(environ)
             log_to_stderr("warning")
-            app = create_app(config)
+            app = Runner(create_app(config)).app  # what it is served by limits a token's length
             command = terminal.check_token if arguments.check_token else terminal.print_routes
             return command(app)
         return run(environ, client=arguments.client)

@@ -24,6 +24,7 @@ from yarl import URL
 
 from .auth import json_error
 from .auth.answers import check_nothing_sent, is_client_gone, is_partly_answered
+from .auth.explaining import note_server
 from .auth.refusal_log import RefusalLog
 from .bodies import LazyBody
 from .logs import AccessLog
@@ -45,9 +46,17 @@ class Runner(web.AppRunner):
     A client that reuses a connection may be sending its next request at this moment. So for a short
     time every request is still answered, and every answer asks the client to close the connection
     (RFC 9112 §9.6).
+
+    `max_field_size` limits the value of a header, in bytes; aiohttp's own limit is 8,190. Raise it
+    for tokens that are longer. `max_field_size` in an application's handler_args is stronger.
     """
 
-    def __init__(self, app: web.Application, *, access_log: bool = True) -> None:
+    def __init__(
+        self, app: web.Application, *, access_log: bool = True, max_field_size: int | None = None
+    ) -> None:
+        limit: dict[str, Any] = {}
+        if max_field_size is not None:
+            limit = {"max_field_size": max_field_size}
         super().__init__(
             app,
             # aiohttp waits this long twice: once for the requests that run, and once more after it
@@ -57,7 +66,9 @@ class Runner(web.AppRunner):
             logger=_logger,
             access_log=_access_logger if access_log else None,
             access_log_class=AccessLog,
+            **limit,
         )
+        note_server(self)
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()

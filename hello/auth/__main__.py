@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from .explaining import note_server
 from .marks import TOKEN_VALIDATOR
 from .terminal import check_token, print_routes
 
@@ -69,7 +70,9 @@ def load_application(name: str) -> web.Application:
             raise NoApplicationError(
                 f"{attribute} raised {type(error).__name__}: {error}"
             ) from error
-    found = found.app if isinstance(found, web.AppRunner) else found
+    if isinstance(found, web.AppRunner):
+        note_server(found)
+        found = found.app
     if not isinstance(found, web.Application):
         raise NoApplicationError(f"{attribute} is no aiohttp Application, and makes none")
     return found

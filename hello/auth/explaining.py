@@ -3,16 +3,20 @@
 from functools import partial
 
 from aiohttp import hdrs, web
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from hello.tokens import AccessToken, AuthError, Timing, TokenValidator, check_requirements
 from hello.tokens.explain import advice, explanation, walk
+from hello.tokens.presented import is_authorization
 
 from .marks import TOKEN_VALIDATOR, TokenUse
+from .protection import header_of
 from .routes import mounted_routes
 
-# The max_field_size of aiohttp. It limits the header's value; the name counts too if aiohttp runs
-# without its compiled parser.
-_MAX_FIELD_SIZE = 8190
+_MAX_FIELD_SIZE = 8190  # aiohttp's own, if a server is given none
+# It limits the header's value. If aiohttp runs without its compiled parser, it limits the line.
+_COMPILED = HttpRequestParser is not HttpRequestParserPy
+_SERVERS_LIMIT = web.AppKey("SERVERS_LIMIT", int)
 
 
 async def explain(app: web.Application, token: str, *, host: str = "") -> explanation.Explanation:
@@ -27,13 +31,34 @@ async def explain(app: web.Application, token: str, *, host: str = "") -> explan
             "this application has no TokenValidator: call auth.setup first, or give the "
             "sub-application that has one"
         )
-    # What the application was given for its server, as aiohttp keeps it.
-    handler_args = getattr(app, "_handler_args", None) or {}
-    max_length = handler_args.get("max_field_size", _MAX_FIELD_SIZE) - len("Bearer ")
-    routes_for = partial(_routes, app, validator.timing)
+    limit, header = _limit(app), header_of(app)
+    # In a header of its own, a proxy sends the token alone.
+    before = "Bearer " if is_authorization(header) else ""
+    before = before if _COMPILED else f"{header}: {before}"
     return await walk.explain(
-        validator, token, host=host, max_length=max_length, routes_for=routes_for
+        validator,
+        token,
+        host=host,
+        max_length=(_MAX_FIELD_SIZE if limit is None else limit) - len(before),
+        max_length_is_usual=limit is None,
+        routes_for=partial(_routes, app, validator.timing),
     )
+
+
+def note_server(runner: web.AppRunner) -> None:
+    """Remember with which limit a runner serves its application, so that `explain` knows it."""
+    app = runner.app
+    if not app.frozen:
+        size = runner._kwargs.get("max_field_size", _MAX_FIELD_SIZE)  # noqa: SLF001
+        app[_SERVERS_LIMIT] = size
+
+
+def _limit(app: web.Application) -> int | None:
+    """Return the `max_field_size` of an application's server, or None if nothing says it."""
+    # What the application itself says, as aiohttp keeps it, is stronger than what its runner says.
+    handler_args = getattr(app, "_handler_args", None) or {}
+    limit: int | None = handler_args.get("max_field_size", app.get(_SERVERS_LIMIT))
+    return limit
 
 
 async def _routes(app: web.Application, timing: Timing, token: AccessToken) -> explanation.Routes:

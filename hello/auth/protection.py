@@ -159,6 +159,11 @@ def setup(
     app.cleanup_ctx.append(_close_validator)
 
 
+def header_of(app: web.Application) -> str:
+    """Return the name of the header that an application with `setup` reads tokens from."""
+    return app[_PROTECTION].header
+
+
 def token(request: web.Request) -> AccessToken:
     """Return the token that admitted a request.
 

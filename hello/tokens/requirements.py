@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, Self, TypedDict
 
 from .access_token import AccessToken
 from .errors import InsufficientAuthenticationError, InsufficientScopeError, Reason
@@ -24,6 +24,18 @@ _logger = logging.getLogger("hello.auth")
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 """A scope-token (RFC 6749 §3.3). A challenge can contain each of its characters."""
 
+_SIMILAR = {
+    "scope": "scopes",
+    "any_scopes": "any_scope",
+    "scopes_any": "any_scope",
+    "permission": "permissions",
+    "claim": "claims",
+    "checks": "check",
+    "acr": "acr_values",
+    "auth_age": "max_auth_age",
+}
+_OPTIONS_OF_ISSUERS = ("audience", "issuer", "algorithms")
+_OPTIONS_OF_VALIDATORS = ("max_age", "required_claims", "strict", "leeway", "revoked")
 _COLLECTIONS = (set, frozenset, list, tuple)
 
 
@@ -54,6 +66,14 @@ class Requirement:
     acr_values: Names | None = None
     max_auth_age: int | None = None
     _claims_shown: tuple[str, ...] = field(init=False, repr=False)  # as text, True differs from 1
+
+    def __new__(cls, **options: Any) -> Self:
+        """Raise TypeError for an unknown option. The message says what to write."""
+        # Python itself would suggest a name that looks alike: scopes in place of roles.
+        for name, value in options.items():
+            if name not in RequirementOptions.__annotations__:
+                raise TypeError(f"{name} is no option here: {_instead_of(name, value)}")
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         for option in ("scopes", "any_scope", "permissions", "acr_values"):
@@ -94,6 +114,20 @@ class Requirement:
     def check_name(self) -> str:
         """The name of the check's function."""
         return str(getattr(self.check, "__name__", self.check))
+
+
+def _instead_of(name: str, value: object) -> str:
+    """Return what to write in place of an option that does not exist."""
+    if name in _SIMILAR:
+        return f"write {_SIMILAR[name]}={value!r}"
+    if name in _OPTIONS_OF_ISSUERS:
+        return "it is an option of TokenValidator and of TrustedIssuer, for all routes"
+    if name in _OPTIONS_OF_VALIDATORS:
+        return "it is an option of TokenValidator, for all routes"
+    return (
+        f"the options are {', '.join(RequirementOptions.__annotations__)}. To require a claim of "
+        f"that name, write claims={{{name!r}: {value!r}}}"
+    )
 
 
 def _shown(expected: Any) -> str:
@@ -138,7 +172,7 @@ async def check_requirements(
         raise InsufficientScopeError(Reason.PERMISSIONS, subject=subject)
     for each in requirements:
         for name, expected in each.claims.items():
-            if not _meets(name, token.claims.get(name, ABSENT), expected):
+            if not meets(name, token.claims.get(name, ABSENT), expected):
                 raise InsufficientScopeError(Reason.CLAIM, subject=subject)
     if not all(_authenticated(each, token, timing) for each in requirements):
         ages = (each.max_auth_age for each in requirements if each.max_auth_age is not None)
@@ -180,7 +214,8 @@ def _authenticated(requirement: Requirement, token: AccessToken, timing: Timing)
     return bool(oldest <= auth_time <= newest)
 
 
-def _meets(name: str, claim: Any, expected: Any) -> bool:
+def meets(name: str, claim: Any, expected: Any) -> bool:
+    """Return whether a claim has a value, or every item of a collection."""
     if not isinstance(expected, _COLLECTIONS):
         return _equals(claim, expected)
     if isinstance(claim, str):

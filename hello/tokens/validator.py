@@ -236,8 +236,8 @@ class TokenValidator:
         claims = await introspector.ask(text)
         if claims["iss"] != issuer.issuer:
             raise untrusted(claims["iss"])
-        check_rules(issuer.answer_rules, claims, self.expected(issuer))
         expected = self._check_claims(claims, issuer, signed=True)
+        check_rules(issuer.answer_rules, claims, expected)
         introspector.note_valid(text)
         granted = AccessToken.of(text, {}, claims)
         return Verified(granted, issuer, None, KeyName(), "", *validity(claims, expected))

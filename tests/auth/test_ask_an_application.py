@@ -45,6 +45,10 @@ async def production():
     return web.AppRunner(create_app())
 
 
+async def large():
+    return web.AppRunner(create_app(), max_field_size=20_000)
+
+
 def from_environment():
     raise KeyError("ISSUER")
 
@@ -182,6 +186,15 @@ def test_a_resolver_is_asked_with_the_host_that_is_given(
     )
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(token.encode())))
     assert main(["check", "my_api:create_tenants", *options]) == status
+
+
+@pytest.mark.parametrize(("name", "longest"), [("large", 19_993), ("production", 8183)])
+@pytest.mark.usefixtures("folder", "given")
+def test_the_limit_is_the_servers(
+    capsys: pytest.CaptureFixture[str], name: str, longest: int
+) -> None:
+    assert main(["check", f"my_api:{name}"]) == 1
+    assert re.search(naming(longest), capsys.readouterr().out)
 
 
 @pytest.mark.usefixtures("folder")

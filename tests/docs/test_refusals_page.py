@@ -22,6 +22,7 @@ from hello.config import Config
 from hello.logs import _FORMAT, LineFormatter
 from hello.messages import message_routes
 from hello.sandbox.issuer import OMIT, Issuer
+from hello.server import Runner
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
 from support.outputs import logged, same_check, same_text
@@ -139,7 +140,8 @@ def api(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mistake], 
         with monkeypatch.context() as patch:
             patch.setattr(auth, "TokenValidator", validator)
             patch.setattr("hello.app.message_routes", routes)
-            return create_app(Config.from_environ({**SETTINGS, **mistake.settings}))
+            app = create_app(Config.from_environ({**SETTINGS, **mistake.settings}))
+            return Runner(app).app  # as run.py does: the server says how long a token may be
 
     return create
 

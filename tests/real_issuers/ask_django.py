@@ -177,7 +177,9 @@ async def _send_by_client(issuer: Issuer, report: Report) -> None:
         id_token=person["id_token"],
     )
     clients = frozenset({"machine", "web"})
-    await send_opaque(report, issuer.url, clients, (MY_API,), tokens, audience_claim="client_id")
+    # Its answers have no token_type, and it says of no refresh token that it is active.
+    options: dict[str, Any] = {"audience_claim": "client_id", "only_access_tokens": True}
+    await send_opaque(report, issuer.url, clients, (MY_API,), tokens, **options)
 
 
 async def _send_found(issuer: Issuer, report: Report, token: str) -> None:

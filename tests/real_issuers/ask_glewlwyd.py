@@ -31,7 +31,7 @@ from real_issuers.asking import (
     running,
 )
 from real_issuers.installing import HERE, debian_version, from_debian
-from real_issuers.kinds import Opaque, Signed, send_expired, send_opaque, send_rotated, send_signed
+from real_issuers.kinds import Opaque, Signed, asks, send_rotated, send_signed
 from real_issuers.report import Report
 from support.program import free_port
 
@@ -39,7 +39,6 @@ MACHINE = Client("machine", "machine-secret")
 WEB = Client("web", "web-secret")
 WEB_POST = WEB._replace(method="client_secret_post")
 API_BASIC = Client("api-basic", "api-basic-secret")
-ASKED_ABOUT = "JWT, asked about"
 UNSCOPED = "read:nothing"  # in place of the scope that is required
 
 
@@ -193,7 +192,6 @@ async def ask(folder: Path) -> Report:
         await asyncio.sleep(2.5)
         said = "an expired access token"
         await issuer.introspect(report, said, brief, WEB, expected={"active": False})
-        await send_expired(report, server.url, API, WEB, brief, kind=ASKED_ABOUT)
     async with server.started(key) as issuer:
         # It reckons with its setting of now, not with the token's exp.
         said = "the same, after its setting of a lifetime was raised"
@@ -209,19 +207,21 @@ async def ask(folder: Path) -> Report:
             look(report, "access token that was requested without a resource", nowhere)
             sent = "a token that was requested without a resource"
             await asking.send(sent, nowhere, (401, "audience"))
-        await send_opaque(report, server.url, API, (WEB, WEB_POST), opaque, kind=ASKED_ABOUT)
-        # Where client_id is compared, a token of this client for another API is for this one.
-        await send_opaque(
-            report,
-            server.url,
-            "web",
-            (WEB,),
-            opaque._replace(other=None),
-            kind=ASKED_ABOUT,
-            audience_claim="client_id",
-        )
+        await _send_asking(report, server.url, opaque)
     await send_rotated(report, trusted, server.started, _mint)
     return report
+
+
+async def _send_asking(report: Report, issuer: str, tokens: Opaque) -> None:
+    """Send tokens to an application that asks about opaque ones. These access tokens are JWTs."""
+    async with asks(issuer, API, WEB) as api:
+        asking = Asking(api, report, "JWT, with introspection")
+        await asking.send(
+            "a program's token, which is verified without asking", tokens.program, 200
+        )
+        await asking.send("a changed token", changed(tokens.program), (401, "signature"))
+        await asking.send("the refresh token", tokens.refresh, (401, "inactive"))
+        await asking.send("the ID token", str(tokens.id_token), (401, "audience"))
 
 
 async def _mint(issuer: Issuer) -> str:

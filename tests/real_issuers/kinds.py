@@ -137,15 +137,15 @@ async def send_opaque(
     tokens: Opaque,
     *,
     kind: str = "opaque",
-    audience_claim: str = "aud",
+    **options: Any,
 ) -> None:
     """Send tokens to an application that asks about them, if this version can ask."""
     if INTROSPECTION is None:
         return
     first, *others = clients
-    if audience_claim != "aud":
-        kind = f"{kind}, {audience_claim} compared"
-    async with asks(issuer, audience, first, audience_claim=audience_claim) as api:
+    if "audience_claim" in options:
+        kind = f"{kind}, {options['audience_claim']} compared"
+    async with asks(issuer, audience, first, **options) as api:
         asking = Asking(api, report, kind)
         await asking.send("a program's token", tokens.program, 200)
         await asking.send("the same, again", tokens.program, 200)
@@ -164,11 +164,11 @@ async def send_opaque(
             if token is not None:
                 await asking.send(what, token, 401)
     for client in others:
-        async with asks(issuer, audience, client, audience_claim=audience_claim) as api:
+        async with asks(issuer, audience, client, **options) as api:
             sent = f"a program's token, asked about with {client.method}"
             await Asking(api, report, kind).send(sent, tokens.program, 200)
     wrong = first._replace(secret="wrong")
-    async with asks(issuer, audience, wrong, audience_claim=audience_claim) as api:
+    async with asks(issuer, audience, wrong, **options) as api:
         sent = "a program's token, asked about with a wrong secret"
         await Asking(api, report, kind).send(sent, tokens.program, 503)
 

@@ -1,6 +1,8 @@
 """What can a handler ask of a token, and who has it?"""
 
+import copy
 import logging
+import pickle
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,6 +14,7 @@ from joserfc.jwk import Key
 
 from hello import auth
 from hello.sandbox.issuer import Issuer, issuer_app
+from hello.tokens import Requirement
 from support.answers import INSUFFICIENT, WEAK_LOGIN, challenge
 from support.api import AUDIENCE, ApiServer, Client, bearer
 from support.clock import FakeClock
@@ -326,3 +329,37 @@ def test_a_handler_is_not_optional_and_protected() -> None:
     handler: Callable[[web.Request], Awaitable[web.Response]] = new_handler()
     with pytest.raises(TypeError):
         auth.optional(auth.protected(handler))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "named"),
+    [
+        ("roles", {"admin"}, ["claims={'roles': {'admin'}}"]),
+        ("role", "admin", ["claims={'role': 'admin'}"]),
+        ("groups", ["staff"], ["claims={'groups': ['staff']}"]),
+        ("org_id", "o", ["claims={'org_id': 'o'}", "scopes", "permissions", "check"]),
+        ("scope", {"read"}, ["scopes={'read'}"]),
+        ("permission", {"read"}, ["permissions={'read'}"]),
+        ("claim", {"a": 1}, ["claims={'a': 1}"]),
+        ("acr", ["mfa"], ["acr_values=['mfa']"]),
+        ("audience", "api", ["TokenValidator", "TrustedIssuer"]),
+        ("max_age", 60, ["TokenValidator"]),
+        ("required_claims", ["sub"], ["TokenValidator"]),
+    ],
+)
+@pytest.mark.parametrize("require", [auth.protected, Requirement])
+def test_an_unknown_option_is_told_what_to_write(
+    require: Callable[..., object], option: str, value: object, named: list[str]
+) -> None:
+    with pytest.raises(TypeError, match=rf"^{option} ") as raised:
+        require(**{option: value})
+    for name in named:
+        assert name in str(raised.value)
+
+
+def test_a_requirement_can_be_copied() -> None:
+    required = Requirement(scopes={"a"}, claims={"b": [1]})
+    assert copy.deepcopy(required) == required
+    assert str(pickle.loads(pickle.dumps(required))) == str(required)
+    with pytest.raises(TypeError):
+        Requirement("a")  # type: ignore[arg-type, call-arg]

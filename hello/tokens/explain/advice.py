@@ -1,63 +1,38 @@
 """Which advice fits a refusal?
 
-The texts are in advice.toml, each under its id. The id is chosen here.
+The texts are in advice.toml, each under its id. The id is chosen here, and in the modules that know
+most about a reason.
 """
 
-import tomllib
+import binascii
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
 
-from hello.tokens.access_token import AccessToken
 from hello.tokens.errors import Reason
-from hello.tokens.requirements import Requirement
+from hello.tokens.jwt.header_rules import read_types
+from hello.tokens.keys.jwk import ALGORITHMS
+from hello.tokens.keys.signing_key import HASH_BYTES
 
-_SENTENCES: Mapping[str, Any] = tomllib.loads(
-    Path(__file__).with_name("advice.toml").read_text("utf-8")
-)
-_ID_TOKEN_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash")
-_JWE_PARTS = 5
+from . import audiences, origins, times
+from .case import Case, Choice, kind
+from .lacking import missing
+from .sentences import Advice, sentence
+from .shapes import shortest_signature
+
+__all__ = ["ANY_TRUSTED", "Advice", "Case", "advice", "missing", "sentence"]
+
 ANY_TRUSTED = "an issuer that the resolver knows"
-_ENTRA_1, _ENTRA_2 = "https://sts.windows.net/", "https://login.microsoftonline.com/"
-
-
-class Advice(NamedTuple):
-    """What to do. The `id` is stable. The `text` is for a person, and its words may change."""
-
-    id: str
-    text: str
-
-
-class Case(NamedTuple):
-    """What is known about a refused token, and what it was compared with.
-
-    `stray` says that it contains a character that no token can contain.
-    """
-
-    parts: int
-    stray: bool
-    now: float
-    strict: bool
-    leeway: float
-    trusted: tuple[str, ...]
-    audience: tuple[str, ...] = ()
-    algorithms: tuple[str, ...] = ()
-    kids: str = ""
-    header: Mapping[str, Any] = {}
-    claims: Mapping[str, Any] = {}
-
-
-_Choice = str | tuple[str, dict[str, str]]  # an id within the reason's table, and values for it
-
-
-def sentence(name: str, **values: str) -> Advice:
-    """Return the advice with an id, with values in place of the names in its braces."""
-    found: Any = _SENTENCES
-    for key in name.split("."):
-        found = found[key]
-    return Advice(name, found.strip().format(**values))
+# Cloud Run puts these words in place of a signature that it has verified.
+_REMOVED = binascii.a2b_base64("SIGNATURE/REMOVED/BY/GOOGLE=")
+_DER = b"\x30"
+_OTHER_TYPES = {
+    "dpop+jwt": "proof",
+    "logout+jwt": "event",
+    "secevent+jwt": "event",
+    "okta-internal-at+jwt": "okta",
+}
+_RFC_9068 = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
 
 
 def advice(reason: Reason, case: Case) -> Advice:
@@ -66,123 +41,140 @@ def advice(reason: Reason, case: Case) -> Advice:
     within, values = choice if isinstance(choice, tuple) else (choice, {})
     return sentence(
         f"{reason}.{within}" if within else reason.value,
-        wanted=" or ".join(case.audience) or "the API's identifier",
-        accepted=" or ".join(case.algorithms),
-        trusted=" or ".join(case.trusted) or ANY_TRUSTED,
-        kids=case.kids or "none",
-        leeway=f"{case.leeway:g}",
-        now=f"{datetime.fromtimestamp(case.now, UTC):%Y-%m-%d %H:%M:%S} UTC",
-        **values,
+        **{
+            "wanted": " or ".join(case.audience) or "the API's identifier",
+            "accepted": " or ".join(case.algorithms),
+            "trusted": " or ".join(case.trusted) or ANY_TRUSTED,
+            "issuer": case.issuer or " or ".join(case.trusted) or ANY_TRUSTED,
+            "kids": case.kids or "none",
+            "leeway": f"{case.leeway:g}",
+            "now": f"{datetime.fromtimestamp(case.now, UTC):%Y-%m-%d %H:%M:%S} UTC",
+            **values,
+        },
     )
 
 
-def missing(reason: Reason, required: Requirement, token: AccessToken) -> Advice:
-    """Return what to do about a valid token that does not meet a route's requirement.
-
-    The reason may not fit the requirement, because a check may raise a refusal with any reason.
-    """
-    permissions = sorted(set(required.permissions) - token.permissions)
-    if reason is Reason.PERMISSIONS and permissions:
-        if "permissions" not in token.claims:
-            return sentence("permissions.no_claim")
-        return sentence("permissions.lacking", lacking=" and ".join(permissions))
-    any_scope = tuple(required.any_scope or ())
-    unmet = any_scope and token.scopes.isdisjoint(any_scope)
-    if reason is Reason.SCOPE and (unmet or not token.scopes.issuperset(required.scopes)):
-        scopes = sorted({*required.scopes, *any_scope[:1]})
-        return sentence("scope.lacking", lacking=" and ".join(scopes))
-    if reason is Reason.AUTHENTICATION:
-        return sentence("authentication.login")
-    if reason is Reason.CLAIM and required.claims:
-        return sentence("claim.required", required=str(required))
-    return sentence("check.refused", check=required.check_name)
+def _header(case: Case) -> Choice:
+    kid = case.header.get("kid")
+    return ("null", {}) if kid is None else ("kid", {"found": kind(kid)})
 
 
-def _malformed(case: Case) -> _Choice:
-    if case.stray:
-        return "stray"
-    return {_JWE_PARTS: "encrypted", 1: "opaque"}.get(case.parts, "damaged")
-
-
-def _type(case: Case) -> _Choice:
-    typ = case.header.get("typ")
-    plain = isinstance(typ, str | None) and (typ or "jwt").lower() == "jwt"
-    return "strict" if case.strict and plain else "other"
-
-
-def _algorithm(case: Case) -> _Choice:
-    alg = case.header.get("alg")
-    if not (isinstance(alg, str) and alg.startswith("HS")):
-        return "other"
-    return "other_secret" if any(name.startswith("HS") for name in case.algorithms) else "secret"
-
-
-def _issuer(case: Case) -> _Choice:
-    iss = case.claims.get("iss")
-    if not isinstance(iss, str):
-        return "absent"
-    if nearly := _nearly([iss], case.trusted):
-        return "nearly", {"nearly": nearly}
-    entra = iss.startswith(_ENTRA_1) and any(name.startswith(_ENTRA_2) for name in case.trusted)
-    return "entra_version" if entra else "other"
-
-
-def _unknown_key(case: Case) -> _Choice:
-    # Only an issuer on this machine has an http URL.
-    return "sandbox" if any(name.startswith("http:") for name in case.trusted) else "published"
-
-
-def _audience(case: Case) -> _Choice:
-    aud = case.claims.get("aud")
-    if _is_id_token(case.claims):
+def _type(case: Case) -> Choice:
+    if case.rule in ("", "typ") and case.claims.get("typ") != "ID":
+        return _typ(case)
+    # The rules for an issuer with audience_claim, and for answers about opaque tokens.
+    if case.rule == "token_type" and case.rule not in case.claims:
+        return "no_token_type"
+    if audiences.is_id_token(case):
         return "id_token"
-    if nearly := _nearly(aud if isinstance(aud, list) else [aud], case.audience):
-        return "nearly", {"nearly": nearly}
-    return "absent" if aud is None else "other"
+    return "for_client" if case.rule == "aud" else "token_use"
 
 
-def _is_id_token(claims: Mapping[str, Any]) -> bool:
-    return (
-        any(name in claims for name in _ID_TOKEN_CLAIMS)
-        or claims.get("token_use") == "id"  # Cognito
-        or claims.get("typ") == "ID"  # Keycloak
-        or ("sid" in claims and claims.keys().isdisjoint(("scope", "scp")))
-    )
+def _typ(case: Case) -> Choice:
+    typ = case.header.get("typ")
+    if typ is not None and not isinstance(typ, str):
+        return "no_text", {"found": kind(typ)}
+    name = (typ or "").lower().removeprefix("application/")
+    if name in _OTHER_TYPES:
+        return _OTHER_TYPES[name]
+    if _is_for_another_use(typ):
+        return "other"
+    if audiences.is_id_token(case):
+        return "id_token"
+    if case.strict and name in ("", "jwt"):
+        return "strict"
+    return "null" if typ is None else "unusual"
 
 
-def _distance(name: str, within: str, case: Case) -> _Choice:
-    # Only the claim that was refused is known to be a number.
-    return within, {within: _in_words(abs(case.now - case.claims[name]))}
+def _is_for_another_use(typ: str | None) -> bool:
+    """Return whether no issuer's access tokens may have this type, so that `types` refuses it."""
+    try:
+        read_types([typ] if typ else [])
+    except ValueError:
+        return True
+    return False
 
 
-def _nearly(found: list[Any], wanted: tuple[str, ...]) -> str:
-    """Return in which way a name differs slightly from a wanted one, or an empty text."""
-    for has in found:
-        for name in wanted:
-            if isinstance(has, str) and has.rstrip("/").lower() == name.rstrip("/").lower():
-                letters = has.rstrip("/") != name.rstrip("/")
-                slash = len(has) != len(name)
-                named = ["upper and lower case"] * letters + ["the slash at the end"] * slash
-                return " and ".join(named)
-    return ""
+def _algorithm(case: Case) -> Choice:
+    alg = case.header.get("alg")
+    if not isinstance(alg, str) or not alg:
+        return "absent"
+    if alg.lower() == "none":
+        return "unsigned"
+    if any(alg.upper() == name.upper() for name in case.algorithms):
+        return "letters"
+    if alg in HASH_BYTES:
+        return _symmetric(case)
+    if alg not in ALGORITHMS:
+        return "unsupported", {"known": ", ".join(sorted(ALGORITHMS))}
+    return ("public_key" if case.only_secret else "other"), {"alg": alg}
 
 
-def _in_words(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+def _symmetric(case: Case) -> Choice:
+    if case.claims.get("typ") in ("Refresh", "Offline"):
+        return "refresh_token"  # Keycloak's
+    return "other_secret" if case.secret else "secret"
 
 
-_CHOICES: Mapping[Reason, Callable[[Case], _Choice]] = {
-    Reason.MALFORMED: _malformed,
+def _unfit_key(case: Case) -> Choice:
+    alg = str(case.header.get("alg"))  # it is one of those that are accepted
+    return ("other" if case.header.get("kid") else "unnamed"), {"alg": alg}
+
+
+def _signature(case: Case) -> Choice:
+    alg, size = str(case.header.get("alg")), len(case.signature)
+    if not size:
+        return "absent"
+    if case.signature.startswith(_REMOVED):
+        return "removed"
+    if "nonce" in case.header and origins.is_of_entra(case):
+        return "graph"
+    shortest = shortest_signature(alg) * 3 // 4
+    if size < shortest:
+        return "cut_off"
+    # RFC 7518 §3.4: R and S alone. Key services and OpenSSL write them in ASN.1.
+    if alg.startswith("ES") and size > shortest and case.signature.startswith(_DER):
+        return "der"
+    return "secret" if alg in HASH_BYTES else "other"
+
+
+def _bound(case: Case) -> Choice:
+    cnf = case.claims.get("cnf")
+    if not isinstance(cnf, Mapping) or not cnf:
+        return "empty"
+    if "jkt" in cnf:
+        return "dpop"
+    return "mtls" if "x5t#S256" in cnf else "other"
+
+
+def _missing_claim(case: Case) -> Choice:
+    claim = {"claim": case.rule}
+    if case.rule in case.claims:
+        return "null", claim
+    if case.rule == "iat" and case.max_age is not None:
+        return "max_age", claim
+    return ("strict" if case.strict and case.rule in _RFC_9068 else "absent"), claim
+
+
+_CHOICES: Mapping[Reason, Callable[[Case], Choice]] = {
+    Reason.MALFORMED: lambda case: case.shape,
+    Reason.HEADER: _header,
+    Reason.CRITICAL: lambda case: "crit" if "crit" in case.header else "b64",
     Reason.TYPE: _type,
-    Reason.ISSUER: _issuer,
+    Reason.ISSUER: origins.issuer,
+    Reason.RESOLVER_UNAVAILABLE: lambda case: "failed" if case.host else "no_host",
     Reason.ALGORITHM: _algorithm,
-    Reason.UNKNOWN_KEY: _unknown_key,
-    Reason.UNFIT_KEY: lambda case: "other" if "kid" in case.header else "unnamed",
-    Reason.AUDIENCE: _audience,
-    Reason.EXPIRED: partial(_distance, "exp", "ago"),
-    Reason.NOT_YET_VALID: partial(_distance, "nbf", "ahead"),
-    Reason.ISSUED_AT: partial(_distance, "iat", "ahead"),
+    Reason.KEYS_UNAVAILABLE: origins.keys_unavailable,
+    Reason.UNKNOWN_KEY: origins.unknown_key,
+    Reason.UNFIT_KEY: _unfit_key,
+    Reason.SIGNATURE: _signature,
+    Reason.AUDIENCE: audiences.audience,
+    Reason.EXPIRED: times.expired,
+    Reason.EXPIRY: times.expiry,
+    Reason.NOT_YET_VALID: partial(times.ahead, "nbf"),
+    Reason.ISSUED_AT: partial(times.ahead, "iat"),
+    Reason.TOO_OLD: times.too_old,
+    Reason.CLAIM_TYPE: times.claim_type,
+    Reason.MISSING_CLAIM: _missing_claim,
+    Reason.BOUND: _bound,
 }

@@ -32,9 +32,11 @@ class Finding(NamedTuple):
 class Explanation:
     """Which rules a token meets and which it breaks. `str` of it is the text for an operator.
 
-    `refusal` is what the validator raises, or None. `too_long` says that a server answers 400
-    before it asks the validator. `advice` says what to do about both, a line for each id in
-    `advice_ids`, which are stable. `routes` are those that require more than a valid token.
+    `refusal` is what the validator raises, or None. `too_long` says that the server answers 400
+    before it asks the validator. If `limit_is_usual`, the server's own limit is unknown, and this
+    is what aiohttp does unless it is told otherwise. `advice` says what to do about both, a line
+    for each id in `advice_ids`, which are stable. `routes` are those that require more than a valid
+    token.
     """
 
     findings: tuple[Finding, ...]
@@ -43,6 +45,7 @@ class Explanation:
     advice_ids: tuple[str, ...] = ()
     routes: Routes = ()
     too_long: bool = False
+    limit_is_usual: bool = False
 
     def __str__(self) -> str:
         decisive = next((finding for finding in self.findings if self._decides(finding)), None)
@@ -68,16 +71,20 @@ class Explanation:
     def _decides(self, finding: Finding) -> bool:
         # Not simply the first rule that failed: while the issuer is down, no key is found, but a
         # later rule may decide.
-        if self.too_long or self.refusal is None:
+        if self.too_long and not self.limit_is_usual:
             return finding.status == FAILED
-        return finding.reason is self.refusal.reason
+        return self.refusal is not None and finding.reason is self.refusal.reason
 
     def _verdict(self) -> list[str]:
+        refused, valid = "Refused", ["The token is valid."]
         lines = []
-        if self.too_long:
-            lines.append("The server answers 400 before anything looks at the token.")
-        if self.refusal is not None:
-            status, message = self.refusal.status, self.refusal.message
-            so = "A shorter one like it is refused" if self.too_long else "Refused"
-            lines.append(f'{so}: {status} "{message}", reason {self.refusal.reason}.')
-        return lines or ["The token is valid."]
+        if self.too_long and self.limit_is_usual:
+            lines = ["A server with aiohttp's usual limit answers 400, and does not look at it."]
+            refused, valid = "With a higher limit: refused", ["With a higher limit, it is valid."]
+        elif self.too_long:
+            lines = ["The server answers 400 before anything looks at the token."]
+            refused, valid = "A shorter one like it is refused", []
+        if self.refusal is None:
+            return lines + valid
+        status, message = self.refusal.status, self.refusal.message
+        return [*lines, f'{refused}: {status} "{message}", reason {self.refusal.reason}.']

@@ -5,13 +5,13 @@ of the rules and the words.
 """
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from hello.tokens.access_token import AccessToken
 from hello.tokens.errors import AuthError, Reason
+from hello.tokens.hosts import split_host
 from hello.tokens.introspection.introspector import Introspector
 from hello.tokens.issuers.trusted import TrustedIssuer
 from hello.tokens.jwt.claim_rules import Expected
@@ -21,12 +21,12 @@ from hello.tokens.presented import present
 from hello.tokens.timing import is_numeric_date
 from hello.tokens.validator import TokenValidator
 
-from .advice import ANY_TRUSTED, Case, advice, sentence
+from .advice import ANY_TRUSTED, Advice, Case, advice, sentence
 from .explanation import FAILED, NOT_CHECKED, OK, Explanation, Finding, Routes
+from .shapes import shape_of
 
 _MAX_SHOWN = 160  # characters of a value
 _FORM = "a signed JWT: three parts of base64url, the first two of them JSON objects"
-_STRAY = re.compile(r"[^A-Za-z0-9._~+/=-]")  # neither a JWT nor an opaque token contains these
 _NOT_ANSWERED = "(not answered)"
 
 
@@ -36,13 +36,15 @@ async def explain(
     *,
     host: str = "",
     max_length: int | None = None,
+    max_length_is_usual: bool = False,
     routes_for: Callable[[AccessToken], Awaitable[Routes]] | None = None,
 ) -> Explanation:
     """Check every rule with the keys and the settings of a validator.
 
     `host` is what a request would name, for a resolver of issuers. `max_length` is the number of
-    characters that a server allows a token to have. `routes_for` is called with a valid token and
-    returns the explanation's routes. Nothing that is returned contains the token's text.
+    characters that a server allows a token to have. `max_length_is_usual` says that the server is
+    unknown, and that it may allow more. `routes_for` is called with a valid token and returns the
+    explanation's routes. Nothing that is returned contains the token's text.
     """
     too_long = max_length is not None and len(token) > max_length
     refusal: AuthError | None = None
@@ -53,19 +55,22 @@ async def explain(
     except AuthError as error:
         refusal = error.without_traceback()
     else:
-        if routes_for is not None and not too_long:
+        if routes_for is not None and (not too_long or max_length_is_usual):
             routes = await routes_for(granted)
     walk = _Walk(validator, token, host)
     if max_length is not None:
-        wants = f"at most {max_length} bytes, which a header can hold"
+        server = "a server of aiohttp takes unless it is told otherwise"
+        wants = f"at most {max_length} bytes, which "
+        wants += server if max_length_is_usual else "a header can hold"
         status = FAILED if too_long else OK
         walk.findings.append(Finding("size", wants, f"{len(token)} bytes", status))
     await walk.through()
     if refusal is not None and refusal.reason in (Reason.REVOKED, Reason.REVOCATION_UNAVAILABLE):
         has = "yes" if refusal.reason is Reason.REVOKED else _NOT_ANSWERED
         walk.note("revoked", "no", has, refusal.reason)
-    advised = [sentence("too_long")] if too_long else []
-    advised += [] if refusal is None else [advice(refusal.reason, walk.case)]
+    limit = "too_long.usual" if max_length_is_usual else "too_long.known"
+    advised = [sentence(limit)] if too_long else []
+    advised += [] if refusal is None else [walk.advice(refusal.reason)]
     return Explanation(
         findings=tuple(walk.findings),
         refusal=refusal,
@@ -73,6 +78,7 @@ async def explain(
         advice_ids=tuple(each.id for each in advised),
         routes=routes,
         too_long=too_long,
+        limit_is_usual=max_length_is_usual,
     )
 
 
@@ -85,12 +91,12 @@ class _Walk:
         self._host = host
         self.findings: list[Finding] = []
         self.case = Case(
-            parts=token.count(".") + 1 if token else 0,
-            stray=_STRAY.search(token) is not None,
+            shape=shape_of(token),
             now=validator.timing.clock.time(),
             strict=not any(rule.name == "typ" and rule.optional for rule in validator.header_rules),
             leeway=validator.timing.leeway,
             trusted=tuple(trusted.issuer for trusted in validator.issuers.listed),
+            host=split_host(host) is not None,
         )
         # If there is only one issuer, the claims are compared with what it says, even if the token
         # names another: the operator should know what else is wrong.
@@ -105,12 +111,15 @@ class _Walk:
             if self._token and self._validator.introspected is not None:
                 await self._answer(*self._validator.introspected)
                 return
-            parts = f"{self.case.parts} parts, and not all of them can be read"
+            count = self._token.count(".") + 1
+            parts = f"{count} part{'s' * (count > 1)}, and not all of that can be read"
             reason = Reason.MALFORMED if self._token else Reason.NO_CREDENTIALS
             self.note("form", _FORM, parts if self._token else "nothing", reason)
             return
         self.note("form", _FORM, "3 parts")
-        self.case = self.case._replace(header=parsed.header, claims=parsed.claims)
+        self.case = self.case._replace(
+            header=parsed.header, claims=parsed.claims, signature=parsed.signature
+        )
         iss = parsed.claims.get("iss", ABSENT)
         issuer, unanswered, untrusted = await self._issuer(iss)
         types = frozenset[str]() if issuer is None else issuer.types
@@ -147,7 +156,7 @@ class _Walk:
         self.note("active", "yes, says the issuer", "yes")
         trusted = claims["iss"] == issuer.issuer
         self.note("iss", issuer.issuer, _shown(claims["iss"]), None if trusted else Reason.ISSUER)
-        self._claims(claims, issuer, issuer.answer_rules + self._validator.rules_for(issuer))
+        self._claims(claims, issuer, self._validator.rules_for(issuer) + issuer.answer_rules)
 
     def _compare_with(self, issuer: TrustedIssuer | None) -> None:
         if issuer is not None:
@@ -163,6 +172,8 @@ class _Walk:
             unanswered = "" if refusal.reason is Reason.ISSUER else f" {_NOT_ANSWERED}"
             return None, unanswered, refusal.reason
         self._compare_with(issuer)
+        given = issuer.place is None
+        self.case = self.case._replace(issuer=issuer.issuer, given=given)
         return issuer, "", None
 
     async def _signature(self, parsed: UnverifiedToken, issuer: TrustedIssuer | None) -> None:
@@ -201,6 +212,7 @@ class _Walk:
     ) -> None:
         expected = self._validator.expected(issuer)._replace(now=self.case.now)
         as_configured = {issuer.audience_claim: " or ".join(sorted(expected.audience))}
+        self.case = self.case._replace(max_age=expected.max_age)
         if expected.max_age is not None:
             as_configured["iat"] = f"a time not in the future, at most {expected.max_age} s ago"
         for rule in rules:
@@ -219,6 +231,13 @@ class _Walk:
             return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S} UTC, {ago}"
         except (ValueError, OverflowError, OSError):
             return f"{value}, {ago}"
+
+    def advice(self, reason: Reason) -> Advice:
+        """Return what to do about a refusal, which the first finding with its reason decided."""
+        broken = [finding for finding in self.findings if finding.reason is reason]
+        for finding in broken[:1]:
+            self.case = self.case._replace(rule=finding.rule, wants=finding.wants)
+        return advice(reason, self.case)
 
     def note(self, rule: str, wants: str, has: str, reason: Reason | None = None) -> None:
         self.findings.append(Finding(rule, wants, has, OK if reason is None else FAILED, reason))

@@ -117,8 +117,7 @@ def _other_use(_value: Any, _expected: Expected) -> Reason | None:
 
 
 def _access(value: Any, _expected: Expected) -> Reason | None:
-    known = isinstance(value, str) and value.lower() in _ACCESS
-    return None if known else Reason.TYPE
+    return None if value in _ACCESS else Reason.TYPE
 
 
 def _token_type(value: Any, _expected: Expected) -> Reason | None:
@@ -172,7 +171,7 @@ def _are_strings(value: Any) -> bool:
 
 
 # Which kind of token it is: Cognito and Ory Hydra write the former, Keycloak the latter.
-_ACCESS = ("access", "access_token", "bearer", "jwt", "at+jwt")
+_ACCESS = ("access", "access_token", "Bearer", "JWT", "at+jwt")
 _FOR_ACCESS = (
     Rule("token_use", _access, "absent, or access"),
     Rule("typ", _access, "absent, or Bearer"),

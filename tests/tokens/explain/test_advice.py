@@ -44,30 +44,22 @@ MISTAKES = [
     Mistake(
         "audience.other", "aud", '"https://b', {"aud": "https://b.example.com"}, {}, (AUDIENCE,)
     ),
-    Mistake("audience.other", "aud", '"b"', {"aud": "b", "token_use": "access", "typ": "Bearer"}),
+    Mistake("audience.keycloak", "aud", '"b"', {"aud": "b", "typ": "Bearer"}),
     Mistake("audience.other", "aud", '"b"', {"aud": "b", "sid": "s", "scope": "a"}),
     Mistake("audience.other", "aud", '"b"', {"aud": "b", "sid": "s", "scp": "a"}),
     Mistake("audience.nearly", "aud", f'"{AUDIENCE}/"', {"aud": f"{AUDIENCE}/"}, {}, (AUDIENCE,)),
-    Mistake(
-        "audience.nearly",
-        "aud",
-        "[7, null, ",
-        {"aud": [7, None, AUDIENCE.upper()]},
-        {},
-        (AUDIENCE,),
-    ),
-    Mistake("audience.absent", "aud", "", {"aud": OMIT}, {}, (AUDIENCE,)),
+    Mistake("audience.no_text", "aud", "[7, null, ", {"aud": [7, None, AUDIENCE]}, {}, (AUDIENCE,)),
+    Mistake("audience.absent_client", "aud", "", {"aud": OMIT}, {}, (AUDIENCE,)),
     Mistake("audience.id_token", "aud", '"c"', {"aud": "c", "token_use": "id"}, {}, (AUDIENCE,)),
     Mistake("audience.id_token", "aud", '"c"', {"aud": "c", "typ": "ID"}),
-    Mistake("audience.id_token", "aud", '"c"', {"aud": "c", "nonce": "n"}),
-    Mistake("audience.id_token", "aud", '"c"', {"aud": "c", "sid": "s"}),
+    Mistake("audience.id_token", "aud", '"c"', {"aud": "c", "at_hash": "h"}),
     Mistake("issuer.other", "iss", '"https://b.example.com/"', {"iss": "https://b.example.com/"}),
     Mistake("issuer.absent", "iss", "", {"iss": OMIT}),
     Mistake("expired.ago", "exp", "2027-01-15 07:00:00", {"exp": 1_799_996_400}, {}, (60,)),
     Mistake("expired.ago", "exp", "10 s", {"exp": 1_799_999_990}, {}, (10,)),
-    Mistake("expired.ago", "exp", "1970-01-01 00:00:01", {"exp": 1}, {}, (20833,)),
-    Mistake("expired.ago", "exp", "-1e+300", {"exp": -1e300}),
-    Mistake("expiry", "exp", "", {"exp": OMIT}, {}, ("exp",)),
+    Mistake("expired.duration", "exp", "1970-01-01 00:00:01", {"exp": 1}),
+    Mistake("expired.never", "exp", "-1e+300", {"exp": -1e300}),
+    Mistake("expiry.absent", "exp", "", {"exp": OMIT}, {}, ("exp",)),
     Mistake("not_yet_valid.ahead", "nbf", "300 s", {"nbf": FAR}, {}, (5, "5 s")),
     Mistake("issued_at.ahead", "iat", "60 s", {"iat": SOON}, {}, (60, "5 s")),
     Mistake("issued_at.ahead", "iat", "60 s", {"iat": SOON, "nbf": 1_799_999_000}, {}, (60,)),
@@ -78,16 +70,16 @@ MISTAKES = [
     Mistake("not_yet_valid.ahead", "iat", "{}", {"nbf": FAR, "iat": {}}, {}, (5,)),
     Mistake("not_yet_valid.ahead", "iat", "1000", {"nbf": FAR, "iat": 10**400}, {}, (5,)),
     Mistake("not_yet_valid.ahead", "nbf", "300 s", {"nbf": FAR, "iat": OMIT}, {}, (5,)),
-    Mistake("claim_type", "sub", "7", {"sub": 7}),
-    Mistake("claim_type", "permissions", '"a"', {"permissions": "a"}),
-    Mistake("bound", "cnf", '{"jkt": "x"}', {"cnf": {"jkt": "x"}}, {}, ("DPoP",)),
-    Mistake("algorithm.secret", "alg", '"HSx"', {}, {"alg": "HSx"}, ("RS256",)),
-    Mistake("algorithm.other", "alg", '"none"', {}, {"alg": "none"}, ("RS256",)),
-    Mistake("type.other", "typ", '"dpop+jwt"', {}, {"typ": "dpop+jwt"}),
+    Mistake("claim_type.wrong", "sub", "7", {"sub": 7}),
+    Mistake("claim_type.wrong", "permissions", '"a"', {"permissions": "a"}),
+    Mistake("bound.dpop", "cnf", '{"jkt": "x"}', {"cnf": {"jkt": "x"}}, {}, ("DPoP",)),
+    Mistake("algorithm.unsupported", "alg", '"HSx"', {}, {"alg": "HSx"}, ("RS256",)),
+    Mistake("algorithm.unsigned", "alg", '"none"', {}, {"alg": "none"}, ("RS256",)),
+    Mistake("type.proof", "typ", '"dpop+jwt"', {}, {"typ": "dpop+jwt"}),
     Mistake("unknown_key.sandbox", "key", '"x"; ', {}, {"kid": "x"}),
-    Mistake("header", "kid", "7", {}, {"kid": 7}, ("RFC 7515",)),
-    Mistake("critical", "crit", '["exp"]', {}, {"crit": ["exp"]}),
-    Mistake("critical", "crit", "[]", {"sub": "x" * 500}, {"crit": []}),
+    Mistake("header.kid", "kid", "7", {}, {"kid": 7}, ("RFC 7515",)),
+    Mistake("critical.crit", "crit", '["exp"]', {}, {"crit": ["exp"]}),
+    Mistake("critical.crit", "crit", "[]", {"sub": "x" * 500}, {"crit": []}),
 ]
 
 
@@ -138,12 +130,12 @@ async def test_a_claim_that_may_be_absent_is_ok_without_one(
     [
         ("", 0, "no_credentials", ()),
         ("kX7dq9Z0pQ", 1, "malformed.opaque", (AUDIENCE,)),
-        ("a.b.c.d.e", 5, "malformed.encrypted", (AUDIENCE, "JWE")),
+        ("eyJlbmMiOiJhIn0.b.c.d.e", 5, "malformed.encrypted", (AUDIENCE, "JWE")),
         ("eyJh.eyJ", 2, "malformed.damaged", ()),
         ("eyJh.eyJ.", 3, "malformed.damaged", ()),
-        ("a b c", 1, "malformed.stray", ("Bearer",)),
-        ("\x00.\x00.\x00", 3, "malformed.stray", ("Bearer",)),
-        ("Bearer eyJh.eyJ.abc", 3, "malformed.stray", ("Bearer",)),
+        ("a b c", 1, "malformed.spaces", ("Bearer",)),
+        ("\x00.\x00.\x00", 3, "malformed.invisible", ()),
+        ("Bearer eyJh.eyJ.abc", 3, "malformed.scheme", ("Bearer",)),
     ],
 )
 async def test_what_is_no_jwt_is_explained(
@@ -201,7 +193,7 @@ async def test_strict_mode_is_explained(issuer: Issuer) -> None:
     explanation = await explained(validator, issuer.mint(header={"typ": "at+jwt"}))
     assert statuses(explanation)["client_id"] == "FAILED"
     assert statuses(explanation)["aud"] == "ok"
-    assert explanation.advice_ids == ("missing_claim",)
+    assert explanation.advice_ids == ("missing_claim.strict",)
 
 
 async def test_why_no_key_fits_is_told(
@@ -235,7 +227,7 @@ async def test_an_issuer_that_is_down_is_explained(issuer: Issuer, clock: FakeCl
     assert decisive(explanation) == "key"
     assert explanation.refusal is not None
     assert explanation.refusal.status == 503
-    assert explanation.advice_ids == ("keys_unavailable",)
+    assert explanation.advice_ids == ("keys_unavailable.sandbox",)
     assert issuer.url in explanation.advice
     explanation = await explained(validator, issuer.mint(claims={"exp": 1, "sub": 7}))
     failed = [rule for rule, status in statuses(explanation).items() if status == "FAILED"]
@@ -257,19 +249,6 @@ async def test_revocation_is_explained(
     assert explanation.advice_ids == (reason.value,)
 
 
-def says_no(_token: auth.AccessToken) -> bool:
-    return False
-
-
-def refuses(reason: Reason) -> auth.Check:
-    """A check that raises a refusal of its own."""
-
-    def refuse(_token: auth.AccessToken) -> bool:
-        raise auth.InsufficientScopeError(reason)
-
-    return refuse
-
-
 @pytest.mark.parametrize(
     ("asked", "claims", "named"),
     [
@@ -277,28 +256,8 @@ def refuses(reason: Reason) -> auth.Check:
         ({"permissions": {"p"}}, {}, [403, "permissions", "p"]),
         ({"permissions": {"p"}}, {"permissions": OMIT}, [403, "permissions"]),
         ({"scopes": {"b", "a"}}, {}, [403, "scope", "a", "b"]),
-        ({"any_scope": ["b", "c"]}, {}, [403, "scope", "b"]),
         ({"claims": {"org": "x"}}, {}, [403, "claim", "org='x'"]),
         ({"acr_values": ["mfa"]}, {}, [401, "authentication", "acr_values"]),
-        ({"check": says_no}, {}, [403, "check", "says_no"]),
-        ({"check": refuses(Reason.SCOPE)}, {}, [403, "scope", "refuse"]),
-        ({"check": refuses(Reason.PERMISSIONS)}, {}, [403, "permissions", "refuse"]),
-        (
-            {"check": refuses(Reason.PERMISSIONS)},
-            {"permissions": OMIT},
-            [403, "permissions", "refuse"],
-        ),
-        (
-            {"check": refuses(Reason.PERMISSIONS), "permissions": {"p"}},
-            {"permissions": ["p"]},
-            [403, "permissions", "refuse"],
-        ),
-        (
-            {"check": refuses(Reason.SCOPE), "scopes": {"a"}, "any_scope": ["b", "c"]},
-            {"scope": "a c"},
-            [403, "scope", "refuse"],
-        ),
-        ({"check": refuses(Reason.CLAIM)}, {}, [403, "claim", "refuse"]),
     ],
 )
 async def test_what_a_route_asks_for_is_explained_too(

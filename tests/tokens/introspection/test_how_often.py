@@ -10,6 +10,7 @@ from aiohttp import web
 from hello import auth
 from hello.auth import Reason, TokenValidator, UnavailableError
 from hello.sandbox.issuer import OMIT
+from hello.sandbox.issuer.oauth import CLIENT_ID
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
 from support.failing_issuer import METADATA, FailingIssuer, at_once, hang, hang_up, members
@@ -341,6 +342,37 @@ async def test_a_request_with_an_opaque_token(
         assert response.status == status
         assert ("Retry-After" in response.headers) is (status == 503)
     assert text not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("claims", "advised"),
+    [
+        ({"active": False}, "inactive"),
+        ({"token_use": "refresh_token"}, "type.token_use"),
+        ({"cnf": {"jkt": "x"}, "token_type": "DPoP"}, "bound.dpop"),
+        ({"aud": OMIT}, "audience.absent_client"),
+        ({"exp": 1_700_000_000}, "expired.ago"),
+        ({"exp": "soon"}, "expiry.text"),
+        ({"active": OMIT}, "introspection_unavailable"),
+    ],
+)
+async def test_what_is_advised(
+    issuer: FailingIssuer, validator: TokenValidator, claims: dict[str, object], advised: str
+) -> None:
+    app = web.Application()
+    auth.setup(app, validator)
+    assert (await auth.explain(app, issuer.opaque(claims=claims))).advice_ids == (advised,)
+
+
+async def test_an_answer_without_a_type_is_explained(
+    issuer: FailingIssuer, clock: FakeClock
+) -> None:
+    trusted = {"audience": CLIENT_ID, "audience_claim": "client_id"}
+    async with introspecting(issuer, clock, trusted=trusted) as validator:
+        app = web.Application()
+        auth.setup(app, validator)
+        text = issuer.opaque(claims={"token_type": OMIT, "aud": OMIT})
+        assert (await auth.explain(app, text)).advice_ids == ("type.no_token_type",)
 
 
 async def test_it_is_explained(issuer: FailingIssuer, validator: TokenValidator) -> None:

@@ -118,6 +118,7 @@ async def test_an_issuer_that_does_not_accept_the_proof_makes_no_token_bad(
         ({"scope": {}}, Reason.CLAIM_TYPE),
         ({"permissions": "x"}, Reason.CLAIM_TYPE),
         ({"cnf": {"jkt": "x"}}, Reason.BOUND),
+        ({"cnf": {"jkt": "x"}, "token_type": "DPoP"}, Reason.BOUND),
         ({"token_type": OMIT}, None),
         ({"token_type": "bearer"}, None),
         ({"token_type": "DPoP"}, Reason.TYPE),

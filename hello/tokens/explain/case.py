@@ -1,0 +1,65 @@
+"""What is known about a refused token when the advice is chosen, and how is it said in words?"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Choice = str | tuple[str, dict[str, str]]
+"""An id within the table of a reason, perhaps with values for its sentence."""
+
+
+class Case(NamedTuple):
+    """What is known about a refused token, and what it was compared with.
+
+    `shape` is what a text is that is no token. `rule` and `wants` are those of the rule that the
+    token breaks. `issuer` is the trusted issuer that the token names, if there is one, and `given`
+    says that the settings have its keys. `trusted` is empty if there is a resolver, and `host` says
+    that the resolver was called with a host.
+    """
+
+    shape: str
+    now: float
+    strict: bool
+    leeway: float
+    trusted: tuple[str, ...]
+    host: bool = True
+    issuer: str = ""
+    given: bool = False
+    audience: tuple[str, ...] = ()
+    algorithms: tuple[str, ...] = ()
+    max_age: float | None = None
+    kids: str = ""
+    header: Mapping[str, Any] = {}
+    claims: Mapping[str, Any] = {}
+    signature: bytes = b""
+    rule: str = ""
+    wants: str = ""
+
+    @property
+    def secret(self) -> bool:
+        """The settings have a shared secret, perhaps besides public keys."""
+        return any(name.startswith("HS") for name in self.algorithms)
+
+    @property
+    def only_secret(self) -> bool:
+        """The settings have a shared secret, and no public keys."""
+        return self.secret and all(name.startswith("HS") for name in self.algorithms)
+
+
+def kind(value: Any) -> str:
+    """Return what a JSON value is that is not null, without the value itself."""
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str):
+        return "a text in quotes"
+    if isinstance(value, list):
+        only_texts = all(isinstance(item, str) for item in value)
+        return "a list of texts" if only_texts else "a list with items that are no texts"
+    return "an object" if isinstance(value, Mapping) else "a number"
+
+
+def in_words(seconds: float) -> str:
+    """Return a time that has passed, in the largest unit that says enough."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
