@@ -58,12 +58,14 @@ class Policy(NamedTuple):
 
     def covers(self, mark: Mark) -> bool:
         """Return whether a request that this policy let in also satisfies a mark."""
-        if mark.use is TokenUse.PUBLIC or any(read is mark for read in self.marks):
+        if mark.use is TokenUse.PUBLIC:
             return True
         if mark.use is TokenUse.OPTIONAL:
-            return self.use is not TokenUse.PUBLIC
-        required = mark.requirement is VALID_TOKEN or mark.requirement in self.requirements
-        return self.use is TokenUse.REQUIRED and required
+            satisfied = self.use is not TokenUse.PUBLIC
+        else:
+            required = mark.requirement is VALID_TOKEN or mark.requirement in self.requirements
+            satisfied = self.use is TokenUse.REQUIRED and required
+        return satisfied or any(read is mark for read in self.marks)
 
 
 POLICY = web.RequestKey("POLICY", Policy)
