@@ -163,13 +163,14 @@ class _RequestHandler(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer."""
-        answer: object = resp
-        if not isinstance(answer, web.StreamResponse):  # aiohttp logs it and answers 500
-            return await super().finish_response(request, resp, start_time)
-        if isinstance(resp, web.HTTPException):  # one that no middleware has seen
-            check_nothing_sent(request)
-            if resp.status >= HTTPStatus.BAD_REQUEST:
-                resp = http_error(resp)
+        if type(resp) is not web.Response:  # nearly all are, and the checks of other types are slow
+            answer: object = resp
+            if not isinstance(answer, web.StreamResponse):  # aiohttp logs it and answers 500
+                return await super().finish_response(request, resp, start_time)
+            if isinstance(resp, web.HTTPException):  # one that no middleware has seen
+                check_nothing_sent(request)
+                if resp.status >= HTTPStatus.BAD_REQUEST:
+                    resp = http_error(resp)
         if self._server.draining:
             resp.force_close()
         if isinstance(request.content, LazyBody) and request.content.unasked:
