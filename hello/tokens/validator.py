@@ -180,8 +180,7 @@ class TokenValidator:
         the moment whether the token is valid: keys cannot be fetched, or a hook failed.
         """
         verified = await self._cache.verify(presented)
-        if self._revoked is not None:
-            await self._refuse_revoked(self._revoked, verified.access_token)
+        await self._refuse_revoked(verified.access_token)
         return verified.access_token
 
     async def close(self) -> None:
@@ -233,11 +232,13 @@ class TokenValidator:
         key = await self.issuers.keys_of(issuer).find(verified.kid, verified.algorithm)
         return key is verified.key
 
-    async def _refuse_revoked(self, hook: Revoked, token: AccessToken) -> None:
+    async def _refuse_revoked(self, token: AccessToken) -> None:
         """Raise InvalidTokenError for a revoked token, UnavailableError if the hook failed."""
+        if self._revoked is None:
+            return
         timeout = self.timing.hook_timeout
         try:
-            revoked = await ask(hook, token, timeout=timeout, returns=(bool,))
+            revoked = await ask(self._revoked, token, timeout=timeout, returns=(bool,))
         except (HookError, AuthError):
             _logger.exception("%s: the revocation hook failed", Reason.REVOCATION_UNAVAILABLE)
             raise UnavailableError(Reason.REVOCATION_UNAVAILABLE, subject=token.subject) from None
