@@ -12,7 +12,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -37,7 +37,6 @@ _KEEPALIVE_SECONDS = 75  # longer than the load balancers that reuse our connect
 _DRAIN_SECONDS = 1
 # Together with _DRAIN_SECONDS, less than the 30 s after which gunicorn and Kubernetes send SIGKILL.
 _IN_FLIGHT_SECONDS = 24
-_REFUSED = web.RequestKey("REFUSED", HTTPStatus)  # the answer to a request that no application sees
 
 
 class Runner(web.AppRunner):
@@ -117,10 +116,9 @@ class _Server(web.Server):
 
     def _answer(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         """Have the application answer a request, unless it is refused already."""
-        protocol = request.protocol
-        if _REFUSED in request and isinstance(protocol, _RequestHandler):
-            return protocol.refuse(request)
-        return self._application(request)  # type: ignore[no-any-return]
+        if isinstance(request, web.Request):
+            return self._application(request)  # type: ignore[no-any-return]
+        return cast("_RequestHandler", request.protocol).refuse(request)
 
     def _request(
         self,
@@ -148,8 +146,8 @@ class _Server(web.Server):
             request = self._new_request(message, payload, protocol, writer, task)
         except Exception:  # noqa: BLE001 - yarl and idna raise what they like for a bad target
             message = message._replace(path="/", url=URL("/"))
-            request = self._new_request(message, payload, protocol, writer, task)
-            request[_REFUSED] = HTTPStatus.BAD_REQUEST
+            # Not a web.Request, so _answer refuses it.
+            request = web.BaseRequest(message, payload, protocol, writer, task, self._loop)
         return request  # type: ignore[no-any-return]
 
 
@@ -165,8 +163,8 @@ class _RequestHandler(web.RequestHandler):
 
     async def refuse(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request that no application sees."""
-        self._log_malformed(request, request[_REFUSED], "target")
-        return self._error(request[_REFUSED])
+        self._log_malformed(request, HTTPStatus.BAD_REQUEST, "target")
+        return self._error(HTTPStatus.BAD_REQUEST)
 
     def _log_malformed(self, request: web.BaseRequest, status: int, what: str) -> None:
         if self._server.refusal_log.in_full(request, "malformed_request"):
@@ -176,13 +174,14 @@ class _RequestHandler(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer."""
-        answer: object = resp
-        if not isinstance(answer, web.StreamResponse):  # aiohttp logs it and answers 500
-            return await super().finish_response(request, resp, start_time)
-        if isinstance(resp, web.HTTPException):  # one that no middleware has seen
-            check_nothing_sent(request)
-            if resp.status >= HTTPStatus.BAD_REQUEST:
-                resp = http_error(resp)
+        if type(resp) is not web.Response:  # nearly all are, and the checks of other types are slow
+            answer: object = resp
+            if not isinstance(answer, web.StreamResponse):  # aiohttp logs it and answers 500
+                return await super().finish_response(request, resp, start_time)
+            if isinstance(resp, web.HTTPException):  # one that no middleware has seen
+                check_nothing_sent(request)
+                if resp.status >= HTTPStatus.BAD_REQUEST:
+                    resp = http_error(resp)
         if self._server.draining:
             resp.force_close()
         if isinstance(request.content, LazyBody) and request.content.unasked:

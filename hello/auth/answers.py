@@ -22,7 +22,8 @@ _REFUSE_SECONDS = 5
 
 def json_error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return an error as JSON, in the form that all errors have."""
-    body = json.dumps({"message": message}).encode()
+    # One text alone is written several times as fast as an object.
+    body = b'{"message": %s}' % json.dumps(message).encode()
     response = web.Response(body=body, status=status, headers=JSON_HEADERS)
     response.headers.update(headers or {})
     return response

@@ -8,7 +8,7 @@ marked handler is called, it makes sure that the middleware has read its mark.
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from enum import Enum
+from enum import IntEnum
 from typing import Any, NamedTuple, TypeVar, cast
 
 from aiohttp import web
@@ -26,12 +26,12 @@ MARK, GROUP_MARK = "__auth_mark__", "__auth_group_mark__"
 """The attributes for the mark of a handler, and for the mark of its table."""
 
 
-class TokenUse(Enum):
-    """Whether a handler needs a token."""
+class TokenUse(IntEnum):
+    """Whether a handler needs a token. A greater value lets fewer requests in."""
 
-    REQUIRED = "required"  # a request without a token is refused
-    OPTIONAL = "optional"  # a request without a token is anonymous
-    PUBLIC = "public"  # a token is not read
+    PUBLIC = 0  # a token is not read
+    OPTIONAL = 1  # a request without a token is anonymous
+    REQUIRED = 2  # a request without a token is refused
 
 
 class Mark(NamedTuple):
@@ -58,12 +58,8 @@ class Policy(NamedTuple):
 
     def covers(self, mark: Mark) -> bool:
         """Return whether a request that this policy let in also satisfies a mark."""
-        if mark.use is TokenUse.PUBLIC or any(read is mark for read in self.marks):
-            return True
-        if mark.use is TokenUse.OPTIONAL:
-            return self.use is not TokenUse.PUBLIC
         required = mark.requirement is VALID_TOKEN or mark.requirement in self.requirements
-        return self.use is TokenUse.REQUIRED and required
+        return (self.use >= mark.use and required) or any(read is mark for read in self.marks)
 
 
 POLICY = web.RequestKey("POLICY", Policy)

@@ -27,7 +27,7 @@ from .answers import Refuse, check_nothing_sent, refusal_answer
 from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Mark, Policy, TokenUse, set_mark
 from .metadata import serve_metadata
 from .reading import host_of, presented_by
-from .refusal_log import RefusalLog
+from .refusal_log import VALIDATED, RefusalLog
 from .routes import policy_of
 
 if TYPE_CHECKING:
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 ACCESS_TOKEN = web.RequestKey("ACCESS_TOKEN", AccessToken)
 """The key for the token that admitted a request. `token` reads it."""
-
-_VALIDATED = web.RequestKey("VALIDATED", AccessToken)  # set before the requirements are checked
 
 _APPLICATION_IS_CLOSED = (
     "an application with auth.setup cannot be marked public or optional: mark its handlers, an "
@@ -195,10 +193,7 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
             await _admit(request, host, protection)
         return await handler(request)
     except AuthError as refusal:
-        # A check or a handler may raise an AuthError that has no subject.
-        validated = request.get(_VALIDATED)
-        subject = refusal.subject or (None if validated is None else validated.subject)
-        protection.refusal_log.note(request, refusal, subject)
+        protection.refusal_log.note(request, refusal)
         check_nothing_sent(request)
         return await refusal_answer(request, refusal, protection.refuse, protection.metadata_url)
 
@@ -218,7 +213,7 @@ async def _admit(request: web.Request, host: str, protection: _Protection) -> No
     validated = await validator.validate(presented)
     if not isinstance(validated, AccessToken):
         raise TypeError(f"the validator returned {type(validated).__name__}, not an AccessToken")
-    request[_VALIDATED] = validated
+    request[VALIDATED] = validated
     if policy.requirements:
         await check_requirements(policy.requirements, validated, validator.timing)
     request[ACCESS_TOKEN] = validated

@@ -9,7 +9,10 @@ from collections import Counter
 
 from aiohttp import web
 
-from hello.tokens import AuthError
+from hello.tokens import AccessToken, AuthError
+
+VALIDATED = web.RequestKey("VALIDATED", AccessToken)
+"""The key for the valid token of a request, whether or not it meets the requirements."""
 
 _COUNTED = web.RequestKey("COUNTED", bool)
 
@@ -47,11 +50,14 @@ class RefusalLog:
             self._timer = asyncio.get_running_loop().call_later(1, self.sum_up)
         return True
 
-    def note(self, request: web.Request, refusal: AuthError, subject: str | None) -> None:
+    def note(self, request: web.Request, refusal: AuthError) -> None:
         """Log a refusal, or count it."""
-        kind = refusal.reason.value
+        kind = str(refusal.reason)
         if not self.in_full(request, kind):
             return
+        # A check or a handler may raise an AuthError that has no subject.
+        validated = request.get(VALIDATED)
+        subject = refusal.subject or (None if validated is None else validated.subject)
         resource = request.match_info.route.resource
         _logger.warning(
             "refused %d %s: %s %s sub=%s from=%s%s",

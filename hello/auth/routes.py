@@ -150,7 +150,8 @@ def _access(mounted: MountedRoute) -> str:
     words = ", ".join(map(str, requirements))
     if use is TokenUse.REQUIRED:
         return words or str(VALID_TOKEN)
-    return f"{use.value}: {words}" if words else use.value
+    name = use.name.lower()
+    return f"{name}: {words}" if words else name
 
 
 def _methods(route: web.AbstractRoute) -> list[str]:

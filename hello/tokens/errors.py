@@ -82,7 +82,7 @@ class AuthError(Exception):
         detail: str | None = None,
         **parameters: str,
     ) -> None:
-        super().__init__(reason.value)
+        super().__init__(str(reason))
         self.reason: Final = reason
         self.subject: Final = subject
         self.detail: Final = detail
@@ -95,11 +95,9 @@ class AuthError(Exception):
 
     def headers_with(self, **parameters: str) -> dict[str, str]:
         """Return `headers` with more parameters in the challenge."""
-        challenge = {"realm": "api", **self.parameters, **parameters}
-        quoted = ", ".join(
-            f'{name}="{_UNQUOTABLE.sub("", value)}"' for name, value in challenge.items()
-        )
-        return {"WWW-Authenticate": f"Bearer {quoted}"}
+        challenge = {**self.parameters, **parameters}
+        quoted = [f'{name}="{_UNQUOTABLE.sub("", value)}"' for name, value in challenge.items()]
+        return {"WWW-Authenticate": ", ".join(['Bearer realm="api"', *quoted])}
 
     def without_traceback(self) -> Self:
         """Return an equal refusal without a traceback, whose frames would contain the token."""

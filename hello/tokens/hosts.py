@@ -1,6 +1,7 @@
 """Which host does a text name, however it is written?"""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 _AUTHORITY = re.compile(
@@ -9,6 +10,7 @@ _AUTHORITY = re.compile(
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 
 
+@lru_cache(maxsize=100)  # most requests name the same few hosts
 def split_host(authority: str) -> tuple[str, int | None] | None:
     """Return host and port of `host` or `host:port` (RFC 9110 §4.2), or None if it names no host.
 

@@ -45,8 +45,8 @@ def test_the_first_of_a_kind_are_told_and_the_rest_are_summed_up(
     log = RefusalLog()
     requests = [make_mocked_request("GET", "/") for _ in range(1000)]
     for request in requests:
-        log.note(request, refusal(), None)
-    log.note(requests[0], refusal(Reason.EXPIRED), "alice")
+        log.note(request, refusal())
+    log.note(requests[0], refusal(Reason.EXPIRED, subject="alice"))
     assert len(caplog.messages) == 6
     assert [is_counted(request) for request in requests] == [False] * 5 + [True] * 995
     assert len(timers) == 1
@@ -62,7 +62,8 @@ def test_a_flood_of_an_hour_writes_less_than_a_kilobyte_a_second(
     reasons = list(Reason)
     for second in range(600):
         for number in range(100):
-            log.note(request, refusal(reasons[(second + number) % len(reasons)]), "auth0|somebody")
+            reason = reasons[(second + number) % len(reasons)]
+            log.note(request, refusal(reason, subject="auth0|somebody"))
         timers.pop()()
     assert not timers[1:]
     assert sum(len(message) + 50 for message in caplog.messages) < 600 * 1000
@@ -73,11 +74,11 @@ def test_when_it_has_been_quiet_each_has_a_line_again(
 ) -> None:
     log, request = RefusalLog(), make_mocked_request("GET", "/")
     for _ in range(10):
-        log.note(request, refusal(), None)
+        log.note(request, refusal())
     while timers:
         timers.pop()()
     before = len(caplog.messages)
-    log.note(request, refusal(), None)
+    log.note(request, refusal())
     assert len(caplog.messages) == before + 1
     assert len(timers) == 1
 
@@ -129,6 +130,6 @@ def test_addresses_are_counted_up_to_a_bound(
     log = RefusalLog()
     for number in range(20):
         request = make_mocked_request("GET", "/").clone(remote=f"192.0.2.{number}")
-        log.note(request, refusal(), None)
+        log.note(request, refusal())
     timers.pop()()
     assert caplog.records[-1].args == (15, "signature 15", 2)

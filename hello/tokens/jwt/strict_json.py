@@ -90,15 +90,12 @@ class ReadOnly(Mapping[str, Any]):
 
     def __sizeof__(self) -> int:
         """Return how many bytes all the members take: a few characters can be many objects."""
-        total, waiting = 0, [self._members]
+        total, waiting = sys.getsizeof(self._members), [self._members]
         while waiting:
             value: Any = waiting.pop()
-            total += sys.getsizeof(value)
-            if isinstance(value, dict):
-                waiting += value.keys()
-                waiting += value.values()
-            elif isinstance(value, list):
-                waiting += value
+            parts = [*value, *value.values()] if isinstance(value, dict) else value
+            total += sum(map(sys.getsizeof, parts))
+            waiting += [part for part in parts if type(part) in (dict, list)]
         return total
 
 

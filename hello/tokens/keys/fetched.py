@@ -105,17 +105,16 @@ class FetchedKeys:
         Raises InvalidTokenError if the issuer has no such key, and KeysUnavailableError if that is
         unknown because the issuer cannot be reached.
         """
-        if not self.usable and not self.due:
-            raise self._unavailable()
-        wait = not self.fresh
+        wait, due = not self.fresh, self.due
         # Only a fetch that begins now is sure to bring what the issuer publishes now.
-        asked = not self._under_way and (wait or self.due)
+        asked = (wait or due) and not self._under_way
         if wait:
-            await self._refresh()
-        elif self.due:
+            if self.usable or due:
+                await self._refresh()
+            if not self.usable:
+                raise self._unavailable()
+        elif due:
             self._begin()  # in the background: the present keys are good enough
-        if not self.usable:
-            raise self._unavailable()
 
         while not self._keys.knows(name):
             if not self._under_way:  # otherwise the attempt under way may bring the key
