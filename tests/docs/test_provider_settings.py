@@ -1,0 +1,114 @@
+"""Do the settings and commands on the pages about providers work, and in no other way?"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc.jwk import Key
+
+from hello import auth
+from hello.config import Config, ConfigError
+from hello.sandbox.client import FOLDER
+from support.pages import example, examples
+from support.providers.every import (
+    OVERVIEW as PAGE,
+)
+from support.providers.every import (
+    PAGES,
+    PROVIDERS,
+    environment_of,
+    in_overview,
+    shown,
+    verdict_of,
+)
+from support.providers.login import KEYCLOAK
+from support.providers.sending import having
+
+IN_COMPOSE = "http://keycloak:8080"
+WITH_ENV = [
+    name for name, provider in PROVIDERS.items() if f"{name}-env" in examples(provider.page)
+]
+
+
+@pytest.fixture
+def validator_with_given_keys(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, keys: list[Key]
+) -> auth.TokenValidator:
+    """What the page's block makes of the first key, as Keycloak publishes it: with another's."""
+
+    async def fetch(url: str) -> bytes:
+        raise AssertionError(f"{url} is asked")
+
+    monkeypatch.setattr("hello.tokens.validator.fetch_with_aiohttp", fetch)
+    signing = {**keys[0].as_dict(private=False), "use": "sig", "alg": "RS256"}
+    encryption = {**keys[1].as_dict(private=False), "use": "enc", "alg": "RSA-OAEP"}
+    [file] = re.findall(r"> (\S+)$", example(PAGE, "keycloak-save-keys"), re.MULTILINE)
+    (tmp_path / file).write_text(json.dumps({"keys": [encryption, signing]}), "utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(example(PAGE, "keycloak-given-keys"), PAGE, "exec"), names)
+    validator = names["validator"]
+    assert isinstance(validator, auth.TokenValidator)
+    return validator
+
+
+@pytest.mark.parametrize(("number", "verdict"), [(0, "valid"), (1, "unknown_key")])
+async def test_keys_that_are_given_are_good_until_they_change(
+    validator_with_given_keys: auth.TokenValidator, keys: list[Key], number: int, verdict: str
+) -> None:
+    sent = having({"iss": f"{IN_COMPOSE}/realms/hello"})(shown("keycloak", keys[number]))
+    assert await verdict_of(validator_with_given_keys, sent) == verdict
+
+
+def test_plain_http_between_containers_is_refused() -> None:
+    realm = f"{IN_COMPOSE}/realms/hello"
+    environ = {**environment_of("keycloak"), "ISSUER_BASE_URL": realm}
+    with pytest.raises(ConfigError, match=r"^ISSUER_BASE_URL "):
+        Config.from_environ(environ)
+    with pytest.raises(ValueError, match="issuer"):
+        auth.TokenValidator(issuer=realm, audience="hello-api")
+    with pytest.raises(ValueError, match="jwks_uri"):
+        auth.TrustedIssuer(
+            issuer=KEYCLOAK,
+            audience="hello-api",
+            jwks_uri=PROVIDERS["keycloak"].keys_at.replace("https", "http"),
+        )
+
+
+def test_given_keys_are_asked_for_where_keycloak_has_them() -> None:
+    command = example(PAGE, "keycloak-save-keys")
+    [url] = re.findall(r"^curl -s http://localhost:8080(\S+) > \S+$", command, re.MULTILINE)
+    assert PROVIDERS["keycloak"].keys_at == f"https://keycloak.example.com{url}"
+
+
+def test_the_demo_client_asks_for_what_the_page_says() -> None:
+    """For these scopes alone, for no resource, and in two ways."""
+    code = "".join((FOLDER / name).read_text("utf-8") for name in ("login.js", "oidc.js"))
+    assert set(re.findall(r'\bscope: "([^"]+)"', code)) == {"openid profile email"}
+    modes = set(re.findall(r'\bresponse_mode: "([^"]+)"', code))
+    assert modes == {"query", "web_message"}
+    assert not re.search(r"\bresource:", code)
+
+
+@pytest.mark.parametrize("name", WITH_ENV)
+def test_a_provider_s_environment_is_for_its_token(name: str) -> None:
+    claims = json.loads(example(PROVIDERS[name].page, f"{name}-token"))
+    config = Config.from_environ(environment_of(name))
+    assert config.issuer == claims["iss"]
+    assert in_overview(name)[1] == f"`{claims['iss']}`"
+    aud = claims["aud"]
+    assert config.audience in ([aud] if isinstance(aud, str) else aud)
+    assert config.algorithms == ("RS256",)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [code for page in PAGES for name, code in examples(page).items() if name.endswith("-command")],
+)
+def test_a_command_is_one_and_ends_in_the_check(code: str) -> None:
+    """Of the project's own part; what the provider answers, only the provider knows."""
+    for command in re.split(r"\n(?=curl|az |gcloud )", code):
+        if not command.startswith("echo"):
+            assert re.search(r"\|\s+\.venv/bin/python run\.py --check-token$", command.strip())
