@@ -11,20 +11,10 @@ from joserfc.jwk import Key
 from hello import auth
 from hello.config import Config, ConfigError
 from hello.sandbox.client import FOLDER
+from hello.tokens.keys.fetch import _proxy_for as proxy_for
 from support.pages import example, examples
-from support.providers.every import (
-    OVERVIEW as PAGE,
-)
-from support.providers.every import (
-    PAGES,
-    PROVIDERS,
-    environment_of,
-    in_overview,
-    shown,
-    verdict_of,
-)
-from support.providers.login import KEYCLOAK
-from support.providers.sending import having
+from support.providers.every import PAGES, PROVIDERS, environment_of, shown, verdict_of
+from support.providers.login import KEYCLOAK, PAGE
 
 IN_COMPOSE = "http://keycloak:8080"
 WITH_ENV = [
@@ -58,7 +48,7 @@ def validator_with_given_keys(
 async def test_keys_that_are_given_are_good_until_they_change(
     validator_with_given_keys: auth.TokenValidator, keys: list[Key], number: int, verdict: str
 ) -> None:
-    sent = having({"iss": f"{IN_COMPOSE}/realms/hello"})(shown("keycloak", keys[number]))
+    sent = shown("keycloak-compose", keys[number])
     assert await verdict_of(validator_with_given_keys, sent) == verdict
 
 
@@ -93,11 +83,10 @@ def test_the_demo_client_asks_for_what_the_page_says() -> None:
 
 
 @pytest.mark.parametrize("name", WITH_ENV)
-def test_a_provider_s_environment_is_for_its_token(name: str) -> None:
-    claims = json.loads(example(PROVIDERS[name].page, f"{name}-token"))
+def test_a_provider_s_environment_is_for_its_token(name: str, keys: list[Key]) -> None:
+    claims = shown(name, keys[0]).claims
     config = Config.from_environ(environment_of(name))
     assert config.issuer == claims["iss"]
-    assert in_overview(name)[1] == f"`{claims['iss']}`"
     aud = claims["aud"]
     assert config.audience in ([aud] if isinstance(aud, str) else aud)
     assert config.algorithms == ("RS256",)
@@ -112,3 +101,46 @@ def test_a_command_is_one_and_ends_in_the_check(code: str) -> None:
     for command in re.split(r"\n(?=curl|az |gcloud )", code):
         if not command.startswith("echo"):
             assert re.search(r"\|\s+\.venv/bin/python run\.py --check-token$", command.strip())
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "code"),
+    [
+        (name.removesuffix("-job").removesuffix("-pod"), page, code)
+        for page in PAGES
+        for name, code in examples(page, "yaml").items()
+    ],
+)
+def test_a_job_asks_for_a_token_for_the_api(
+    name: str, page: str, code: str, keys: list[Key]
+) -> None:
+    """And it sends the token to the API, or has it in a file."""
+    aud = shown(name, keys[0]).claims["aud"]
+    [audience] = set(re.findall(r"aud(?:ience)?(?:: |=)([^\s\"]+)", code))
+    assert audience == (aud if isinstance(aud, str) else aud[0])
+    assert f'audience="{audience}"' in example(page, f"{name}-app")
+    assert f"{audience}/reports" in code or "path: reports" in code
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://issuer.example.com/jwks", "http://proxy.example.com:3128"),
+        ("https://internal.example.com/jwks", None),
+        ("https://id.internal.example.com/jwks", None),
+        ("https://localhost:8443/jwks", None),
+        ("https://127.0.0.1:8443/jwks", None),
+        ("http://issuer.example.com/jwks", None),
+    ],
+)
+def test_the_proxy_is_asked_for_the_hosts_that_the_page_says(
+    monkeypatch: pytest.MonkeyPatch, url: str, proxy: str | None
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    variables = dict(re.findall(r"\b([A-Z_]+)=(\S+)", example(PAGE, "network")))
+    assert set(variables) == {"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert proxy_for(url) == proxy

@@ -14,12 +14,14 @@ from support.api import Client
 from support.pages import example, rows_by_id
 from support.validators import presented
 
+from .apps import APPS
 from .login import LOGIN
 from .microsoft import MICROSOFT
-from .sending import Provider, Sent
+from .sending import Provider, Sent, elliptic_key
+from .workloads import WORKLOADS
 
 OVERVIEW = "hello/docs/providers.md"
-PROVIDERS: dict[str, Provider] = {**LOGIN, **MICROSOFT}
+PROVIDERS: dict[str, Provider] = {**LOGIN, **MICROSOFT, **APPS, **WORKLOADS}
 PAGES = sorted({provider.page for provider in PROVIDERS.values()})
 
 
@@ -28,10 +30,15 @@ def in_overview(name: str) -> list[str]:
     return rows_by_id(OVERVIEW, "providers")[name]
 
 
+def key_of(name: str, key: Key) -> Key:
+    """The key that a provider signs with: an elliptic one if its tokens need one."""
+    return elliptic_key() if PROVIDERS[name].alg == "ES256" else key
+
+
 def shown(name: str, key: Key) -> Sent:
     """The token that the page shows for a provider, as if it had been issued now."""
     found = re.findall("`(.+)`", in_overview(name)[2])
-    return PROVIDERS[name].shown(name, found[0] if found else OMIT, key)
+    return PROVIDERS[name].shown(name, found[0] if found else OMIT, key_of(name, key))
 
 
 def published(name: str, iss: str, key: Key) -> Callable[[str], Awaitable[bytes]]:
@@ -42,7 +49,7 @@ def published(name: str, iss: str, key: Key) -> Callable[[str], Awaitable[bytes]
             "issuer": iss,
             "jwks_uri": keys_at,
         },
-        keys_at: {"keys": [{**key.as_dict(private=False), "use": "sig"}]},
+        keys_at: PROVIDERS[name].publish(key_of(name, key)),
     }
 
     async def fetch(url: str) -> bytes:

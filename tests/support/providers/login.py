@@ -1,6 +1,4 @@
-"""What is sent to the code for Auth0, Keycloak, Okta, Cognito and Google?"""
-
-from dataclasses import replace
+"""What is sent to the code for the providers of the first page?"""
 
 from hello.sandbox.issuer import OMIT
 
@@ -12,6 +10,27 @@ COGNITO = "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Hello1234
 COGNITO_CLIENT = "3example4client5id6789abcd"
 COGNITO_ID_TOKEN = id_token(COGNITO_CLIENT, token_use="id")
 COGNITO_SETTINGS = settings('audience="https://api.example.com"', f'audience="{COGNITO_CLIENT}"')
+
+COGNITO_MACHINE = having(
+    {
+        "client_id": "7nightly8client9id0abcdefg",
+        "cognito:groups": OMIT,
+        "scope": "https://api.example.com/nightly.run",
+        "sub": "7nightly8client9id0abcdefg",
+        "username": OMIT,
+    }
+)
+KINDE_CLIENT = "d4d3c5b74e064badb9625a4aa6241bcc"
+KINDE_MACHINE = having(
+    {
+        "gty": ["client_credentials"],
+        "permissions": OMIT,
+        "scope": "nightly:run",
+        "scp": ["nightly:run"],
+        "sub": OMIT,
+        "v": "2",
+    }
+)
 
 LOGIN = {
     "auth0": Provider(
@@ -62,37 +81,62 @@ LOGIN = {
             "id-token": id_token("0oa1abcdefGHIJKLM5d7"),
         },
     ),
+    "keycloak-compose": Provider(
+        page=PAGE,
+        keys_at="http://keycloak:8080/realms/hello/protocol/openid-connect/certs",
+        like="keycloak",
+        difference=having({"iss": "http://localhost:8080/realms/hello"}),
+        sent={
+            "good": unchanged,
+            "cluster": both(
+                having({"iss": "https://id.example.com/realms/hello"}),
+                settings("http://localhost:8080/realms", "https://id.example.com/realms"),
+            ),
+            "inner-name": having({"iss": "http://keycloak:8080/realms/hello"}),
+            "account": having({"aud": "account"}),
+            "other-realm": having({"iss": "http://localhost:8080/realms/master"}),
+        },
+    ),
     "cognito": Provider(
         page=PAGE,
         keys_at=f"{COGNITO}/.well-known/jwks.json",
         sent={
             "good": unchanged,
             "no-group": having({"cognito:groups": OMIT}),
+            "other-api": having({"scope": "openid https://other.example.com/reports.read"}),
+            "machine": COGNITO_MACHINE,
+            "other-client": having({"client_id": "1another2client3id4abcdef"}),
+            "id-token": COGNITO_ID_TOKEN,
+            "other-pool": having({"iss": COGNITO.replace("Hello", "Other")}),
+            "no-claim": settings('        audience_claim="client_id",\n', ""),
+        },
+    ),
+    "cognito-aud": Provider(
+        page=PAGE,
+        keys_at=f"{COGNITO}/.well-known/jwks.json",
+        like="cognito",
+        difference=having({"aud": "https://api.example.com"}),
+        sent={
+            "good": unchanged,
+            "no-group": having({"cognito:groups": OMIT}),
             "no-resource": having({"aud": OMIT}),
-            "machine": having(
-                {"aud": OMIT, "cognito:groups": OMIT, "username": OMIT, "sub": COGNITO_CLIENT}
-            ),
+            "machine": both(having({"aud": OMIT}), COGNITO_MACHINE),
             "id-token": COGNITO_ID_TOKEN,
             "id-token-client-audience": both(COGNITO_ID_TOKEN, COGNITO_SETTINGS),
             "client-audience": COGNITO_SETTINGS,
         },
     ),
-    "google": Provider(
+    "kinde": Provider(
         page=PAGE,
-        keys_at="https://www.googleapis.com/oauth2/v3/certs",
+        keys_at="https://hello.kinde.com/.well-known/jwks",
         sent={
             "good": unchanged,
-            "other-account": having({"email": "nightly@other-654321.iam.gserviceaccount.com"}),
-            "no-email": having({"email": OMIT, "email_verified": OMIT}),
-            "access-token": instead("ya29.a0AfH6SMBx3kQ"),
-            "person": having(
-                {"aud": "407408718192-abc.apps.googleusercontent.com", "email": "ada@example.com"}
-            ),
-            "old-issuer": having({"iss": "accounts.google.com"}),
-            "cloud-run": lambda sent: replace(
-                sent,
-                on_the_way=lambda token: token.rpartition(".")[0] + ".SIGNATURE_REMOVED_BY_GOOGLE",
-            ),
+            "no-permission": having({"permissions": []}),
+            "other-organization": having({"org_code": "org_9f8e7d6c5b4"}),
+            "machine": KINDE_MACHINE,
+            "no-audience": having({"aud": []}),
+            "id-token": id_token("", aud=["https://hello.kinde.com", KINDE_CLIENT]),
+            "custom-domain": having({"iss": "https://login.example.com"}),
         },
     ),
 }

@@ -4,14 +4,16 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
-from joserfc.jwk import Key, OctKey
+from joserfc.jwk import ECKey, Key, OctKey
 
-from hello.sandbox.issuer import OMIT, sign
+from hello.sandbox.issuer import OMIT, new_key, sign
 from hello.sandbox.issuer.signing import changed
 from support.pages import example
 
+AUTHORIZATION = "Authorization"
 _TIMES = ("iat", "nbf", "exp", "auth_time")
 
 
@@ -23,54 +25,73 @@ class Sent:
     header: dict[str, Any]
     code: str
     key: Key
-    sent_in: str = "Authorization"
+    sent_in: str = AUTHORIZATION
     on_the_way: Callable[[str], str] = field(default=lambda token: token)
 
     @property
     def token(self) -> str:
-        header = changed({"alg": "RS256", "kid": self.key.kid}, self.header)
+        header = changed({"kid": self.key.kid}, self.header)
         return self.on_the_way(sign(header, changed(self.claims, {}), self.key))
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers of a request: a proxy sends its token without a scheme."""
-        scheme = "Bearer " if self.sent_in == "Authorization" else ""
-        return {self.sent_in: scheme + self.token}
+        token = self.token
+        scheme = "Bearer " if self.sent_in == AUTHORIZATION else ""
+        return {self.sent_in: scheme + token} if token else {}
 
 
 Change = Callable[[Sent], Sent]
+
+
+def unchanged(sent: Sent) -> Sent:
+    return sent
+
+
+def jwk(key: Key, **members: Any) -> dict[str, Any]:
+    """A public key, as most providers publish it."""
+    return {**key.as_dict(private=False), "use": "sig", **members}
+
+
+def key_set(key: Key) -> Any:
+    return {"keys": [jwk(key)]}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
     """A provider on a page: how it signs, where its keys are, and what is sent by which row.
 
-    `header` is what its tokens have in their header besides `alg`, `kid` and `typ`.
+    `header` is what its tokens have in their header besides `alg`, `kid` and `typ`. If the page
+    shows no token of its own, the token is that of `like`, with a `difference`. `publish` makes the
+    document at `keys_at` of the key. If the page's own code fetches it, it is `asked` over http.
     """
 
     page: str
     keys_at: str
     sent: dict[str, Change]
+    alg: str = "RS256"
     header: dict[str, Any] = field(default_factory=dict)
-    sent_in: str = "Authorization"
+    sent_in: str = AUTHORIZATION
+    like: str = ""
+    difference: Change = unchanged
+    publish: Callable[[Key], Any] = key_set
+    asked: bool = False
 
     def shown(self, name: str, typ: Any, key: Key) -> Sent:
         """The token that the page shows, as if it had been issued now."""
-        claims = json.loads(example(self.page, f"{name}-token"))
+        claims = json.loads(example(self.page, f"{self.like or name}-token"))
         later = int(time.time()) - claims["iat"]
         numbers = [each for each in _TIMES if isinstance(claims.get(each), int)]
         claims |= {each: claims[each] + later for each in numbers}
-        return Sent(
-            claims=claims,
-            header={"typ": typ, **self.header},
-            code=example(self.page, f"{name}-app"),
-            key=key,
-            sent_in=self.sent_in,
+        return self.difference(
+            Sent(
+                claims=claims,
+                header={"typ": typ, "alg": self.alg, **self.header},
+                code=example(self.page, f"{name}-app"),
+                key=key,
+                sent_in=self.sent_in,
+            )
         )
-
-
-def unchanged(sent: Sent) -> Sent:
-    return sent
 
 
 def having(claims: dict[str, Any], **header: Any) -> Change:
@@ -94,6 +115,25 @@ def instead(token: str) -> Change:
 def with_a_secret(alg: str, secret: bytes = b"0123456789abcdef" * 4) -> Change:
     key = OctKey.import_key(secret, {"kid": "shared"})
     return lambda sent: replace(sent, header={**sent.header, "alg": alg}, key=key)
+
+
+@cache
+def another_key() -> Key:
+    """A key that is not the provider's, or only its next one."""
+    return new_key()
+
+
+@cache
+def elliptic_key() -> Key:
+    return ECKey.generate_key("P-256", {"kid": "2nMJtw"})
+
+
+def with_key(make: Callable[[], Key], **header: Any) -> Change:
+    return lambda sent: replace(sent, header={**sent.header, **header}, key=make())
+
+
+def sent_in(header: str) -> Change:
+    return lambda sent: replace(sent, sent_in=header)
 
 
 def both(one: Change, two: Change) -> Change:
