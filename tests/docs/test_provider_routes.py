@@ -10,8 +10,9 @@ from hello.app import create_app
 from hello.config import Config
 from hello.sandbox.issuer import OMIT
 from support.api import ApiServer, Client
+from support.providers.apps import KINDE_MACHINE
 from support.providers.every import PROVIDERS, answered, app_of, environment_of, verdict_of
-from support.providers.login import COGNITO_MACHINE, KINDE_MACHINE
+from support.providers.login import COGNITO_MACHINE
 from support.providers.microsoft import API
 from support.providers.sending import Change, Sent, having, id_token, unchanged
 from support.providers.workloads import PROGRAM

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,26 @@ import pytest
 from joserfc.jwk import Key
 
 from hello import auth
+from hello.app import create_app
 from hello.config import Config, ConfigError
 from hello.sandbox.client import FOLDER
 from hello.tokens.keys.fetch import _proxy_for as proxy_for
-from support.pages import example, examples
-from support.providers.every import PAGES, PROVIDERS, environment_of, shown, verdict_of
+from support.api import ApiServer, Client
+from support.pages import example, examples, rows
+from support.providers.every import (
+    PAGES,
+    PROVIDERS,
+    answered,
+    app_of,
+    environment_of,
+    in_overview,
+    shown,
+    verdict_of,
+)
 from support.providers.login import KEYCLOAK, PAGE
+from support.providers.sending import Sent
+
+Serve = Callable[[ApiServer], Awaitable[Client]]
 
 IN_COMPOSE = "http://keycloak:8080"
 WITH_ENV = [
@@ -87,9 +102,45 @@ def test_a_provider_s_environment_is_for_its_token(name: str, keys: list[Key]) -
     claims = shown(name, keys[0]).claims
     config = Config.from_environ(environment_of(name))
     assert config.issuer == claims["iss"]
-    aud = claims["aud"]
+    aud = claims[config.audience_claim]
     assert config.audience in ([aud] if isinstance(aud, str) else aud)
     assert config.algorithms == ("RS256",)
+
+
+VARIABLES = {option.strip("`="): name.strip("`") for option, name in rows(PAGE, "variables")}
+LIKE_RUN_PY = [
+    name
+    for name in PROVIDERS
+    if (needs := in_overview(name)[5])
+    and VARIABLES.keys() >= set(re.findall(r"`(\w+)=`", needs))
+    and "resolver" not in needs
+]
+
+
+@pytest.mark.parametrize("name", LIKE_RUN_PY)
+async def test_the_variables_of_run_py_say_what_the_options_say(
+    provider: Callable[[str], Awaitable[Sent]], aiohttp_client: Serve, name: str
+) -> None:
+    """Of whatever the section's Python code trusts, made into an environment."""
+    sent = await provider(name)
+    validator = app_of(sent.code)[auth.TOKEN_VALIDATOR]
+    assert isinstance(validator, auth.TokenValidator)
+    [trusted] = validator.issuers.listed
+    claimed = sent.claims[trusted.audience_claim]
+    values = {
+        "audience_claim": trusted.audience_claim,
+        "jwks_uri": trusted.jwks_uri or "",
+        "algorithms": ",".join(trusted.algorithms),
+        "allow_insecure_http": str(trusted.jwks_uri is not None and "http:" in trusted.jwks_uri),
+    }
+    environ = {
+        "ISSUER_BASE_URL": trusted.issuer,
+        "AUTH0_AUDIENCE": claimed if isinstance(claimed, str) else claimed[0],
+        "CLIENT_ORIGIN_URL": "http://localhost:4040",
+        **{variable: values[option] for option, variable in VARIABLES.items()},
+    }
+    client = await aiohttp_client(ApiServer(create_app(Config.from_environ(environ))))
+    assert await answered(client, sent, path="/api/messages/protected") == 200
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ ROWS = [
     for name in NAMES
     for row, cells in rows_by_id(PROVIDERS[name].page, f"{name}-answers").items()
 ]
-# No setting of run.py says what the others need, nor which jobs may call.
+# Each has settings for run.py, and a command that gets a token. For jobs, run.py is too open.
 FOR_RUN_PY = [
     name for name in NAMES if not in_overview(name)[5] and name not in ("github", "gitlab")
 ]
@@ -65,6 +65,7 @@ def test_every_row_has_its_token_and_every_example_its_provider() -> None:
     besides = {"keycloak-save-keys", "keycloak-given-keys", "network"}
     besides |= {"github-job", "gitlab-job", "kubernetes-pod"}
     of_run_py = {f"{name}-{part}" for name in FOR_RUN_PY for part in ("env", "command")}
+    of_run_py |= {f"{name}-env" for name in ("adfs", "cognito", "keycloak-compose")}
     # What version 1.0 is asked for with is the same.
     assert found == needed | besides | of_run_py - {"entra-v1-command"}
 

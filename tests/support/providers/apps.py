@@ -19,6 +19,7 @@ from .sending import (
     another_key,
     both,
     having,
+    id_token,
     instead,
     settings,
     unchanged,
@@ -70,6 +71,17 @@ def forged(sent: Sent) -> Sent:
     return replace(with_a_secret("HS256")(sent), on_the_way=signed_anew)
 
 
+KINDE_CLIENT = "d4d3c5b74e064badb9625a4aa6241bcc"
+KINDE_MACHINE = having(
+    {
+        "gty": ["client_credentials"],
+        "permissions": OMIT,
+        "scope": "nightly:run",
+        "scp": ["nightly:run"],
+        "sub": OMIT,
+        "v": "2",
+    }
+)
 NO_AZP = settings('        audience_claim="azp",\n', "")
 NO_CLIENT_ID = settings('        audience_claim="client_id",\n', "")
 
@@ -157,6 +169,19 @@ APPS = {
             "other-project": having(
                 {"iss": "https://securetoken.google.com/other-654321", "aud": "other-654321"}
             ),
+        },
+    ),
+    "kinde": Provider(
+        page=PAGE,
+        keys_at="https://hello.kinde.com/.well-known/jwks",
+        sent={
+            "good": unchanged,
+            "no-permission": having({"permissions": []}),
+            "other-organization": having({"org_code": "org_9f8e7d6c5b4"}),
+            "machine": KINDE_MACHINE,
+            "no-audience": having({"aud": []}),
+            "id-token": id_token("", aud=["https://hello.kinde.com", KINDE_CLIENT]),
+            "custom-domain": having({"iss": "https://login.example.com"}),
         },
     ),
     "supabase": Provider(

@@ -20,17 +20,6 @@ COGNITO_MACHINE = having(
         "username": OMIT,
     }
 )
-KINDE_CLIENT = "d4d3c5b74e064badb9625a4aa6241bcc"
-KINDE_MACHINE = having(
-    {
-        "gty": ["client_credentials"],
-        "permissions": OMIT,
-        "scope": "nightly:run",
-        "scp": ["nightly:run"],
-        "sub": OMIT,
-        "v": "2",
-    }
-)
 
 LOGIN = {
     "auth0": Provider(
@@ -124,19 +113,6 @@ LOGIN = {
             "id-token": COGNITO_ID_TOKEN,
             "id-token-client-audience": both(COGNITO_ID_TOKEN, COGNITO_SETTINGS),
             "client-audience": COGNITO_SETTINGS,
-        },
-    ),
-    "kinde": Provider(
-        page=PAGE,
-        keys_at="https://hello.kinde.com/.well-known/jwks",
-        sent={
-            "good": unchanged,
-            "no-permission": having({"permissions": []}),
-            "other-organization": having({"org_code": "org_9f8e7d6c5b4"}),
-            "machine": KINDE_MACHINE,
-            "no-audience": having({"aud": []}),
-            "id-token": id_token("", aud=["https://hello.kinde.com", KINDE_CLIENT]),
-            "custom-domain": having({"iss": "https://login.example.com"}),
         },
     ),
 }
