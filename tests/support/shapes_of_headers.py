@@ -85,6 +85,9 @@ HEADERS = [
             }
         )
     ),
+    *typed("refresh_token", "Refresh", "refresh+jwt", "application/rt+jwt", "refresh_token"),
+    Shape("Keycloak's", "type.refresh_token", {"typ": "Refresh"}, {"typ": "JWS"}),
+    *typed("id_token", "id_token+jwt", "id-token+jwt", "application/id_token", "IdToken"),
     *typed("other", "token-introspection+jwt", "oauth-authz-req+jwt", "kb+jwt"),
     *typed("other", "entity-statement+jwt", "client-authentication+jwt"),
     *typed("unusual", "JWS", "JOSE", "application/jwt-at", "at-jwt", "access_token", "vc+jwt"),
@@ -127,7 +130,8 @@ HEADERS = [
             ("by client, with others", "for_client", {"aud": ["b", "c"]}),
             ("by client, azp", "for_client", {"aud": "c", "azp": "c", "scope": "a"}),
             ("by client, sid", "for_client", {"aud": "c", "sid": "s"}),
-            ("refresh", "token_use", {"token_use": "refresh", "aud": "b"}),
+            ("refresh", "refresh_token", {"token_use": "refresh", "aud": "b"}),
+            ("number", "token_use", {"token_use": 7, "aud": "b"}),
             ("text", "token_use", {"token_use": "", "aud": "b"}),
             ("null", "token_use", {"token_use": None, "aud": "b"}),
             ("a list", "token_use", {"token_use": ["access"], "aud": "b"}),

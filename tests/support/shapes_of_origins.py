@@ -153,6 +153,17 @@ ISSUERS = [
 ]
 
 AUDIENCES = [
+    audience("refresh_token", API, "Keycloak", KEYCLOAK, aud=KEYCLOAK, typ="Refresh", azp="c"),
+    audience("refresh_token", API, "offline", KEYCLOAK, aud=KEYCLOAK, typ="Offline"),
+    audience("refresh_token", API, "with nonce", aud="c", typ="Refresh", nonce="n"),
+    audience("refresh_token", API, "Cognito's word", COGNITO, aud="c", token_use="refresh"),
+    audience("refresh_token", API, "Ory Hydra's", aud=[], token_use="refresh_token"),
+    Shape(
+        "by client",
+        "audience.refresh_token",
+        {"token_use": "refresh", "client_id": "c"},
+        options={"audience": "d", "audience_claim": "client_id"},
+    ),
     audience("id_token", API, "Auth0", aud="c", nonce="n", sid="s"),
     audience("id_token", API, "Keycloak", KEYCLOAK, aud="c", typ="ID", azp="c"),
     audience("id_token", API, "Cognito", COGNITO, aud="c", token_use="id"),
@@ -217,18 +228,35 @@ AUDIENCES = [
     *(
         Shape(
             name,
-            "audience.other_claim",
+            f"audience.{advice}",
             {"client_id": "b", **without("aud"), **claims},
             options={"audience": "c", "audience_claim": claim},
-            named=(claim, "c"),
+            named=(claim, *named),
         )
-        for name, claim, claims in (
-            ("Cognito", "client_id", {"token_use": "access"}),
-            ("Clerk", "azp", {"azp": "https://b.example.com", "sid": "s"}),
-            ("no azp", "azp", {}),
-            ("WorkOS", "client_id", {"sid": "s", "permissions": []}),
-            ("number", "azp", {"azp": 7}),
-            ("ID token", "client_id", {"aud": "c", "client_id": OMIT, "nonce": "n"}),
+        for advice, name, claim, claims, named in (
+            ("other_claim", "Cognito", "client_id", {"token_use": "access"}, ("c",)),
+            ("other_claim", "Clerk", "azp", {"azp": "https://b", "sid": "s"}, ("c",)),
+            ("other_claim", "WorkOS", "client_id", {"sid": "s", "permissions": []}, ("c",)),
+            ("other_claim", "number", "azp", {"azp": 7}, ("c",)),
+            ("other_claim", "other letters", "client_id", {"client_id": "C"}, ("c",)),
+            ("absent_claim", "no azp", "azp", {}, ()),
+            ("absent_claim", "null", "azp", {"azp": None}, ()),
+            ("absent_claim", "ID token", "cid", {"aud": "c", "client_id": OMIT, "nonce": "n"}, ()),
+            ("absent_claim", "perhaps an ID token", "cid", {"aud": "c", "client_id": OMIT}, ()),
+            ("absent_claim", "machine", "azp", {"sub": "c"}, ()),
+            ("absent_claim", "nothing", "azp", {"client_id": OMIT}, ()),
+            ("misspelt_claim", "upper case", "Client_Id", {"client_id": "c"}, ("client_id",)),
+            ("misspelt_claim", "clientId", "clientId", {"client_id": "c"}, ("client_id",)),
+            (
+                "misspelt_claim",
+                "Okta's name",
+                "client_id",
+                {"client_id": OMIT, "cid": "c"},
+                ("cid",),
+            ),
+            ("misspelt_claim", "a list", "resource", {"resources": ["c", "d"]}, ("resources",)),
+            ("misspelt_claim", "its own claim", "tenant", {"tenant_id": "c"}, ("tenant_id",)),
+            ("misspelt_claim", "aud", "audience", {"aud": "c", "scope": "a"}, ("aud",)),
         )
     ),
     audience("entra", f"api://{GUID}", "version 2", ENTRA_2, aud=GUID, azp="a", scp="r"),

@@ -14,6 +14,7 @@ IN_BASE64 = OctKey.import_key(base64.b64decode(SECRET))
 GIVEN: dict[str, Any] = {"keys": new_key().as_dict(private=False)}
 ENTRA = "https://login.microsoftonline.com/8f1c2d3e-0a1b-4c2d-8e3f-112233445566/v2.0"
 LOCAL = "http://localhost:9"
+IN_COMPOSE: dict[str, Any] = {"jwks_uri": "http://keycloak:8080/keys", "allow_insecure_http": True}
 
 
 def signature_of(size: int, first: int = 1) -> Any:
@@ -40,6 +41,8 @@ KIDS = ["key-of-may", "1", "a b", "x" * 300, "LS1tQ=="]
 SIGNATURES = [
     *unpublished("published", ISSUER, KIDS),
     *unpublished("sandbox", LOCAL, KIDS),
+    *unpublished("sandbox", ISSUER, ["of a local proxy"], jwks_uri="http://127.0.0.1:8080/keys"),
+    *unpublished("published", LOCAL, ["of a container"], **IN_COMPOSE),
     *unpublished("entra", ENTRA, KIDS),
     *unpublished("given", ISSUER, KIDS, **GIVEN),
     *(

@@ -26,6 +26,8 @@ ANY_TRUSTED = "an issuer that the resolver knows"
 # Cloud Run puts these words in place of a signature that it has verified.
 _REMOVED = binascii.a2b_base64("SIGNATURE/REMOVED/BY/GOOGLE=")
 _DER = b"\x30"
+TOO_MANY = "too many unknown tokens"
+"""The detail of a refusal if the issuer was not asked, because it would have been too often."""
 _OTHER_TYPES = {
     "dpop+jwt": "proof",
     "logout+jwt": "event",
@@ -54,6 +56,21 @@ def advice(reason: Reason, case: Case) -> Advice:
     )
 
 
+def diagnosis(case: Case) -> list[Advice]:
+    """Return what to do about a text that its issuer does not know, if it tells what it is."""
+    return [] if case.shape in ("", "opaque") else [advice(Reason.MALFORMED, case)]
+
+
+def _malformed(case: Case) -> Choice:
+    # A resolver's issuers cannot be asked. If one is asked anyway, the text is too long for that.
+    unaskable = case.shape == "opaque" and (case.asked or not case.trusted)
+    return "opaque_unaskable" if unaskable else case.shape
+
+
+def _unasked(case: Case) -> Choice:
+    return "too_many" if case.detail == TOO_MANY else "outage"
+
+
 def _header(case: Case) -> Choice:
     kid = case.header.get("kid")
     return ("null", {}) if kid is None else ("kid", {"found": kind(kid)})
@@ -65,8 +82,10 @@ def _type(case: Case) -> Choice:
     # The rules for an issuer with audience_claim, and for answers about opaque tokens.
     if case.rule == "token_type" and case.rule not in case.claims:
         return "no_token_type"
-    if audiences.is_id_token(case):
-        return "id_token"
+    if case.answered:  # no ID token is opaque
+        return "answer_for_client" if case.rule == "aud" else "token_use"
+    if other := audiences.other_token(case):
+        return other
     return "for_client" if case.rule == "aud" else "token_use"
 
 
@@ -79,8 +98,8 @@ def _typ(case: Case) -> Choice:
         return _OTHER_TYPES[name]
     if _is_for_another_use(typ):
         return "other"
-    if audiences.is_id_token(case):
-        return "id_token"
+    if other := audiences.other_token(case):
+        return other
     if case.strict and name in ("", "jwt"):
         return "strict"
     return "null" if typ is None else "unusual"
@@ -111,8 +130,8 @@ def _algorithm(case: Case) -> Choice:
 
 
 def _symmetric(case: Case) -> Choice:
-    if case.claims.get("typ") in ("Refresh", "Offline"):
-        return "refresh_token"  # Keycloak's
+    if case.claims.get("typ") in audiences.KEYCLOAKS_REFRESH_TOKENS:
+        return "refresh_token"
     return "other_secret" if case.secret else "secret"
 
 
@@ -157,7 +176,7 @@ def _missing_claim(case: Case) -> Choice:
 
 
 _CHOICES: Mapping[Reason, Callable[[Case], Choice]] = {
-    Reason.MALFORMED: lambda case: case.shape,
+    Reason.MALFORMED: _malformed,
     Reason.HEADER: _header,
     Reason.CRITICAL: lambda case: "crit" if "crit" in case.header else "b64",
     Reason.TYPE: _type,
@@ -177,4 +196,5 @@ _CHOICES: Mapping[Reason, Callable[[Case], Choice]] = {
     Reason.CLAIM_TYPE: times.claim_type,
     Reason.MISSING_CLAIM: _missing_claim,
     Reason.BOUND: _bound,
+    Reason.INTROSPECTION_UNAVAILABLE: _unasked,
 }

@@ -14,6 +14,11 @@ from .origins import difference, is_for_graph, is_own_assertion
 _HASHES = frozenset({"at_hash", "c_hash", "s_hash"})
 # ID tokens have none of these. (Okta's cid, and appid and azpacr of Entra ID, name a client.)
 _OF_ACCESS_TOKENS = ("scope", "scp", "permissions", "client_id", "cid", "appid", "azpacr", "gty")
+KEYCLOAKS_REFRESH_TOKENS = ("Refresh", "Offline")
+"""What Keycloak writes as the claim typ of refresh tokens."""
+# In the header's typ. No standard has these.
+_ID_TYPE, _REFRESH_TYPE = re.compile("id[._-]?token"), re.compile(r"refresh|\brt(\+jwt)?\Z")
+_NEVER_A_CLIENT = frozenset({"iss", "sub"})  # a machine's sub is its client, and a person's is not
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CLIENT_CLAIMS = ("azp", "client_id", "cid", "appid")
 """The claims that name the client, as the providers call them."""
@@ -22,10 +27,9 @@ _CLIENT_CLAIMS = ("azp", "client_id", "cid", "appid")
 def audience(case: Case) -> Choice:
     """Return the advice about a claim that does not name this API."""
     if case.rule not in ("", "aud"):
-        return "other_claim", {"claim": case.rule}
-    for within, fits in (("id_token", is_id_token), ("graph", is_for_graph)):
-        if fits(case):
-            return within
+        return _other_claim(case)
+    if other := other_token(case) or ("graph" if is_for_graph(case) else ""):
+        return other
     aud = case.claims.get("aud")
     named = [aud] if isinstance(aud, str) else aud
     if named is None or named == []:
@@ -35,27 +39,68 @@ def audience(case: Case) -> Choice:
     return "assertion" if is_own_assertion(case) else _known(case, named) or _unknown(case, named)
 
 
-def is_id_token(case: Case) -> bool:
-    """Return whether this is an ID token for certain."""
+def other_token(case: Case) -> str:
+    """Return what this is for certain: a `refresh_token`, an `id_token` or neither."""
+    if _is_refresh_token(case):
+        return "refresh_token"
+    return "id_token" if _is_id_token(case) else ""
+
+
+def _is_id_token(case: Case) -> bool:
     claims = case.claims
-    return (
+    return not case.answered and (  # no ID token is opaque
         not _HASHES.isdisjoint(claims)
         or claims.get("token_use") == "id"  # Cognito
         or claims.get("typ") == "ID"  # Keycloak
+        or _ID_TYPE.search(_type_of(case)) is not None
         # Keycloak wrote nonce into its access tokens too, before version 25.
         or ("nonce" in claims and not _is_access_token(case))
     )
 
 
+def _is_refresh_token(case: Case) -> bool:
+    claims = case.claims
+    return (
+        claims.get("typ") in KEYCLOAKS_REFRESH_TOKENS
+        or claims.get("token_use") in ("refresh", "refresh_token")
+        or _REFRESH_TYPE.search(_type_of(case)) is not None
+    )
+
+
+def _other_claim(case: Case) -> Choice:
+    """Return the advice about a claim that is compared in place of `aud`."""
+    claim = {"claim": case.rule}
+    if _is_refresh_token(case):
+        return "refresh_token"
+    if case.claims.get(case.rule) is not None:
+        return "other_claim", claim
+    if _is_id_token(case):
+        return "absent_claim", claim
+    for name in (*_CLIENT_CLAIMS, *case.claims):
+        value = case.claims.get(name)
+        named = value if isinstance(value, list) else [value]
+        # An ID token's aud has the client, too.
+        meant = name not in _NEVER_A_CLIENT and (name != "aud" or _is_access_token(case))
+        if meant and any(wanted in named for wanted in case.audience):
+            return "misspelt_claim", {**claim, "other": name}
+    return "absent_claim", claim
+
+
 def _is_access_token(case: Case) -> bool:
     """Return whether something says that this is an access token. Without it, nobody knows."""
-    claims, typ = case.claims, case.header.get("typ")
+    claims = case.claims
     return (
-        any(name in claims for name in _OF_ACCESS_TOKENS)
+        case.answered
+        or any(name in claims for name in _OF_ACCESS_TOKENS)
         or claims.get("token_use") == "access"  # Cognito
         or claims.get("typ") == "Bearer"  # Keycloak
-        or (isinstance(typ, str) and typ.lower().removeprefix("application/") == "at+jwt")
+        or _type_of(case).removeprefix("application/") == "at+jwt"
     )
+
+
+def _type_of(case: Case) -> str:
+    typ = case.header.get("typ")
+    return typ.lower() if isinstance(typ, str) else ""
 
 
 def _without(case: Case, otherwise: str) -> Choice:

@@ -11,9 +11,11 @@ class Case(NamedTuple):
     """What is known about a refused token, and what it was compared with.
 
     `shape` is what a text is that is no token. `rule` and `wants` are those of the rule that the
-    token breaks. `issuer` is the trusted issuer that the token names, if there is one, and `given`
-    says that the settings have its keys. `trusted` is empty if there is a resolver, and `host` says
-    that the resolver was called with a host.
+    token breaks. `issuer` is the trusted issuer that the token names, if there is one. `jwks_uri`
+    is where its keys are if the settings say so, and `given` says that the settings have its keys.
+    `trusted` is empty if there is a resolver, and `host` says that the resolver was called with a
+    host. `asked` says that there is an issuer which is asked about opaque tokens, and `answered`
+    that the claims are from its answer. `detail` is the refusal's.
     """
 
     shape: str
@@ -23,7 +25,11 @@ class Case(NamedTuple):
     trusted: tuple[str, ...]
     host: bool = True
     issuer: str = ""
+    jwks_uri: str = ""
     given: bool = False
+    asked: bool = False
+    answered: bool = False
+    detail: str = ""
     audience: tuple[str, ...] = ()
     algorithms: tuple[str, ...] = ()
     max_age: float | None = None
@@ -33,6 +39,11 @@ class Case(NamedTuple):
     signature: bytes = b""
     rule: str = ""
     wants: str = ""
+
+    @property
+    def keys_at(self) -> str:
+        """The address that the keys are fetched from, or that leads to them."""
+        return self.jwks_uri or self.issuer
 
     @property
     def secret(self) -> bool:

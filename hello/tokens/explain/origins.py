@@ -35,14 +35,15 @@ def unknown_key(case: Case) -> Choice:
     """Return the advice about a key that the issuer does not publish."""
     if case.given:
         return "given"
-    if on_this_machine(case.issuer):
-        return "sandbox"
+    if on_this_machine(case.keys_at):
+        return "sandbox", {"keys_at": case.keys_at}
     return "entra" if is_of_entra(case) else "published"
 
 
 def keys_unavailable(case: Case) -> Choice:
     """Return the advice about keys that cannot be fetched."""
-    return "sandbox" if on_this_machine(case.issuer) else "other"
+    within = "sandbox" if on_this_machine(case.keys_at) else "other"
+    return within, {"from": f" from {case.jwks_uri}" if case.jwks_uri else ""}
 
 
 def is_of_entra(case: Case) -> bool:
@@ -62,9 +63,9 @@ def is_own_assertion(case: Case) -> bool:
     return isinstance(iss, str) and iss == sub
 
 
-def on_this_machine(issuer: str) -> bool:
+def on_this_machine(keys_at: str) -> bool:
     """Return whether the keys come from this machine: a sandbox makes new ones at each start."""
-    parts = _split(issuer)
+    parts = _split(keys_at)
     return parts.scheme == "http" and is_loopback(parts.hostname or "")
 
 

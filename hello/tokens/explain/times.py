@@ -7,7 +7,8 @@ from typing import Any
 
 from .case import Case, Choice, in_words, kind
 
-_UNITS = ((1e17, "nanoseconds"), (1e14, "microseconds"), (1e11, "milliseconds"))
+# The least number that is in a unit, its name, and how many of it are a second.
+_UNITS = ((1e17, "nanoseconds", 1e9), (1e14, "microseconds", 1e6), (1e11, "milliseconds", 1e3))
 _FIRST_TIME = 315_532_800  # 1980: there were no tokens, so a smaller number is a duration
 
 
@@ -38,12 +39,21 @@ def too_old(case: Case) -> Choice:
     return "ago", {"ago": in_words(case.now - iat), "max_age": max_age}
 
 
+def unit_of(time: float) -> str:
+    """Return the unit that a time is in, if it is not in seconds."""
+    return next((unit for least, unit, _ in _UNITS if time >= least), "")
+
+
+def in_seconds(time: float) -> float:
+    """Return a time in seconds, whatever unit it seems to be in."""
+    return next((time / per for least, _, per in _UNITS if time >= least), time)
+
+
 def ahead(name: str, case: Case) -> Choice:
     """Return the advice about a time in the future."""
     time: Any = case.claims[name]
-    for least, unit in _UNITS:
-        if time >= least:
-            return "unit", {"unit": unit}
+    if unit := unit_of(time):
+        return "unit", {"unit": unit}
     return "ahead", {"ahead": in_words(time - case.now)}
 
 

@@ -21,9 +21,10 @@ from hello.tokens.presented import present
 from hello.tokens.timing import is_numeric_date
 from hello.tokens.validator import TokenValidator
 
-from .advice import ANY_TRUSTED, Advice, Case, advice, sentence
+from .advice import ANY_TRUSTED, Advice, Case, advice, diagnosis, sentence
 from .explanation import FAILED, NOT_CHECKED, OK, Explanation, Finding, Routes
 from .shapes import shape_of
+from .times import in_seconds, unit_of
 
 _MAX_SHOWN = 160  # characters of a value
 _FORM = "a signed JWT: three parts of base64url, the first two of them JSON objects"
@@ -57,7 +58,7 @@ async def explain(
     else:
         if routes_for is not None and (not too_long or max_length_is_usual):
             routes = await routes_for(granted)
-    walk = _Walk(validator, token, host)
+    walk = _Walk(validator, token, host, refusal)
     if max_length is not None:
         server = "a server of aiohttp takes unless it is told otherwise"
         wants = f"at most {max_length} bytes, which "
@@ -70,7 +71,7 @@ async def explain(
         walk.note("revoked", "no", has, refusal.reason)
     limit = "too_long.usual" if max_length_is_usual else "too_long.known"
     advised = [sentence(limit)] if too_long else []
-    advised += [] if refusal is None else [walk.advice(refusal.reason)]
+    advised += [] if refusal is None else walk.advice(refusal)
     return Explanation(
         findings=tuple(walk.findings),
         refusal=refusal,
@@ -85,10 +86,14 @@ async def explain(
 class _Walk:
     """Checks rule by rule, and goes on after the rule that the validator refuses the token for."""
 
-    def __init__(self, validator: TokenValidator, token: str, host: str) -> None:
+    def __init__(
+        self, validator: TokenValidator, token: str, host: str, refusal: AuthError | None
+    ) -> None:
         self._validator = validator
         self._token = token
         self._host = host
+        # The validator asks nobody about some texts, so they are not asked about here either.
+        self._unreadable = refusal is not None and refusal.reason is Reason.MALFORMED
         self.findings: list[Finding] = []
         self.case = Case(
             shape=shape_of(token),
@@ -97,6 +102,8 @@ class _Walk:
             leeway=validator.timing.leeway,
             trusted=tuple(trusted.issuer for trusted in validator.issuers.listed),
             host=split_host(host) is not None,
+            asked=validator.introspected is not None,
+            detail=(refusal and refusal.detail) or "",
         )
         # If there is only one issuer, the claims are compared with what it says, even if the token
         # names another: the operator should know what else is wrong.
@@ -141,17 +148,17 @@ class _Walk:
         """Check what the issuer answers about a token that is no JWT."""
         self._compare_with(issuer)
         wants = f"{_FORM}; or an opaque token, about which the issuer is asked"
+        if self._unreadable:
+            self.note("form", wants, "neither of them", Reason.MALFORMED)
+            return
         try:
             claims = await introspector.ask(self._token)
         except AuthError as refusal:
-            if refusal.reason is Reason.MALFORMED:
-                self.note("form", wants, "neither of them", refusal.reason)
-                return
             self.note("form", wants, "an opaque token")
             has = "no" if refusal.reason is Reason.INACTIVE else _NOT_ANSWERED
             self.note("active", "yes, says the issuer", has, refusal.reason)
             return
-        self.case = self.case._replace(claims=claims)
+        self.case = self.case._replace(claims=claims, answered=True)
         self.note("form", wants, "an opaque token")
         self.note("active", "yes, says the issuer", "yes")
         trusted = claims["iss"] == issuer.issuer
@@ -172,8 +179,10 @@ class _Walk:
             unanswered = "" if refusal.reason is Reason.ISSUER else f" {_NOT_ANSWERED}"
             return None, unanswered, refusal.reason
         self._compare_with(issuer)
-        given = issuer.place is None
-        self.case = self.case._replace(issuer=issuer.issuer, given=given)
+        jwks_uri = (issuer.place and issuer.place.jwks_uri) or ""
+        self.case = self.case._replace(
+            issuer=issuer.issuer, jwks_uri=jwks_uri, given=issuer.place is None
+        )
         return issuer, "", None
 
     async def _signature(self, parsed: UnverifiedToken, issuer: TrustedIssuer | None) -> None:
@@ -205,6 +214,7 @@ class _Walk:
         self.note("key", wants, kid)
         good = any(key.verifies(parsed.signature, parsed.signing_input, algorithm) for key in keys)
         has = "one of that key" if good else "one of another key, or of another text"
+        has = has if parsed.signature else "none"
         self.note("signature", "that key's", has, None if good else Reason.SIGNATURE)
 
     def _claims(
@@ -225,6 +235,12 @@ class _Walk:
     def _when(self, value: Any) -> str:
         if not is_numeric_date(value):
             return _shown(value)
+        if unit := unit_of(value):
+            try:
+                time = datetime.fromtimestamp(in_seconds(value), UTC)
+            except (ValueError, OverflowError, OSError):
+                return _shown(value)
+            return f"{value}, which is {time:%Y-%m-%d %H:%M:%S} UTC in {unit}"
         seconds = value - self.case.now
         ago = f"{abs(seconds):.0f} s ago" if seconds <= 0 else f"in {seconds:.0f} s"
         try:
@@ -232,12 +248,14 @@ class _Walk:
         except (ValueError, OverflowError, OSError):
             return f"{value}, {ago}"
 
-    def advice(self, reason: Reason) -> Advice:
+    def advice(self, refusal: AuthError) -> list[Advice]:
         """Return what to do about a refusal, which the first finding with its reason decided."""
+        reason = refusal.reason
         broken = [finding for finding in self.findings if finding.reason is reason]
         for finding in broken[:1]:
             self.case = self.case._replace(rule=finding.rule, wants=finding.wants)
-        return advice(reason, self.case)
+        diagnosed = diagnosis(self.case) if reason is Reason.INACTIVE else []
+        return [*diagnosed, advice(reason, self.case)]
 
     def note(self, rule: str, wants: str, has: str, reason: Reason | None = None) -> None:
         self.findings.append(Finding(rule, wants, has, OK if reason is None else FAILED, reason))

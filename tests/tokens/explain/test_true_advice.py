@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,12 +18,12 @@ from support.clock import FakeClock
 from support.explaining import app_with, explained
 from support.naming import naming
 from support.protecting import new_handler
-from support.real_shapes import API, ISSUER, NOW, Shape
+from support.real_shapes import API, GUID, ISSUER, NOW, Shape
 from support.shapes_of_claims import CLAIMS, TIMES
 from support.shapes_of_headers import EC, ED, HEADERS
 from support.shapes_of_origins import AUDIENCES, ISSUERS
 from support.shapes_of_routes import LACKING, Lacking
-from support.shapes_of_signatures import SIGNATURES
+from support.shapes_of_signatures import IN_COMPOSE, SIGNATURES
 from support.shapes_of_texts import TEXTS
 
 SHAPES = [*TEXTS, *HEADERS, *SIGNATURES, *ISSUERS, *AUDIENCES, *TIMES, *CLAIMS]
@@ -120,9 +120,23 @@ async def test_the_advice_fits_what_a_resolver_does(keys: list[Key], asked: Aske
     assert explanation.advice_ids == (asked.advice,)
 
 
+UNASKABLE = ["V1StGXR8Z5jdHi6BmyT8Nq0aXkLpWc3e", "ory_at_8ZkG.Xb7n", GUID, "a-b_c", "dXNlcjpw=="]
+
+
+@pytest.mark.parametrize("text", UNASKABLE)
+async def test_where_nobody_can_be_asked_nobody_is_told_to_ask(text: str) -> None:
+    """A resolver's issuers cannot be asked about opaque tokens, because these name no issuer."""
+
+    async def resolver(_iss: str, _host: str) -> None:
+        return None
+
+    explanation = await explained(TokenValidator(issuers=resolver), text)
+    assert explanation.advice_ids == ("malformed.opaque_unaskable",)
+
+
 OUTAGES = [
     *(
-        ("keys_unavailable.other", url)
+        ("keys_unavailable.other", url, {})
         for url in (
             ISSUER,
             "https://keycloak.example.com/realms/hello",
@@ -132,7 +146,7 @@ OUTAGES = [
         )
     ),
     *(
-        ("keys_unavailable.sandbox", url)
+        ("keys_unavailable.sandbox", url, {})
         for url in (
             "http://localhost:6061/",
             "http://localhost:9",
@@ -141,21 +155,30 @@ OUTAGES = [
             "http://localhost/",
         )
     ),
+    ("keys_unavailable.other", "http://localhost:8080/realms/a", IN_COMPOSE),
+    ("keys_unavailable.other", "http://localhost:8080", {"jwks_uri": "https://k.example.com/keys"}),
+    ("keys_unavailable.sandbox", "keycloak", {"jwks_uri": "http://localhost:8080/keys"}),
 ]
 
 
-@pytest.mark.parametrize(("advice", "url"), OUTAGES)
+@pytest.mark.parametrize(("advice", "url", "options"), OUTAGES)
 async def test_the_advice_names_the_issuer_whose_keys_are_missing(
-    keys: list[Key], advice: str, url: str
+    keys: list[Key], advice: str, url: str, options: Mapping[str, Any]
 ) -> None:
+    """And the address that they are fetched from, whose host decides what is advised."""
+
     async def unreachable(_url: str) -> bytes:
         raise FetchError("no answer")
 
-    trusted = [TrustedIssuer(issuer=each, audience=API) for each in (url, "https://b.example.com")]
+    trusted = [
+        TrustedIssuer(issuer=url, audience=API, **options),
+        TrustedIssuer(issuer="https://b.example.com", audience=API),
+    ]
     validator = TokenValidator(issuers=trusted, fetch=unreachable, clock=FakeClock(epoch=NOW))
     explanation = await explained(validator, token_of(Shape("", "", trusted=url), keys))
     assert explanation.advice_ids == (advice,)
     assert url in explanation.advice
+    assert options.get("jwks_uri", url) in explanation.advice
     assert "https://b.example.com" not in explanation.advice
 
 
@@ -184,15 +207,17 @@ EVERY_ADVICE = [
     *((shape.advice, shape.name) for shape in SHAPES),
     *((each.advice, each.name) for each in LACKING),
     *((asked.advice, f"{asked.host} {asked.iss}") for asked in RESOLVED),
-    *OUTAGES,
+    *(("malformed.opaque_unaskable", text) for text in UNASKABLE),
+    *((advice, f"{url} {options}") for advice, url, options in OUTAGES),
 ]
 NOT_A_TOKENS = {
     "no_credentials",
     "too_long",
     "revocation_unavailable",
-    "inactive",  # tests/tokens/introspection has this one and the next
+    "inactive",  # test_advice_about_answers.py and tests/tokens/introspection have these
     "introspection_unavailable",
     "type.no_token_type",
+    "type.answer_for_client",
 }
 
 

@@ -353,7 +353,7 @@ async def test_a_request_with_an_opaque_token(
         ({"aud": OMIT}, "audience.absent_client"),
         ({"exp": 1_700_000_000}, "expired.ago"),
         ({"exp": "soon"}, "expiry.text"),
-        ({"active": OMIT}, "introspection_unavailable"),
+        ({"active": OMIT}, "introspection_unavailable.outage"),
     ],
 )
 async def test_what_is_advised(
@@ -397,6 +397,6 @@ async def test_it_is_explained(issuer: FailingIssuer, validator: TokenValidator)
     assert await explained("nobodys") == (["active"], Reason.INACTIVE, ("inactive",))
     assert (await explained("a b"))[:2] == (["form"], Reason.MALFORMED)
     issuer.answers[INTROSPECT] = failing
-    assert await explained("down") == (["active"], UNKNOWN, ("introspection_unavailable",))
+    assert await explained("down") == (["active"], UNKNOWN, ("introspection_unavailable.outage",))
     found = await auth.explain(app, "down")
     assert re.search(naming(issuer.url), found.advice)
