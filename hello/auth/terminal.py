@@ -22,7 +22,12 @@ from .routes import routes
 MAX_READ = 1 << 20  # bytes
 _ERROR = re.compile(r"[ -~]{1,64}")  # an issuer's error that is safe to print
 # People copy this together with a token: a header's name, the scheme, quotes.
-_BEFORE_TOKEN = re.compile(r"""(authorization["']?\s*:\s*["']?)?(bearer\s+)?["']?""", re.IGNORECASE)
+# A scheme with a colon is no header: it is a mistake to be told of.
+_BEFORE_TOKEN = re.compile(
+    r"""((authorization["']?\s*:|(?!(bearer|dpop|basic|token|jwt)\b)[a-z][a-z0-9-]*["']?:\s)\s*["']?)?"""
+    r"""(bearer\s+)?["']?""",
+    re.IGNORECASE,
+)
 
 
 class NoTokenError(Exception):

@@ -25,6 +25,9 @@ from support.naming import naming
         lambda token: f"Authorization: Bearer {token}\n",
         lambda token: f'"authorization": "Bearer {token}"',
         lambda token: f"'Authorization: bearer {token}'",
+        lambda token: f"Cf-Access-Jwt-Assertion: {token}\n",
+        lambda token: f"x-forwarded-access-token: Bearer {token}",
+        lambda token: f'"X-Goog-IAP-JWT-Assertion": "{token}"',
         lambda token: f'"{token}"',
         lambda token: json.dumps({"access_token": token, "token_type": "Bearer"}),
     ],
@@ -35,6 +38,12 @@ async def test_a_good_token_is_valid_however_it_is_given(
     ended = await check_token(form(issuer.mint()), tmp_path, **environ_for(issuer))
     assert (ended.status, ended.err) == (0, "")
     assert "FAILED" not in ended.out
+
+
+@pytest.mark.parametrize("text", ["user:password", "Bearer: abc", "token: abc", "https://a.b/c"])
+def test_what_is_no_header_is_kept(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert terminal.read_token() == text
 
 
 async def test_a_missing_permission_is_told(issuer: Issuer, tmp_path: Path) -> None:
