@@ -23,6 +23,8 @@ from hello.logs import _FORMAT, LineFormatter
 from hello.messages import message_routes
 from hello.sandbox.issuer import OMIT, Issuer
 from hello.server import Runner
+from hello.tokens.introspection.answers import read_answer
+from hello.tokens.introspection.outage import Outage
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
 from support.outputs import logged, same_check, same_text
@@ -159,6 +161,8 @@ async def test_the_page_shows_what_check_token_prints(
     printed = str(await auth.explain(app, terminal.read_token()))
     await app[auth.TOKEN_VALIDATOR].close()
     assert same_check(printed, output(PAGE, name)), printed
+    # And the very words, which a reader may search for. If they changed, copy them into the page.
+    assert same_text(printed, output(PAGE, name)), printed
 
 
 def test_every_output_is_compared() -> None:
@@ -183,7 +187,7 @@ async def test_the_page_shows_what_client_and_log_are_told(
                 told += f"\n{header}: {value}"
     *answer, line = output(PAGE, name + "-answer").splitlines()
     assert same_text(told, "\n".join(answer)), told
-    assert logged(line) in map(logged, caplog.messages)
+    assert line in caplog.messages
 
 
 async def test_the_page_shows_a_line_of_the_log(
@@ -198,6 +202,18 @@ async def test_the_page_shows_a_line_of_the_log(
         pass
     [record] = [each for each in caplog.records if each.name == "hello.auth"]
     assert logged(LineFormatter(_FORMAT).format(record)) == logged(example(PAGE, "log-line"))
+
+
+def test_the_page_shows_a_line_about_an_issuer_that_cannot_be_asked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shown = example(PAGE, "introspection-line").rstrip("\n")
+    with pytest.raises(auth.FetchError) as refused:
+        read_answer("https://id.example.com/introspect", 401, b"")
+    Outage(FakeClock(epoch=NOW)).failed(str(refused.value))
+    [record] = caplog.records
+    assert logged(LineFormatter(_FORMAT).format(record)) == logged(shown)
+    assert shown.endswith(record.getMessage())
 
 
 @pytest.mark.parametrize(("has", "answer", "reason"), rows(PAGE, "arrivals"))

@@ -33,6 +33,7 @@ OWN = "hello/docs/own-project.md"
 FETCHES = re.compile(r"TOKEN=\$\(.*?'\)\n", re.DOTALL)
 OWN_PORT = 8080
 LEFT_OUT = {"run", "test", "install", "client"}  # they install something, or want a tenant
+LEFT_OUT |= {"opaque-env"}  # it starts another server, which has a test of its own
 
 
 def compare(name: str, printed: str, shown: str) -> None:
@@ -111,6 +112,28 @@ def test_the_guide_goes_as_it_says(tmp_path: Path) -> None:
         server.send(signal.SIGTERM)
         assert server.ends() == 0
     assert not shown
+
+
+def test_the_sandbox_accepts_opaque_tokens_if_it_is_started_as_the_guide_says(
+    tmp_path: Path,
+) -> None:
+    *settings, python, script = example(GUIDE, "opaque-env").split()
+    assert (python, script) == (".venv/bin/python", "run.py")
+    project = copy_project(tmp_path / "project")
+    terminal = Terminal(project)
+    [fetches] = FETCHES.findall(example(GUIDE, "token"))
+    without_audience = re.sub(r" -d audience=\S+", "", fetches)
+    assert without_audience != fetches
+    for environ, status in (({}, "401"), (dict(each.split("=") for each in settings), "200")):
+        with running([str(project / "run.py")], tmp_path / status, environ) as server:
+            for port in (API_PORT, ISSUER_PORT, CLIENT_PORT):
+                server.listens(port)
+            asks = example(GUIDE, "good-token").replace(
+                "curl -i", "curl -sS -o /dev/null -w '%{http_code}'"
+            )
+            assert terminal.prints(without_audience + asks) == status
+            server.send(signal.SIGTERM)
+            assert server.ends() == 0
 
 
 def test_a_project_of_ones_own_goes_as_it_says(tmp_path: Path) -> None:
