@@ -152,31 +152,27 @@ class TokenValidator:
         def new_fetched(place: Place) -> FetchedKeys:
             return FetchedKeys(partial(place.load, send), policy, clock)
 
-        if issuers is None:
-            if issuer is None or audience is None:
-                raise ValueError("give issuer and audience, or issuers")
-            issuers = [TrustedIssuer(issuer=issuer, audience=audience, algorithms=algorithms)]
-        elif (issuer, audience, algorithms) != (None, None, None):
-            raise ValueError("give issuers, or issuer, audience and algorithms, but not both")
+        issuers = _trusted(issuers, issuer, audience, algorithms)
         self.issuers: ListedIssuers | ResolvedIssuers = (
             ResolvedIssuers(issuers, new_fetched=new_fetched, size=max_issuers, timing=self.timing)
             if callable(issuers)
             else ListedIssuers(issuers, new_fetched=new_fetched)
         )
-        known = (trusted.issuer for trusted in self.issuers.listed)
-        self.authorization_servers: list[str] = list(filter(is_secure_url, known))
+        self.authorization_servers: list[str] = []
         self.introspected: tuple[TrustedIssuer, Introspector] | None = None
-        if self.issuers.introspected is not None:
-            asked, introspection = self.issuers.introspected
-            introspector = Introspector(
-                asked.issuer,
-                introspection,
-                fetch=send,
-                policy=policy,
-                clock=clock,
-                size=token_cache_size,
-            )
-            self.introspected = asked, introspector
+        for trusted in self.issuers.listed:
+            if is_secure_url(trusted.issuer):
+                self.authorization_servers.append(trusted.issuer)
+            if trusted.introspection is not None:  # at most one has it
+                introspector = Introspector(
+                    trusted.issuer,
+                    trusted.introspection,
+                    fetch=send,
+                    policy=policy,
+                    clock=clock,
+                    size=token_cache_size,
+                )
+                self.introspected = trusted, introspector
         self._cache = VerifiedTokens(self._verify, self._still_holds, size=token_cache_size)
 
     async def validate(self, presented: Presented) -> AccessToken:
@@ -224,9 +220,8 @@ class TokenValidator:
                 raise InvalidTokenError(Reason.SIGNATURE)
         self.issuers.note_valid_signature(issuer, presented.host)
         expected = self._check_claims(claims, issuer, signed=True)
-        since, until = validity(claims, expected)
         granted = AccessToken.of(presented.token, header, claims)
-        return Verified(granted, issuer, key, name, algorithm, since, until)
+        return Verified(granted, issuer, key, name, algorithm, *validity(claims, expected))
 
     async def _introspect(self, text: str) -> Verified:
         """Ask the issuer about a token that is no JWT. Raises what `validate` raises."""
@@ -286,3 +281,19 @@ class TokenValidator:
         """Return what the claims of an issuer's token are compared with at this moment."""
         now = self.timing.clock.time()
         return Expected(issuer.audience, self.timing.leeway, self._max_age, now)
+
+
+def _trusted(
+    issuers: Iterable[TrustedIssuer] | Resolver | None,
+    issuer: str | None,
+    audience: str | Collection[str] | None,
+    algorithms: Collection[str] | None,
+) -> Iterable[TrustedIssuer] | Resolver:
+    """Return the issuers. Raises ValueError unless they are given in one of the two ways."""
+    if issuers is None:
+        if issuer is None or audience is None:
+            raise ValueError("give issuer and audience, or issuers")
+        return [TrustedIssuer(issuer=issuer, audience=audience, algorithms=algorithms)]
+    if (issuer, audience, algorithms) != (None, None, None):
+        raise ValueError("give issuers, or issuer, audience and algorithms, but not both")
+    return issuers

@@ -4,15 +4,11 @@ No request is ever sent to an address that only a token names.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from hello.tokens.errors import untrusted
 
 from .sources import KeySource, NewFetched
 from .trusted import TrustedIssuer
-
-if TYPE_CHECKING:
-    from hello.tokens.introspection.client import Introspection
 
 
 class ListedIssuers:
@@ -36,19 +32,13 @@ class ListedIssuers:
             self._issuers[issuer.issuer] = issuer
         if not self._issuers:
             raise ValueError("issuers is empty: no token could be valid")
-        asked = [
-            (each, each.introspection)
-            for each in self._issuers.values()
-            if each.introspection is not None
-        ]
+        self.listed: Sequence[TrustedIssuer] = tuple(self._issuers.values())
+        asked = [each.issuer for each in self.listed if each.introspection is not None]
         if len(asked) > 1:
             raise ValueError(
-                f"{' and '.join(each.issuer for each, _ in asked)} have introspection=, but an "
-                "opaque token names no issuer, and it is sent to one only: protect a "
-                "sub-application for each"
+                f"{' and '.join(asked)} have introspection=, but an opaque token names no issuer, "
+                "and it is sent to one only: protect a sub-application for each"
             )
-        self.introspected: tuple[TrustedIssuer, Introspection] | None = next(iter(asked), None)
-        self.listed: Sequence[TrustedIssuer] = tuple(self._issuers.values())
         places = {issuer.place for issuer in self.listed if issuer.place is not None}
         self._fetched = {place: new_fetched(place) for place in places}
         self._sources = {

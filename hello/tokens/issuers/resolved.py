@@ -66,7 +66,6 @@ class ResolvedIssuers:
     """
 
     listed: Sequence[TrustedIssuer] = ()
-    introspected: None = None
 
     def __init__(
         self,
