@@ -7,6 +7,8 @@ known for certain. Then both possibilities are told.
 import re
 from typing import Any
 
+from hello.tokens.jwt.header_rules import type_name
+
 from .case import Case, Choice
 from .origins import difference, is_for_graph, is_own_assertion
 
@@ -23,9 +25,9 @@ def audience(case: Case) -> Choice:
     """Return the advice about a claim that does not name this API."""
     if case.rule not in ("", "aud"):
         return "other_claim", {"claim": case.rule}
-    for within, fits in (("id_token", is_id_token), ("graph", is_for_graph)):
+    for variant, fits in (("id_token", is_id_token), ("graph", is_for_graph)):
         if fits(case):
-            return within
+            return variant
     aud = case.claims.get("aud")
     named = [aud] if isinstance(aud, str) else aud
     if named is None or named == []:
@@ -54,7 +56,7 @@ def _is_access_token(case: Case) -> bool:
         any(name in claims for name in _OF_ACCESS_TOKENS)
         or claims.get("token_use") == "access"  # Cognito
         or claims.get("typ") == "Bearer"  # Keycloak
-        or (isinstance(typ, str) and typ.lower().removeprefix("application/") == "at+jwt")
+        or (isinstance(typ, str) and type_name(typ) == "at+jwt")
     )
 
 

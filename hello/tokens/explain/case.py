@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Choice = str | tuple[str, dict[str, str]]
-"""An id within the table of a reason, perhaps with values for its sentence."""
+"""Which variant of the advice about a reason fits, perhaps with values for its sentence."""
 
 
 class Case(NamedTuple):

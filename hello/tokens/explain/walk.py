@@ -17,12 +17,15 @@ from hello.tokens.issuers.trusted import TrustedIssuer
 from hello.tokens.jwt.claim_rules import Expected
 from hello.tokens.jwt.compact import UnverifiedToken, parse
 from hello.tokens.jwt.rules import ABSENT, Rule
+from hello.tokens.keys.signing_key import signer
 from hello.tokens.presented import present
 from hello.tokens.timing import is_numeric_date
 from hello.tokens.validator import TokenValidator
 
-from .advice import ANY_TRUSTED, Advice, Case, advice, sentence
+from .advice import ANY_TRUSTED, advice
+from .case import Case
 from .explanation import FAILED, NOT_CHECKED, OK, Explanation, Finding, Routes
+from .sentences import Advice, sentence
 from .shapes import shape_of
 
 _MAX_SHOWN = 160  # characters of a value
@@ -203,7 +206,7 @@ class _Walk:
             self._skip("there is no key", signature="")
             return
         self.note("key", wants, kid)
-        good = any(key.verifies(parsed.signature, parsed.signing_input, algorithm) for key in keys)
+        good = signer(keys, parsed.signature, parsed.signing_input, algorithm) is not None
         has = "one of that key" if good else "one of another key, or of another text"
         self.note("signature", "that key's", has, None if good else Reason.SIGNATURE)
 

@@ -40,8 +40,9 @@ _FAILED_SECONDS = 1  # how long after a failure the resolver is not asked the sa
 _OUTAGE_FAILURES = 3  # so many in a row, and strangers wait for the outage to end
 _MAX_STRANGERS = 16  # questions under way that no valid token has asked before
 _HOSTS_OF_AN_ISSUER = 100  # remembered as proven, so that no issuer pushes out another
-# A resolver is called with this only. It fits into a text column, whatever an attacker sends.
-_ISSUER = re.compile(r"[!-~]{1,2048}")
+
+ASKABLE = re.compile(r"[!-~]{1,2048}")
+"""The `iss` that a resolver is called with: it fits into a text column, whatever anybody sends."""
 
 
 class _Memory(NamedTuple):
@@ -101,7 +102,7 @@ class ResolvedIssuers:
         resolver fails and did not return this issuer within the last hour.
         """
         found = None
-        if isinstance(issuer, str) and _ISSUER.fullmatch(issuer):
+        if isinstance(issuer, str) and ASKABLE.fullmatch(issuer):
             found = await self._resolve((issuer, _host(host)))
         if found is None:
             raise untrusted(issuer)

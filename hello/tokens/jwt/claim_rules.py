@@ -13,7 +13,9 @@ from hello.tokens.timing import is_numeric_date
 
 from .rules import ABSENT, Rule
 
-_RFC_9068_REQUIRED = frozenset({"iss", "exp", "aud", "sub", "client_id", "iat", "jti"})
+RFC_9068_REQUIRED = frozenset({"iss", "exp", "aud", "sub", "client_id", "iat", "jti"})
+"""The claims that RFC 9068 §2.2 requires."""
+
 _RFC_9068_STRINGS = ("client_id", "jti", "scope")  # §2.2, and §2.2.3 for the last
 
 
@@ -38,7 +40,7 @@ def claim_rules(
     `required` claims must be present and not null. `strict` adds the claims that RFC 9068 §2.2
     requires, and their types. `max_age` makes `iat` a required claim.
     """
-    present = {*required, *(_RFC_9068_REQUIRED if strict else ())}
+    present = {*required, *(RFC_9068_REQUIRED if strict else ())}
     return (
         *(
             rule if rule.name != "iat" else rule._replace(optional=max_age is None)
