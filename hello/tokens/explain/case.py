@@ -1,14 +1,16 @@
 """What is known about a refused token when the advice is chosen, and how is it said in words?"""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 Choice = str | tuple[str, dict[str, str]]
 """Which variant of the advice about a reason fits, perhaps with values for its sentence."""
 
 
-class Case(NamedTuple):
-    """What is known about a refused token, and what it was compared with.
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """What is known about a refused token, and what it was compared with. It grows with the walk.
 
     `shape` is what a text is that is no token. `rule` and `wants` are those of the rule that the
     token breaks. `issuer` is the trusted issuer that the token names, if there is one, and `given`
@@ -28,8 +30,8 @@ class Case(NamedTuple):
     algorithms: tuple[str, ...] = ()
     max_age: float | None = None
     kids: str = ""
-    header: Mapping[str, Any] = {}
-    claims: Mapping[str, Any] = {}
+    header: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, Any] = field(default_factory=dict)
     signature: bytes = b""
     rule: str = ""
     wants: str = ""

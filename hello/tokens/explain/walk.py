@@ -120,9 +120,8 @@ class _Walk:
             self.note("form", _FORM, parts if self._token else "nothing", reason)
             return
         self.note("form", _FORM, "3 parts")
-        self.case = self.case._replace(
-            header=parsed.header, claims=parsed.claims, signature=parsed.signature
-        )
+        self.case.header, self.case.claims = parsed.header, parsed.claims
+        self.case.signature = parsed.signature
         iss = parsed.claims.get("iss", ABSENT)
         issuer, unanswered, untrusted = await self._issuer(iss)
         types = frozenset[str]() if issuer is None else issuer.types
@@ -154,7 +153,7 @@ class _Walk:
             has = "no" if refusal.reason is Reason.INACTIVE else _NOT_ANSWERED
             self.note("active", "yes, says the issuer", has, refusal.reason)
             return
-        self.case = self.case._replace(claims=claims)
+        self.case.claims = claims
         self.note("form", wants, "an opaque token")
         self.note("active", "yes, says the issuer", "yes")
         trusted = claims["iss"] == issuer.issuer
@@ -163,9 +162,8 @@ class _Walk:
 
     def _compare_with(self, issuer: TrustedIssuer | None) -> None:
         if issuer is not None:
-            self.case = self.case._replace(
-                audience=tuple(sorted(issuer.audience)), algorithms=tuple(sorted(issuer.algorithms))
-            )
+            self.case.audience = tuple(sorted(issuer.audience))
+            self.case.algorithms = tuple(sorted(issuer.algorithms))
 
     async def _issuer(self, iss: Any) -> tuple[TrustedIssuer | None, str, Reason | None]:
         """Return the issuer, if it is trusted; else also why not."""
@@ -175,8 +173,7 @@ class _Walk:
             unanswered = "" if refusal.reason is Reason.ISSUER else f" {_NOT_ANSWERED}"
             return None, unanswered, refusal.reason
         self._compare_with(issuer)
-        given = issuer.place is None
-        self.case = self.case._replace(issuer=issuer.issuer, given=given)
+        self.case.issuer, self.case.given = issuer.issuer, issuer.place is None
         return issuer, "", None
 
     async def _signature(self, parsed: UnverifiedToken, issuer: TrustedIssuer | None) -> None:
@@ -198,7 +195,7 @@ class _Walk:
             keys = await source.find(name, algorithm)
         except AuthError as refusal:
             kids = ", ".join(sorted(_shown(each or ABSENT) for each in source.kids))
-            self.case = self.case._replace(kids=kids)
+            self.case.kids = kids
             # During an outage, the keys that were fetched last are too old to be listed.
             unavailable = refusal.reason is Reason.KEYS_UNAVAILABLE
             has = "keys cannot be fetched" if unavailable else f"keys are {kids or 'none'}"
@@ -215,7 +212,7 @@ class _Walk:
     ) -> None:
         expected = self._validator.expected(issuer)._replace(now=self.case.now)
         as_configured = {issuer.audience_claim: " or ".join(sorted(expected.audience))}
-        self.case = self.case._replace(max_age=expected.max_age)
+        self.case.max_age = expected.max_age
         if expected.max_age is not None:
             as_configured["iat"] = f"a time not in the future, at most {expected.max_age} s ago"
         for rule in rules:
@@ -237,9 +234,9 @@ class _Walk:
 
     def advice(self, reason: Reason) -> Advice:
         """Return what to do about a refusal, which the first finding with its reason decided."""
-        broken = [finding for finding in self.findings if finding.reason is reason]
-        for finding in broken[:1]:
-            self.case = self.case._replace(rule=finding.rule, wants=finding.wants)
+        broken = next((each for each in self.findings if each.reason is reason), None)
+        if broken is not None:
+            self.case.rule, self.case.wants = broken.rule, broken.wants
         return advice(reason, self.case)
 
     def note(self, rule: str, wants: str, has: str, reason: Reason | None = None) -> None:
