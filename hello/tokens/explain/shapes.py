@@ -3,10 +3,10 @@
 People send what a variable, a file or another service gave them. What to do depends on what it is.
 """
 
-import binascii
 import re
 from typing import Any
 
+from hello.tokens.jwt.base64url import decode_leniently
 from hello.tokens.jwt.compact import parse
 from hello.tokens.jwt.strict_json import load_object
 
@@ -119,8 +119,7 @@ def _object(part: str) -> dict[str, Any] | None:
 
 def _decoded(part: str) -> bytes:
     """Return the bytes of base64 or base64url, or none if it is neither."""
-    plain = part.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
+        return decode_leniently(part)
     except ValueError:
         return b""
