@@ -29,7 +29,7 @@ async def explain(app: web.Application, token: str, *, host: str = "") -> Explan
     """
     validator = app.get(TOKEN_VALIDATOR)
     if not isinstance(validator, TokenValidator):
-        raise RuntimeError(  # noqa: TRY004 - it is the application that lacks something
+        raise RuntimeError(
             "this application has no TokenValidator: call auth.setup first, or give the "
             "sub-application that has one"
         )

@@ -130,7 +130,7 @@ class TokenValidator:
         if max_age is not None:
             check_seconds("max_age", max_age)
         if isinstance(required_claims, str):
-            raise ValueError(f"required_claims is a collection: write [{required_claims!r}]")  # noqa: TRY004
+            raise ValueError(f"required_claims is a collection: write [{required_claims!r}]")
         check_size("max_issuers", max_issuers, least=1)
         check_size("token_cache_size", token_cache_size, least=0)
         if revoked is not None and not callable(revoked):

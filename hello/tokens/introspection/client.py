@@ -157,7 +157,7 @@ def _private(given: str | bytes | Mapping[str, Any]) -> tuple[Key, str]:
     try:
         key = _imported(given)
         if not key.is_private:
-            raise ValueError("it is a public key")  # noqa: TRY301
+            raise ValueError("it is a public key")
     except Exception as error:
         # joserfc and OpenSSL raise errors of many types for a broken key.
         raise ValueError(

@@ -19,11 +19,11 @@ class ListedIssuers:
 
     def __init__(self, trusted: Iterable[TrustedIssuer], *, new_fetched: NewFetched) -> None:
         if not isinstance(trusted, Iterable):
-            raise ValueError(f"issuers is a list of TrustedIssuers: write [{trusted!r}]")  # noqa: TRY004
+            raise ValueError(f"issuers is a list of TrustedIssuers: write [{trusted!r}]")
         self._issuers: dict[str, TrustedIssuer] = {}
         for issuer in trusted:
             if not isinstance(issuer, TrustedIssuer):
-                raise ValueError(f"issuers are TrustedIssuers, or a resolver, not {issuer!r}")  # noqa: TRY004
+                raise ValueError(f"issuers are TrustedIssuers, or a resolver, not {issuer!r}")
             if issuer.issuer in self._issuers:
                 raise ValueError(
                     f"{issuer.issuer!r} stands twice among the issuers: make one TrustedIssuer of "

@@ -178,10 +178,10 @@ class ResolvedIssuers:
         try:
             trusted = await ask(self._resolver, *question, timeout=timeout, returns=accepted)
             if trusted is not None and trusted.issuer != question[0]:
-                raise HookError(f"asked for {question[0]}, it returned {trusted!r}")  # noqa: TRY301
+                raise HookError(f"asked for {question[0]}, it returned {trusted!r}")
             if trusted is not None and trusted.introspection is not None:
                 # An opaque token names no issuer, so nobody would ask this one.
-                raise HookError("introspection= is for issuers in a list")  # noqa: TRY301
+                raise HookError("introspection= is for issuers in a list")
         except (HookError, AuthError):
             if not self._failures:  # one entry an outage
                 _logger.exception("%s: the resolver of issuers failed", Reason.RESOLVER_UNAVAILABLE)

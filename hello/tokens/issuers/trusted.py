@@ -135,7 +135,7 @@ class TrustedIssuer:
 
 def _check_introspection(introspection: Introspection, issuer: str) -> None:
     if not isinstance(introspection, Introspection):
-        raise ValueError(f"introspection is an Introspection, not {introspection!r}")  # noqa: TRY004
+        raise ValueError(f"introspection is an Introspection, not {introspection!r}")
     if introspection.endpoint is None and not is_secure_url(issuer):
         raise ValueError(
             f"issuer is {issuer!r}, so its introspection endpoint cannot be found: give endpoint="
@@ -165,7 +165,7 @@ def _algorithms(
         public = {"RS256"} if secret is None or others else set()
         return frozenset(public if secret is None else {"HS256", *public})
     if isinstance(given, str):
-        raise ValueError(f"algorithms is a collection of names: write [{given!r}]")  # noqa: TRY004
+        raise ValueError(f"algorithms is a collection of names: write [{given!r}]")
     if not all(isinstance(name, str) for name in given):
         raise ValueError(f"algorithms are names, not {given!r}")
     algorithms, known = frozenset(given), ALGORITHMS | HASH_BYTES.keys()

@@ -62,7 +62,7 @@ def read_jwk(jwk: Mapping[str, Any]) -> JWK:
     said = {name: value for name, value in jwk.items() if value not in (None, "", [], {})}
     kid, alg, kty = said.get("kid"), said.get("alg"), said.get("kty")
     if not isinstance(kid, str | None):
-        raise ValueError("its kid is not a string")  # noqa: TRY004 - one error for bad keys
+        raise ValueError("its kid is not a string")
     _check_use(said)
     if not isinstance(kty, str) or kty not in _PUBLIC_MEMBERS:
         # Symmetric keys are refused too: a secret that is published is no secret.
@@ -112,7 +112,7 @@ def _check_use(said: Mapping[str, Any]) -> None:
 def _text(said: Mapping[str, Any], name: str) -> str:
     value = said.get(name)
     if not isinstance(value, str):
-        raise ValueError(f"its {name} is missing or not a string")  # noqa: TRY004 - as above
+        raise ValueError(f"its {name} is missing or not a string")
     return value
 
 

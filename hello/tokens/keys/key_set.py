@@ -75,12 +75,12 @@ def import_keys(document: Mapping[str, Any]) -> list[SigningKey]:
     """Return the usable keys of a JWK Set, or of one JWK. Raises ValueError if there are none."""
     entries = [document] if "kty" in document and "keys" not in document else document.get("keys")
     if not isinstance(entries, list):
-        raise ValueError('it has no list of "keys"')  # noqa: TRY004 - one error for all bad input
+        raise ValueError('it has no list of "keys"')
     keys, problems, others = [], Counter[str](), 0
     for jwk in entries[:_MAX_KEYS]:
         try:
             if not isinstance(jwk, dict):
-                raise ValueError("it is not a JSON object")  # noqa: TRY004, TRY301
+                raise ValueError("it is not a JSON object")
             keys.append(SigningKey(jwk))
         except EncryptionKeyError:
             others += 1
