@@ -138,7 +138,7 @@ class InvalidTokenError(AuthError):
 
 
 def untrusted(issuer: object) -> InvalidTokenError:
-    """Return the refusal of a token whose `iss` nobody trusts. The log names it, cut."""
+    """Return the refusal of a token whose `iss` is not trusted. The log has the start of it."""
     return InvalidTokenError(Reason.ISSUER, detail=f"iss={ascii(issuer)[:100]}")
 
 

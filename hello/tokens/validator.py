@@ -74,8 +74,8 @@ class TokenValidator:
     These times are in seconds: `leeway` is how far two clocks may differ. `max_age` is how long ago
     a token may have been issued (`iat`). `jwks_max_age` is how long keys are used after a fetch,
     and `jwks_max_stale` is how long they are used while the issuer cannot be reached.
-    `jwks_cooldown` is the least time between two fetches because of unknown keys, and between two
-    because of bad signatures. `jwks_timeout` limits one fetch, and `hook_timeout` limits one call
+    `jwks_cooldown` is the least time between two fetches that unknown keys force, and between two
+    that bad signatures force. `jwks_timeout` limits one fetch, and `hook_timeout` limits one call
     of a resolver, a check or `revoked`.
 
     Verified tokens are cached until their `exp`. The cache takes at most `token_cache_size` bytes;
@@ -209,7 +209,7 @@ class TokenValidator:
             keys = await source.find(name, algorithm)
         except KeysUnavailableError:
             # Bad claims make the token invalid, whatever its key is: that is a 401, not a 503.
-            self._check_claims(claims, issuer, signed=False)
+            self._check_claims(claims, issuer, authentic=False)
             raise
         key = signer(keys, token.signature, token.signing_input, algorithm)
         if key is None:
@@ -219,7 +219,7 @@ class TokenValidator:
             if key is None:
                 raise InvalidTokenError(Reason.SIGNATURE)
         self.issuers.note_valid_signature(issuer, presented.host)
-        expected = self._check_claims(claims, issuer, signed=True)
+        expected = self._check_claims(claims, issuer, authentic=True)
         granted = AccessToken.of(presented.token, header, claims)
         return Verified(granted, issuer, key, name, algorithm, *validity(claims, expected))
 
@@ -231,21 +231,21 @@ class TokenValidator:
         claims = await introspector.ask(text)
         if claims["iss"] != issuer.issuer:
             raise untrusted(claims["iss"])
-        expected = self._check_claims(claims, issuer, signed=True)
+        expected = self._check_claims(claims, issuer, authentic=True)
         check_rules(issuer.answer_rules, claims, expected)
         introspector.note_valid(text)
         granted = AccessToken.of(text, {}, claims)
         return Verified(granted, issuer, None, KeyName(), "", *validity(claims, expected))
 
     def _check_claims(
-        self, claims: Mapping[str, Any], issuer: TrustedIssuer, *, signed: bool
+        self, claims: Mapping[str, Any], issuer: TrustedIssuer, *, authentic: bool
     ) -> Expected:
         """Return what the claims were compared with. Raises InvalidTokenError.
 
-        `signed`: the issuer made them, so a refusal may name their subject.
+        `authentic` says that the issuer made the claims. Then a refusal may name their subject.
         """
         expected, sub = self.expected(issuer), claims.get("sub")
-        subject = sub if signed and isinstance(sub, str) else None
+        subject = sub if authentic and isinstance(sub, str) else None
         check_rules(self.rules_for(issuer), claims, expected, subject=subject)
         return expected
 

@@ -95,13 +95,13 @@ def _algorithm(case: Case) -> Choice:
         return _symmetric(case)
     if alg not in ALGORITHMS:
         return "unsupported", {"known": ", ".join(sorted(ALGORITHMS))}
-    return ("public_key" if case.only_secret else "other"), {"alg": alg}
+    return ("public_key" if case.has_only_secret else "other"), {"alg": alg}
 
 
 def _symmetric(case: Case) -> Choice:
     if case.claims.get("typ") in ("Refresh", "Offline"):
         return "refresh_token"  # Keycloak's
-    return "other_secret" if case.secret else "secret"
+    return "other_secret" if case.has_secret else "secret"
 
 
 def _unfit_key(case: Case) -> Choice:
@@ -150,7 +150,7 @@ _CHOICES: Mapping[Reason, Callable[[Case], Choice]] = {
     Reason.CRITICAL: lambda case: "crit" if "crit" in case.header else "b64",
     Reason.TYPE: _type,
     Reason.ISSUER: origins.issuer,
-    Reason.RESOLVER_UNAVAILABLE: lambda case: "failed" if case.host else "no_host",
+    Reason.RESOLVER_UNAVAILABLE: lambda case: "failed" if case.has_host else "no_host",
     Reason.ALGORITHM: _algorithm,
     Reason.KEYS_UNAVAILABLE: origins.keys_unavailable,
     Reason.UNKNOWN_KEY: origins.unknown_key,

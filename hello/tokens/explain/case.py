@@ -13,9 +13,9 @@ class Case:
     """What is known about a refused token, and what it was compared with. It grows with the walk.
 
     `shape` is what a text is that is no token. `rule` and `wants` are those of the rule that the
-    token breaks. `issuer` is the trusted issuer that the token names, if there is one, and `given`
-    says that the settings have its keys. `trusted` is empty if there is a resolver, and `host` says
-    that the resolver was called with a host.
+    token breaks. `issuer` is the trusted issuer that the token names, if there is one, and
+    `keys_given` says that the settings have its keys. `trusted` is empty if there is a resolver,
+    and `has_host` says that the resolver was called with a host.
     """
 
     shape: str
@@ -23,9 +23,9 @@ class Case:
     strict: bool
     leeway: float
     trusted: tuple[str, ...]
-    host: bool = True
+    has_host: bool = True
     issuer: str = ""
-    given: bool = False
+    keys_given: bool = False
     audience: tuple[str, ...] = ()
     algorithms: tuple[str, ...] = ()
     max_age: float | None = None
@@ -37,14 +37,14 @@ class Case:
     wants: str = ""
 
     @property
-    def secret(self) -> bool:
+    def has_secret(self) -> bool:
         """The settings have a shared secret, perhaps besides public keys."""
         return any(name.startswith("HS") for name in self.algorithms)
 
     @property
-    def only_secret(self) -> bool:
+    def has_only_secret(self) -> bool:
         """The settings have a shared secret, and no public keys."""
-        return self.secret and all(name.startswith("HS") for name in self.algorithms)
+        return self.has_secret and all(name.startswith("HS") for name in self.algorithms)
 
 
 def kind(value: Any) -> str:

@@ -28,12 +28,12 @@ def issuer(case: Case) -> Choice:
         return _nearly(iss, case.trusted) or _entra(case, iss) or _place_of(iss, case.trusted)
     if not ASKABLE.fullmatch(iss):
         return "unaskable"
-    return "resolver" if case.host else "no_host"
+    return "resolver" if case.has_host else "no_host"
 
 
 def unknown_key(case: Case) -> Choice:
     """Return the advice about a key that the issuer does not publish."""
-    if case.given:
+    if case.keys_given:
         return "given"
     if on_this_machine(case.issuer):
         return "sandbox"

@@ -99,7 +99,7 @@ class _Walk:
             strict=not any(rule.name == "typ" and rule.optional for rule in validator.header_rules),
             leeway=validator.timing.leeway,
             trusted=tuple(trusted.issuer for trusted in validator.issuers.listed),
-            host=split_host(host) is not None,
+            has_host=split_host(host) is not None,
         )
         # If there is only one issuer, the claims are compared with what it says, even if the token
         # names another: the operator should know what else is wrong.
@@ -173,7 +173,7 @@ class _Walk:
             unanswered = "" if refusal.reason is Reason.ISSUER else f" {_NOT_ANSWERED}"
             return None, unanswered, refusal.reason
         self._compare_with(issuer)
-        self.case.issuer, self.case.given = issuer.issuer, issuer.place is None
+        self.case.issuer, self.case.keys_given = issuer.issuer, issuer.place is None
         return issuer, "", None
 
     async def _signature(self, parsed: UnverifiedToken, issuer: TrustedIssuer | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from hello.tokens.errors import untrusted
 
-from .sources import KeySource, NewFetched
+from .sources import FetchedKeysOf, KeySource
 from .trusted import TrustedIssuer
 
 
@@ -17,7 +17,7 @@ class ListedIssuers:
     Raises ValueError unless they are TrustedIssuers with different names.
     """
 
-    def __init__(self, trusted: Iterable[TrustedIssuer], *, new_fetched: NewFetched) -> None:
+    def __init__(self, trusted: Iterable[TrustedIssuer], *, new_fetched: FetchedKeysOf) -> None:
         if not isinstance(trusted, Iterable):
             raise ValueError(f"issuers is a list of TrustedIssuers: write [{trusted!r}]")
         self._issuers: dict[str, TrustedIssuer] = {}

@@ -1,7 +1,8 @@
 """Which issuers does a function of the application trust, and how long is its answer used?
 
 An application may have its tenants in a database. Anybody can cause a call of the function, so its
-answers are remembered, and strangers must not be able to push out the issuers that are in use.
+answers are remembered. A stranger is somebody whose token was never valid here. Strangers must not
+be able to push out the issuers that are in use.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from hello.tokens.keys.discovery import Place
 from hello.tokens.keys.fetched import FetchedKeys
 from hello.tokens.timing import Timing
 
-from .sources import KeySource, NewFetched
+from .sources import FetchedKeysOf, KeySource
 from .trusted import TrustedIssuer
 
 Resolver = Callable[[str, str], Awaitable[TrustedIssuer | None]]
@@ -38,7 +39,7 @@ _UNKNOWN_SECONDS = 10  # how long None is used
 _STALE_SECONDS = 3600  # how long a TrustedIssuer is used while the resolver fails
 _FAILED_SECONDS = 1  # how long after a failure the resolver is not asked the same again
 _OUTAGE_FAILURES = 3  # so many in a row, and strangers wait for the outage to end
-_MAX_STRANGERS = 16  # questions under way that no valid token has asked before
+_MAX_STRANGERS = 16  # questions under way that no valid token has caused before
 _HOSTS_OF_AN_ISSUER = 100  # remembered as proven, so that no issuer pushes out another
 
 ASKABLE = re.compile(r"[!-~]{1,2048}")
@@ -72,7 +73,7 @@ class ResolvedIssuers:
         self,
         resolver: Resolver,
         *,
-        new_fetched: NewFetched,
+        new_fetched: FetchedKeysOf,
         size: int,
         timing: Timing,
     ) -> None:
@@ -86,8 +87,8 @@ class ResolvedIssuers:
         # All that exist, with those that were pushed out while they fetch: `close` ends them too.
         self._all_sources: WeakSet[FetchedKeys] = WeakSet()
         # Anybody can send an `iss` and a host. If an answer is used for a token with a valid
-        # signature, it moves from `_unproven` to `_proven`, where strangers cannot push it out, and
-        # no other issuer's tokens can.
+        # signature, it moves from `_unproven` to `_proven`. There, neither strangers nor tokens of
+        # other issuers can push it out.
         self._unproven = Bounded[_Question, _Memory](size)
         self._proven = Bounded[str, Bounded[str, _Memory]](size)
         self._pending: dict[_Question, asyncio.Task[_Memory | None]] = {}

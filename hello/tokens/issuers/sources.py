@@ -8,8 +8,8 @@ from hello.tokens.keys.fetched import FetchedKeys
 from hello.tokens.keys.given import GivenKeys
 from hello.tokens.keys.signing_key import HASH_BYTES, VerifyingKey
 
-NewFetched = Callable[[Place], FetchedKeys]
-"""Makes the FetchedKeys of a place. Nothing is fetched yet."""
+FetchedKeysOf = Callable[[Place], FetchedKeys]
+"""Returns the FetchedKeys of a place. They fetch nothing until a token needs a key."""
 
 
 class SecretAndKeys:
@@ -29,13 +29,13 @@ class SecretAndKeys:
         return self._public.kids
 
     async def find(self, name: KeyName, algorithm: str) -> Sequence[VerifyingKey]:
-        """Return the keys that fit, as FetchedKeys do."""
+        """Return the keys that fit, as `FetchedKeys.find` does."""
         return await self._for(algorithm).find(name, algorithm)
 
     async def find_newer(
         self, name: KeyName, algorithm: str, *, than: Sequence[VerifyingKey]
     ) -> Sequence[VerifyingKey]:
-        """Return newer keys, as FetchedKeys do."""
+        """Return newer keys, as `FetchedKeys.find_newer` does."""
         return await self._for(algorithm).find_newer(name, algorithm, than=than)
 
     def _for(self, algorithm: str) -> GivenKeys | FetchedKeys:

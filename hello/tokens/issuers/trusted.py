@@ -17,7 +17,7 @@ from hello.tokens.keys.jwk import ALGORITHMS
 from hello.tokens.keys.signing_key import HASH_BYTES, SecretKey
 from hello.tokens.urls import is_secure_url
 
-from .sources import KeySource, NewFetched, SecretAndKeys
+from .sources import FetchedKeysOf, KeySource, SecretAndKeys
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -125,10 +125,11 @@ class TrustedIssuer:
         """Return whether a token may have this `alg` (RFC 8725 §3.1)."""
         return isinstance(algorithm, str) and algorithm in self.algorithms
 
-    def key_source(self, fetched: NewFetched) -> KeySource:
-        """Return where the keys come from. `fetched` returns the FetchedKeys of a place."""
+    def key_source(self, fetched_keys_of: FetchedKeysOf) -> KeySource:
+        """Return where the keys come from."""
         sources = [
-            fetched(source) if isinstance(source, Place) else source for source in self._keys
+            fetched_keys_of(source) if isinstance(source, Place) else source
+            for source in self._keys
         ]
         return SecretAndKeys(*sources) if len(sources) > 1 else sources[0]
 

@@ -18,7 +18,7 @@ Fetch = Callable[[str], Awaitable[bytes]]
 
 
 async def fetch_with_aiohttp(url: str) -> bytes:
-    """GET a URL, unless an application brings its own Fetch. Raises FetchError."""
+    """GET a URL with aiohttp. A validator that is given no Fetch uses this. Raises FetchError."""
     from .fetch import fetch  # noqa: PLC0415 - it loads aiohttp
 
     return await fetch(url)

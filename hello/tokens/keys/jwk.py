@@ -141,7 +141,7 @@ def _octets(text: str, name: str) -> bytes:
 
 
 def _thumbprints(said: Mapping[str, Any]) -> frozenset[str]:
-    """Return the thumbprints of a key's certificate, from which a few issuers leave them out."""
+    """Return the thumbprints of a key's certificate. A few issuers publish only the certificate."""
     found = {
         value.translate(_TO_BASE64URL).rstrip("=")
         for value in (said.get("x5t"), said.get("x5t#S256"))
