@@ -123,17 +123,14 @@ class _Walk:
         self.case.header, self.case.claims = parsed.header, parsed.claims
         self.case.signature = parsed.signature
         iss = parsed.claims.get("iss", ABSENT)
-        issuer, unanswered, untrusted = await self._issuer(iss)
+        issuer, untrusted = await self._issuer(iss)
         types = frozenset[str]() if issuer is None else issuer.types
         for rule in self._validator.header_rules:
             has = _shown(parsed.header.get(rule.name, ABSENT))
             self.note(rule.name, rule.wants, has, rule.broken_by(parsed.header, types))
-        self.note(
-            "iss",
-            " or ".join(self.case.trusted) or ANY_TRUSTED,
-            _shown(iss) + unanswered,
-            untrusted,
-        )
+        unanswered = f" {_NOT_ANSWERED}" if untrusted is Reason.RESOLVER_UNAVAILABLE else ""
+        wants = " or ".join(self.case.trusted) or ANY_TRUSTED
+        self.note("iss", wants, _shown(iss) + unanswered, untrusted)
         await self._signature(parsed, issuer)
         issuer = issuer or self._presumed
         if issuer is not None:
@@ -165,16 +162,15 @@ class _Walk:
             self.case.audience = tuple(sorted(issuer.audience))
             self.case.algorithms = tuple(sorted(issuer.algorithms))
 
-    async def _issuer(self, iss: Any) -> tuple[TrustedIssuer | None, str, Reason | None]:
-        """Return the issuer, if it is trusted; else also why not."""
+    async def _issuer(self, iss: Any) -> tuple[TrustedIssuer | None, Reason | None]:
+        """Return the issuer if it is trusted, or else the reason why it is not."""
         try:
             issuer = await self._validator.issuers.find(iss, self._host)
         except AuthError as refusal:
-            unanswered = "" if refusal.reason is Reason.ISSUER else f" {_NOT_ANSWERED}"
-            return None, unanswered, refusal.reason
+            return None, refusal.reason
         self._compare_with(issuer)
         self.case.issuer, self.case.keys_given = issuer.issuer, issuer.place is None
-        return issuer, "", None
+        return issuer, None
 
     async def _signature(self, parsed: UnverifiedToken, issuer: TrustedIssuer | None) -> None:
         algorithm = parsed.header.get("alg", ABSENT)
