@@ -1,7 +1,6 @@
 """How often is an issuer asked about tokens, whoever sends them, and what if it does not answer?"""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -10,13 +9,11 @@ from aiohttp import web
 from hello import auth
 from hello.auth import Reason, TokenValidator, UnavailableError
 from hello.sandbox.issuer import OMIT
-from hello.sandbox.issuer.oauth import CLIENT_ID
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
 from support.failing_issuer import METADATA, FailingIssuer, at_once, hang, hang_up, members
 from support.introspecting import INTROSPECT, asked, introspecting
 from support.logs import codes
-from support.naming import naming
 from support.protecting import new_handler
 from support.validators import presented, reason_for
 
@@ -187,7 +184,7 @@ async def test_few_strangers_are_asked_about_at_a_time(
         return await hang(issuer, request)
 
     issuer.answers[INTROSPECT] = slow
-    async with introspecting(issuer, clock, jwks_timeout=0.2) as validator:
+    async with introspecting(issuer, clock, jwks_timeout=1) as validator:
         texts = [f"made-up-{number}" for number in range(1100)]
         answers = await asyncio.gather(*(reason_for(validator, text) for text in texts))
     assert set(answers) == {UNKNOWN}
@@ -342,61 +339,3 @@ async def test_a_request_with_an_opaque_token(
         assert response.status == status
         assert ("Retry-After" in response.headers) is (status == 503)
     assert text not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("claims", "advised"),
-    [
-        ({"active": False}, "inactive"),
-        ({"token_use": "refresh_token"}, "type.token_use"),
-        ({"cnf": {"jkt": "x"}, "token_type": "DPoP"}, "bound.dpop"),
-        ({"aud": OMIT}, "audience.absent_client"),
-        ({"exp": 1_700_000_000}, "expired.ago"),
-        ({"exp": "soon"}, "expiry.text"),
-        ({"active": OMIT}, "introspection_unavailable"),
-    ],
-)
-async def test_what_is_advised(
-    issuer: FailingIssuer, validator: TokenValidator, claims: dict[str, object], advised: str
-) -> None:
-    app = web.Application()
-    auth.setup(app, validator)
-    assert (await auth.explain(app, issuer.opaque(claims=claims))).advice_ids == (advised,)
-
-
-async def test_an_answer_without_a_type_is_explained(
-    issuer: FailingIssuer, clock: FakeClock
-) -> None:
-    trusted = {"audience": CLIENT_ID, "audience_claim": "client_id"}
-    async with introspecting(issuer, clock, trusted=trusted) as validator:
-        app = web.Application()
-        auth.setup(app, validator)
-        text = issuer.opaque(claims={"token_type": OMIT, "aud": OMIT})
-        assert (await auth.explain(app, text)).advice_ids == ("type.no_token_type",)
-
-
-async def test_it_is_explained(issuer: FailingIssuer, validator: TokenValidator) -> None:
-    app = web.Application()
-    auth.setup(app, validator)
-
-    async def explained(text: str) -> tuple[list[str], Reason | None, tuple[str, ...]]:
-        found = await auth.explain(app, text)
-        failed = [finding.rule for finding in found.findings if finding.status == "FAILED"]
-        assert text not in str(found)
-        return failed, found.refusal.reason if found.refusal else None, found.advice_ids
-
-    assert await explained(issuer.opaque()) == ([], None, ())
-    aud = issuer.opaque(claims={"aud": "another", "exp": 1})
-    failed, reason, advised = await explained(aud)
-    assert (failed, reason) == (["aud", "exp"], Reason.AUDIENCE)
-    assert [each.partition(".")[0] for each in advised] == ["audience"]
-    elsewhere = issuer.opaque(claims={"iss": "https://elsewhere.example.com/"})
-    assert (await explained(elsewhere))[:2] == (["iss"], Reason.ISSUER)
-    refresh = issuer.opaque(claims={"token_type": "N_A"})
-    assert (await explained(refresh))[:2] == (["token_type"], Reason.TYPE)
-    assert await explained("nobodys") == (["active"], Reason.INACTIVE, ("inactive",))
-    assert (await explained("a b"))[:2] == (["form"], Reason.MALFORMED)
-    issuer.answers[INTROSPECT] = failing
-    assert await explained("down") == (["active"], UNKNOWN, ("introspection_unavailable",))
-    found = await auth.explain(app, "down")
-    assert re.search(naming(issuer.url), found.advice)
