@@ -102,18 +102,18 @@ async def test_an_odd_key_is_read_wherever_it_is(
     assert not faults(caplog)
 
 
-def short_coordinate() -> ECKey:
-    """A key with a coordinate that begins with a zero."""
+def short_coordinate(name: str) -> ECKey:
+    """A key whose coordinate of that name begins with a zero."""
     while True:
         key = ECKey.generate_key("P-256")
-        if raw(dict(key.as_dict(private=False)), "x")[0] == 0:
+        if raw(dict(key.as_dict(private=False)), name)[0] == 0:
             return key
 
 
 @pytest.mark.parametrize("by", [padded_url, base64.b64encode, with_zeros, without_zeros])
 @pytest.mark.parametrize("name", ["x", "y"])
 async def test_an_odd_coordinate(by: Callable[[bytes], bytes], name: str) -> None:
-    key = short_coordinate()
+    key = short_coordinate(name)
     jwk = written(name, by=by)(dict(key.as_dict(private=False)))
     await good_with(jwk, key, "ES256")
 
