@@ -43,6 +43,8 @@ class TrustedIssuer:
     With `introspection`, the issuer is asked about tokens that are no JWTs (RFC 7662). All rules
     for claims hold for its answers.
 
+    `place` is where keys are fetched from. It and the two kinds of rules are for the validator.
+
     Raises ValueError for options that cannot work, alone or together.
     """
 

@@ -92,7 +92,7 @@ def validity(claims: Mapping[str, Any], expected: Expected) -> tuple[float, floa
     return since, until
 
 
-def names(value: Any) -> frozenset[str]:
+def names_in(value: Any) -> frozenset[str]:
     """Return the names in a claim, which is a list of strings or a string with spaces."""
     found = frozenset(value.split(" ") if isinstance(value, str) else value)
     return found - {""} if "" in found else found
