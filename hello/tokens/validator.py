@@ -204,7 +204,7 @@ class TokenValidator:
         algorithm, name = header.get("alg"), token.key_name
         if not issuer.accepts(algorithm):
             raise InvalidTokenError(Reason.ALGORITHM)
-        source = self.issuers.keys_of(issuer)
+        source = self.issuers.keys_of(issuer, algorithm)
         try:
             keys = await source.find(name, algorithm)
         except KeysUnavailableError:
@@ -256,8 +256,8 @@ class TokenValidator:
         issuer = await self.issuers.find(verified.access_token.issuer, presented.host)
         if issuer is not verified.issuer:
             return False
-        keys = await self.issuers.keys_of(issuer).find(verified.key_name, verified.algorithm)
-        return verified.key in keys
+        source = self.issuers.keys_of(issuer, verified.algorithm)
+        return verified.key in await source.find(verified.key_name, verified.algorithm)
 
     async def _refuse_revoked(self, token: AccessToken) -> None:
         """Raise InvalidTokenError for a revoked token, UnavailableError if the hook failed."""

@@ -186,7 +186,7 @@ class _Walk:
             return
         self.note("alg", wants, alg)
         wants = f"a key of the issuer that has this kid and fits {algorithm}"
-        source = self._validator.issuers.keys_of(issuer)
+        source = self._validator.issuers.keys_of(issuer, algorithm)
         try:
             keys = await source.find(name, algorithm)
         except AuthError as refusal:

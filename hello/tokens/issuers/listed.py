@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from hello.tokens.errors import untrusted
 
-from .sources import FetchedKeysOf, KeySource
-from .trusted import TrustedIssuer
+from .trusted import FetchedKeysOf, KeySource, TrustedIssuer
 
 
 class ListedIssuers:
@@ -42,7 +41,11 @@ class ListedIssuers:
         places = {issuer.place for issuer in self.listed if issuer.place is not None}
         self._fetched = {place: new_fetched(place) for place in places}
         self._sources = {
-            issuer: issuer.key_source(self._fetched.__getitem__) for issuer in self.listed
+            issuer: {
+                algorithm: issuer.key_source(algorithm, self._fetched.__getitem__)
+                for algorithm in issuer.algorithms
+            }
+            for issuer in self.listed
         }
 
     async def find(self, issuer: object, _host: str) -> TrustedIssuer:
@@ -55,9 +58,9 @@ class ListedIssuers:
             raise untrusted(issuer)
         return found
 
-    def keys_of(self, trusted: TrustedIssuer) -> KeySource:
-        """Return where an issuer's keys come from."""
-        return self._sources[trusted]
+    def keys_of(self, trusted: TrustedIssuer, algorithm: str) -> KeySource:
+        """Return where an issuer's keys for one of its algorithms come from."""
+        return self._sources[trusted][algorithm]
 
     def note_valid_signature(self, trusted: TrustedIssuer, host: str) -> None:
         """Do nothing: a listed issuer is trusted from the start."""

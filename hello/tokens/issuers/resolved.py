@@ -22,8 +22,7 @@ from hello.tokens.keys.discovery import Place
 from hello.tokens.keys.fetched import FetchedKeys
 from hello.tokens.timing import Timing
 
-from .sources import FetchedKeysOf, KeySource
-from .trusted import TrustedIssuer
+from .trusted import FetchedKeysOf, KeySource, TrustedIssuer
 
 Resolver = Callable[[str, str], Awaitable[TrustedIssuer | None]]
 """A coroutine function of the application. It is called with the `iss` of an unverified token and
@@ -109,9 +108,9 @@ class ResolvedIssuers:
             raise untrusted(issuer)
         return found
 
-    def keys_of(self, trusted: TrustedIssuer) -> KeySource:
-        """Return where the keys of an issuer come from."""
-        return trusted.key_source(self._fetched)
+    def keys_of(self, trusted: TrustedIssuer, algorithm: str) -> KeySource:
+        """Return where an issuer's keys for one of its algorithms come from."""
+        return trusted.key_source(algorithm, self._fetched)
 
     def _fetched(self, place: Place) -> FetchedKeys:
         source = self._proven_sources.get(place) or self._sources.get(place)

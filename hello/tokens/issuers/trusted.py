@@ -3,7 +3,7 @@
 The application says so, and what it says is checked at once.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
@@ -12,12 +12,17 @@ from hello.tokens.jwt.claim_rules import Expected, answer_rules, audience_rules
 from hello.tokens.jwt.header_rules import read_types
 from hello.tokens.jwt.rules import Rule
 from hello.tokens.keys.discovery import Place
+from hello.tokens.keys.fetched import FetchedKeys
 from hello.tokens.keys.given import GivenKeys, Keys, check_given, load_keys
 from hello.tokens.keys.jwk import ALGORITHMS
 from hello.tokens.keys.signing_key import HASH_BYTES, SecretKey
 from hello.tokens.urls import is_secure_url
 
-from .sources import FetchedKeysOf, KeySource, SecretAndKeys
+KeySource = GivenKeys | FetchedKeys
+"""Where keys come from. `find` returns those that a token names and that fit its `alg`."""
+
+FetchedKeysOf = Callable[[Place], FetchedKeys]
+"""Returns the FetchedKeys of a place. They fetch nothing until a token needs a key."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -58,7 +63,7 @@ class TrustedIssuer:
     introspection: Introspection | None
     claim_rules: tuple[Rule[Expected], ...] = field(repr=False)
     answer_rules: tuple[Rule[Expected], ...] = field(repr=False)
-    _keys: tuple[GivenKeys | Place, ...] = field(repr=False)  # a secret first, if there is one
+    _keys: Mapping[str, GivenKeys | Place] = field(repr=False)  # by algorithm
 
     def __init__(
         self,
@@ -89,14 +94,16 @@ class TrustedIssuer:
             _check_introspection(introspection, issuer)
         accepted = _algorithms(algorithms, secret, others=keys is not None or jwks_uri is not None)
         symmetric, public = accepted & HASH_BYTES.keys(), accepted - HASH_BYTES.keys()
-        sources: list[GivenKeys | Place] = []
+        # RFC 8725 §2.1: a secret never verifies what a public key should, and no public key is ever
+        # used as a secret. Some issuers have both while they move from one to the other.
+        sources: dict[str, GivenKeys | Place] = {}
         place = None
         if secret is not None:
-            sources.append(GivenKeys([SecretKey(secret, symmetric)]))
+            sources |= dict.fromkeys(symmetric, GivenKeys([SecretKey(secret, symmetric)]))
         if keys is not None:
             loaded = load_keys(keys)
             check_given(loaded, public)
-            sources.append(GivenKeys(loaded))
+            sources |= dict.fromkeys(public, GivenKeys(loaded))
         elif public:
             _check_urls(issuer, jwks_uri, allow_insecure_http=allow_insecure_http)
             place = Place(
@@ -104,7 +111,7 @@ class TrustedIssuer:
                 jwks_uri=jwks_uri,
                 allow_insecure_http=allow_insecure_http,
             )
-            sources.append(place)
+            sources |= dict.fromkeys(public, place)
         token_type = audience_claim != "aud" and not (
             introspection is not None and introspection.only_access_tokens
         )
@@ -119,7 +126,7 @@ class TrustedIssuer:
             ("introspection", introspection),
             ("claim_rules", audience_rules(audience_claim)),
             ("answer_rules", answer_rules(token_type=token_type)),
-            ("_keys", tuple(sources)),
+            ("_keys", sources),
         ):
             object.__setattr__(self, name, value)  # frozen: nobody sets them afterwards
 
@@ -127,13 +134,10 @@ class TrustedIssuer:
         """Return whether a token may have this `alg` (RFC 8725 §3.1)."""
         return isinstance(algorithm, str) and algorithm in self.algorithms
 
-    def key_source(self, fetched_keys_of: FetchedKeysOf) -> KeySource:
-        """Return where the keys come from."""
-        sources = [
-            fetched_keys_of(source) if isinstance(source, Place) else source
-            for source in self._keys
-        ]
-        return SecretAndKeys(*sources) if len(sources) > 1 else sources[0]
+    def key_source(self, algorithm: str, fetched_keys_of: FetchedKeysOf) -> KeySource:
+        """Return where the keys for one of the algorithms come from."""
+        source = self._keys[algorithm]
+        return fetched_keys_of(source) if isinstance(source, Place) else source
 
 
 def _check_introspection(introspection: Introspection, issuer: str) -> None:

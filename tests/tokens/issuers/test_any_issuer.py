@@ -161,7 +161,7 @@ async def test_an_issuer_may_have_a_secret_and_keys(
         Reason.SIGNATURE
     )
     assert await reason_for(validator, signed(issuer.url, issuer.key, "RS256")) is Reason.ALGORITHM
-    assert validator.issuers.keys_of(validator.issuers.listed[0]).kids == {"curve"}
+    assert validator.issuers.keys_of(validator.issuers.listed[0], "ES256").kids == {"curve"}
     await validator.close()
 
 
