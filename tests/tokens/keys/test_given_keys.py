@@ -194,6 +194,7 @@ RSA = RSAKey.generate_key(2048)
         ({"keys": b"\xff\xff"}, ["keys"]),
         ({"audience_claim": ""}, ["audience_claim"]),
         ({"audience_claim": None}, ["audience_claim"]),
+        ({"allow_insecure_http": "false"}, ["allow_insecure_http", "'false'"]),
         ({"types": "JOSE"}, ["types", "'JOSE'"]),
         ({"types": [1]}, ["types"]),
         ({"types": [""]}, ["types"]),
