@@ -45,6 +45,12 @@ class Bounded(Generic[_K, _V]):
         self._weight -= self._entries.pop(key, (None, 0))[1]
 
 
+def check_flag(name: str, value: object) -> None:
+    """Raise ValueError unless an option is True or False. A text such as "false" would be true."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is True or False, not {value!r}")
+
+
 def check_size(name: str, number: object, *, least: int) -> None:
     """Raise ValueError unless an option is a whole number that is not below the least one."""
     if type(number) is not int or number < least:

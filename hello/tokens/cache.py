@@ -4,7 +4,6 @@ A signature is verified once and not on each request of the same client. The res
 check is cached. The time, the issuer and its key are checked on every request.
 """
 
-import hashlib
 import sys
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -38,7 +37,7 @@ class Verified(NamedTuple):
 
 
 class VerifiedTokens:
-    """Verifies tokens, and remembers `size` bytes of them by the SHA-256 of their text.
+    """Verifies tokens, and remembers `size` bytes of them by their text.
 
     `verify` is the full check. `still_holds` checks only what may have changed since then. Both
     raise an AuthError for a token that is refused.
@@ -53,19 +52,18 @@ class VerifiedTokens:
     ) -> None:
         self._verify = verify
         self._still_holds = still_holds
-        self._tokens = Bounded[bytes, Verified](size, _bytes_of)
+        self._tokens = Bounded[str, Verified](size, _bytes_of)
 
     async def verify(self, presented: Presented) -> Verified:
         """Return the result of the full check, or the cached result if it still holds."""
-        digest = hashlib.sha256(presented.token.encode("utf-8", "surrogatepass")).digest()
-        cached = self._tokens.get(digest)
+        cached = self._tokens.get(presented.token)
         if cached is not None:
             if await self._still_holds(cached, presented):
                 return cached
-            self._tokens.forget(digest)
+            self._tokens.forget(presented.token)
         verified = await self._verify(presented)
         if verified.key is not None:
-            self._tokens.put(digest, verified)
+            self._tokens.put(presented.token, verified)
         return verified
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypedDict, Unpack, overload
 
 from .access_token import AccessToken
-from .bounded import check_size
+from .bounded import check_flag, check_size
 from .cache import Verified, VerifiedTokens
 from .errors import (
     AuthError,
@@ -28,7 +28,7 @@ from .issuers.listed import ListedIssuers
 from .issuers.resolved import ResolvedIssuers, Resolver
 from .issuers.trusted import TrustedIssuer
 from .jwt.claim_rules import Expected, claim_rules, validity
-from .jwt.compact import KeyName, parse
+from .jwt.compact import KeyName, begins_like_jws, parse
 from .jwt.header_rules import header_rules
 from .jwt.rules import Rule, check_rules
 from .keys.discovery import Fetch, Place, fetch_with_aiohttp
@@ -129,6 +129,7 @@ class TokenValidator:
     ) -> None:
         if max_age is not None:
             check_seconds("max_age", max_age)
+        check_flag("strict", strict)
         if isinstance(required_claims, str):
             raise ValueError(f"required_claims is a collection: write [{required_claims!r}]")
         check_size("max_issuers", max_issuers, least=1)
@@ -225,7 +226,7 @@ class TokenValidator:
 
     async def _introspect(self, text: str) -> Verified:
         """Ask the issuer about a token that is no JWT. Raises what `validate` raises."""
-        if self.introspected is None:
+        if self.introspected is None or begins_like_jws(text):
             raise InvalidTokenError(Reason.MALFORMED)
         issuer, introspector = self.introspected
         claims = await introspector.ask(text)
@@ -264,9 +265,8 @@ class TokenValidator:
         if self._revoked is None:
             return
         try:
-            revoked = await ask(
-                self._revoked, token, timeout=self.timing.hook_timeout, returns=(bool,)
-            )
+            timeout = self.timing.hook_timeout
+            revoked = await ask(self._revoked, token, timeout=timeout, returns=(bool,))
         except (HookError, AuthError):
             _logger.exception("%s: the revocation hook failed", Reason.REVOCATION_UNAVAILABLE)
             raise UnavailableError(Reason.REVOCATION_UNAVAILABLE, subject=token.subject) from None

@@ -39,6 +39,7 @@ _MAX_WAITING = 1000  # requests with such tokens that wait for their turn
 _ALLOWANCE = 50  # questions about such tokens, and how many more a second
 _ALLOWANCE_PER_SECOND = 5
 _ENTRY_BYTES = 500  # of an answer's objects and its place in the cache, whatever it holds
+TOO_MANY = "too many unknown tokens"
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*")  # RFC 6750 §2.1: b64token
 
 
@@ -151,13 +152,13 @@ class Introspector:
     ) -> Mapping[str, Any] | None:
         """Ask about a token that was never valid here. Few such questions are under way at once."""
         if self._waiting >= _MAX_WAITING:
-            raise unavailable()
+            raise unavailable(detail=TOO_MANY)
         self._waiting += 1
         try:
             async with asyncio.timeout(self._policy.timeout):
                 await self._turns.acquire()
         except TimeoutError:
-            raise unavailable() from None
+            raise unavailable(detail=TOO_MANY) from None
         finally:
             self._waiting -= 1
         try:
@@ -175,7 +176,7 @@ class Introspector:
         self._allowance = min(_ALLOWANCE, self._allowance + more)
         self._allowance_at = now
         if self._allowance < 1:
-            raise unavailable()
+            raise unavailable(detail=TOO_MANY)
 
     async def _ask(self, token: str, digest: bytes, outage: Outage) -> Mapping[str, Any] | None:
         try:

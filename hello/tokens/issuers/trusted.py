@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
+from hello.tokens.bounded import check_flag
 from hello.tokens.introspection.client import Introspection
 from hello.tokens.jwt.claim_rules import Expected, answer_rules, audience_rules
 from hello.tokens.jwt.header_rules import read_types
@@ -16,7 +17,7 @@ from hello.tokens.keys.fetched import FetchedKeys
 from hello.tokens.keys.given import GivenKeys, Keys, check_given, load_keys
 from hello.tokens.keys.jwk import ALGORITHMS
 from hello.tokens.keys.signing_key import HASH_BYTES, SecretKey
-from hello.tokens.urls import is_secure_url
+from hello.tokens.urls import is_secure_url, shown_url
 
 KeySource = GivenKeys | FetchedKeys
 """Where keys come from. `find` returns those that a token names and that fit its `alg`."""
@@ -90,6 +91,7 @@ class TrustedIssuer:
             raise ValueError("keys and jwks_uri both say where keys come from: give one of them")
         if not isinstance(audience_claim, str) or not audience_claim:
             raise ValueError(f"audience_claim is the name of a claim, not {audience_claim!r}")
+        check_flag("allow_insecure_http", allow_insecure_http)
         if introspection is not None:
             _check_introspection(introspection, issuer)
         accepted = _algorithms(algorithms, secret, others=keys is not None or jwks_uri is not None)
@@ -142,7 +144,7 @@ class TrustedIssuer:
 
 def _check_introspection(introspection: Introspection, issuer: str) -> None:
     if not isinstance(introspection, Introspection):
-        raise ValueError(f"introspection is an Introspection, not {introspection!r}")
+        raise ValueError(f"introspection is an Introspection, not {type(introspection).__name__}")
     if introspection.endpoint is None and not is_secure_url(issuer):
         raise ValueError(
             f"issuer is {issuer!r}, so its introspection endpoint cannot be found: give endpoint="
@@ -153,12 +155,15 @@ def _check_urls(issuer: str, jwks_uri: str | None, *, allow_insecure_http: bool)
     instead = "(http on loopback only, or everywhere with allow_insecure_http=True)"
     if jwks_uri is not None:
         if not is_secure_url(jwks_uri, allow_insecure_http=allow_insecure_http):
-            raise ValueError(f"jwks_uri is an https URL {instead}, not {jwks_uri!r}")
+            raise ValueError(
+                f"jwks_uri is an https URL {instead} without a user name and a password, not "
+                f"{shown_url(jwks_uri)}"
+            )
         return
     if not is_secure_url(issuer, allow_insecure_http=allow_insecure_http):
         raise ValueError(
-            f"issuer is {issuer!r}. Its keys are found from it, so it is an https URL {instead}; "
-            "or say where they are with jwks_uri= or keys="
+            f"issuer is {shown_url(issuer)}. Its keys are found from it, so it is an https URL "
+            f"{instead}; or say where they are with jwks_uri= or keys="
         )
     if set(issuer) & {"?", "#"}:
         raise ValueError(f"issuer has no query and no fragment (RFC 8414 §2): {issuer!r}")

@@ -4,6 +4,7 @@ A key is a public key of an issuer, or a secret that the application gave.
 """
 
 import hmac
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from .signatures import verifier
 
 HASH_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 """The symmetric algorithms, and how many bytes a secret needs for each (RFC 7518 §3.2)."""
+
+_PUBLIC_PEM = re.compile(rb"-----BEGIN ([A-Z0-9]+ )?(PUBLIC KEY|CERTIFICATE)-----")
 
 
 class SigningKey:
@@ -50,13 +53,16 @@ class SecretKey:
     thumbprints: frozenset[str] = frozenset()
 
     def __init__(self, secret: Any, algorithms: Collection[str]) -> None:
-        """Keep a secret. Raises ValueError if it is too short for an algorithm."""
+        """Keep a secret. Raises ValueError if it is too short for an algorithm, or is no secret."""
         self._secret = secret.encode() if isinstance(secret, str) else secret
         self.algorithms: frozenset[str] = frozenset(algorithms)
         needed = max(HASH_BYTES[name] for name in algorithms)
         if not isinstance(self._secret, bytes) or len(self._secret) < needed:
             names = sorted(algorithms)
             raise ValueError(f"secret has fewer than the {needed} bytes that {names} ask for")
+        if _PUBLIC_PEM.search(self._secret):
+            # RFC 8725 §2.1: everybody has that key, so everybody could make tokens with it.
+            raise ValueError("secret is a public key or a certificate: give it as keys")
 
     def verifies(self, signature: bytes, signing_input: bytes, algorithm: str) -> bool:
         """Return whether the signature, which is an HMAC, was made with this secret."""

@@ -9,6 +9,7 @@ from aiohttp import web
 from hello import auth
 from hello.auth import Reason, TokenValidator, UnavailableError
 from hello.sandbox.issuer import OMIT
+from hello.tokens.introspection.introspector import TOO_MANY
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
 from support.failing_issuer import METADATA, FailingIssuer, at_once, hang, hang_up, members
@@ -158,6 +159,15 @@ async def test_a_flood_of_made_up_tokens_neither_reaches_the_issuer_nor_starves_
     assert not codes(caplog)
 
 
+async def test_a_request_that_may_not_ask_is_told_apart_from_an_outage_in_the_log(
+    issuer: FailingIssuer, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(51):
+        async with client.get("/", headers=bearer(f"made-up-{number}")) as response:
+            assert response.status == (401 if number < 50 else 503)
+    assert TOO_MANY in caplog.messages[-1]
+
+
 async def test_the_allowance_grows_again_but_never_beyond_its_size(
     issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock
 ) -> None:
@@ -184,7 +194,7 @@ async def test_few_strangers_are_asked_about_at_a_time(
         return await hang(issuer, request)
 
     issuer.answers[INTROSPECT] = slow
-    async with introspecting(issuer, clock, jwks_timeout=1) as validator:
+    async with introspecting(issuer, clock, jwks_timeout=2) as validator:
         texts = [f"made-up-{number}" for number in range(1100)]
         answers = await asyncio.gather(*(reason_for(validator, text) for text in texts))
     assert set(answers) == {UNKNOWN}

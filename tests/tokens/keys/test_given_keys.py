@@ -150,6 +150,10 @@ RSA = RSAKey.generate_key(2048)
         ({"secret": SECRET[:47], "algorithms": ["HS256", "HS384"]}, ["secret", 48]),
         ({"secret": SECRET[:63], "algorithms": ["HS512"]}, ["secret", 64]),
         ({"secret": 7}, ["secret", 32]),
+        ({"secret": RSA.as_pem(private=False)}, ["secret", "keys"]),
+        ({"secret": EC.as_pem(private=False).decode()}, ["secret", "keys"]),
+        ({"secret": "-----BEGIN CERTIFICATE-----\nMIIC8DCCAdig\n-----END…"}, ["secret", "keys"]),
+        ({"secret": "-----BEGIN RSA PUBLIC KEY-----\nMIIC8DCCAdig"}, ["secret", "keys"]),
         ({"secret": SECRET, "algorithms": ["RS256"]}, ["algorithms", "HS256"]),
         (
             {"secret": SECRET, "algorithms": ["HS256"], "jwks_uri": OURS},
@@ -181,6 +185,7 @@ RSA = RSAKey.generate_key(2048)
         ({"keys": b"\xff\xff"}, ["keys"]),
         ({"audience_claim": ""}, ["audience_claim"]),
         ({"audience_claim": None}, ["audience_claim"]),
+        ({"allow_insecure_http": "false"}, ["allow_insecure_http", "'false'"]),
         ({"types": "JOSE"}, ["types", "'JOSE'"]),
         ({"types": [1]}, ["types"]),
         ({"types": [""]}, ["types"]),
