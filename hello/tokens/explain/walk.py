@@ -230,9 +230,9 @@ class _Walk:
 
     def advice(self, reason: Reason) -> Advice:
         """Return what to do about a refusal, which the first finding with its reason decided."""
-        broken = next((each for each in self.findings if each.reason is reason), None)
-        if broken is not None:
-            self.case.rule, self.case.wants = broken.rule, broken.wants
+        broken = [finding for finding in self.findings if finding.reason is reason]
+        for finding in broken[:1]:
+            self.case.rule, self.case.wants = finding.rule, finding.wants
         return advice(reason, self.case)
 
     def note(self, rule: str, wants: str, has: str, reason: Reason | None = None) -> None:
