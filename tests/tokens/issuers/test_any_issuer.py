@@ -213,8 +213,10 @@ async def test_another_claim_may_name_the_audience(
         {"aud": CLIENT},  # the shape that every ID token has
         {"aud": [CLIENT]},
         {"aud": ["x", CLIENT]},
+        {"aud": [CLIENT, 5]},
         {"at_hash": "x"},
         {"c_hash": "x"},
+        {"s_hash": "x"},
         {"token_use": "id"},
         {"token_use": None},
         {"token_use": ["access"]},
