@@ -69,6 +69,8 @@ class Introspector:
         self._policy = policy
         self._clock = clock
         self._endpoint = introspection.endpoint
+        self._doubts: set[Outage] = set()  # those in which it has perhaps moved
+        self._finding = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
         self._active = Bounded[bytes, _Answer](size, _bytes_of)
         self._inactive = Bounded[bytes, float](_MAX_INACTIVE)
@@ -115,6 +117,8 @@ class Introspector:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A lock belongs to the event loop in which somebody waited for it.
+        self._turns, self._finding = asyncio.Semaphore(_MAX_STRANGERS), asyncio.Lock()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -180,9 +184,9 @@ class Introspector:
     async def _ask(self, token: str, digest: bytes, outage: Outage) -> Mapping[str, Any] | None:
         try:
             async with asyncio.timeout(self._policy.timeout):
-                answer = await self._send(token)
+                answer = await self._send(token, outage)
         except (FetchError, TimeoutError) as error:
-            self._endpoint = self._introspection.endpoint  # perhaps it has moved
+            self._doubts.add(outage)  # perhaps the endpoint has moved
             outage.failed(str(error) or f"no answer within {self._policy.timeout:g} s")
             raise unavailable(outage.seconds) from None
         except Exception as error:
@@ -194,24 +198,37 @@ class Introspector:
         now = self._clock.monotonic()
         if not answer.pop("active"):
             self._inactive.put(digest, now + _INACTIVE_SECONDS)
+            self._proven.forget(digest)  # whoever had it may send it, and many others, for ever
             return None
         # The endpoint is the issuer's own, so an answer without `iss` speaks of its own token.
         claims = {"iss": self._issuer, **answer}
         self._active.put(digest, _Answer(claims, now + _ACTIVE_SECONDS))
         return claims
 
-    async def _send(self, token: str) -> dict[str, Any]:
+    async def _send(self, token: str, outage: Outage) -> dict[str, Any]:
         """Return the issuer's answer, in which `active` is a boolean. Raises FetchError."""
         from hello.tokens.keys.fetch import new_session, send  # noqa: PLC0415 - it loads aiohttp
 
-        if self._endpoint is None:
-            place = Place(issuer=self._issuer, jwks_uri=None, allow_insecure_http=False)
-            self._endpoint = await place.find_endpoint("introspection_endpoint", self._fetch)
+        endpoint = self._introspection.endpoint or await self._find_endpoint(outage)
         if self._session is None:
             self._session = new_session()
         request = self._introspection.request(token, self._issuer, self._clock.time())
-        status, body = await send(self._session, "POST", self._endpoint, **request)
-        return read_answer(self._endpoint, status, body)
+        status, body = await send(self._session, "POST", endpoint, **request)
+        return read_answer(endpoint, status, body)
+
+    async def _find_endpoint(self, outage: Outage) -> str:
+        """Return the endpoint, which is looked for again after a failure in the same outage.
+
+        So a stranger whose token makes the issuer fail takes the endpoint from nobody else.
+        """
+        if self._endpoint is not None and outage not in self._doubts:
+            return self._endpoint
+        async with self._finding:
+            if self._endpoint is None or outage in self._doubts:
+                place = Place(issuer=self._issuer, jwks_uri=None, allow_insecure_http=False)
+                self._endpoint = await place.find_endpoint("introspection_endpoint", self._fetch)
+                self._doubts.clear()
+            return self._endpoint
 
 
 def _bytes_of(answer: _Answer) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web
+from joserfc.jwk import Key
 
 from hello import auth
-from hello.auth import Reason, TokenValidator, UnavailableError
+from hello.auth import Introspection, Reason, TokenValidator, TrustedIssuer, UnavailableError
 from hello.sandbox.issuer import OMIT
 from hello.sandbox.issuer.oauth import CLIENT_ID
 from support.api import ApiServer, Client, bearer
@@ -400,3 +401,65 @@ async def test_it_is_explained(issuer: FailingIssuer, validator: TokenValidator)
     assert await explained("down") == (["active"], UNKNOWN, ("introspection_unavailable",))
     found = await auth.explain(app, "down")
     assert re.search(naming(issuer.url), found.advice)
+
+
+async def test_a_token_that_ended_is_a_strangers_again(
+    issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock
+) -> None:
+    """Whoever once had many valid tokens cannot use them for a flood."""
+    texts = [issuer.opaque() for _ in range(200)]
+    for text in texts:
+        await validator.validate(presented(text))
+        issuer.revoke(text)
+    clock.advance(60)
+    for _ in range(2):
+        await asyncio.gather(*(reason_for(validator, text) for text in texts))
+        clock.advance(10)
+    assert asked(issuer) <= 3 * 200 - 100
+
+
+async def test_a_stranger_takes_the_endpoint_from_nobody(
+    issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock
+) -> None:
+    """The issuer fails because of what a stranger sends, while its metadata cannot be had."""
+    text = issuer.opaque()
+    await validator.validate(presented(text))
+    clock.advance(60)
+
+    async def fail_for_strangers(_: FailingIssuer, request: web.Request) -> web.Response:
+        form = await request.post()
+        known = issuer.access_tokens.get(str(form["token"]))
+        return web.Response(status=500) if known is None else web.json_response(known.answer)
+
+    issuer.answers |= {INTROSPECT: fail_for_strangers, METADATA: hang}
+    assert await reason_for(validator, "strangers") is UNKNOWN
+    await validator.validate(presented(text))
+
+
+async def test_the_endpoint_is_looked_for_once(
+    issuer: FailingIssuer, validator: TokenValidator
+) -> None:
+    texts = [issuer.opaque() for _ in range(20)]
+    await asyncio.gather(*(validator.validate(presented(text)) for text in texts))
+    assert issuer.requests[METADATA] == 1
+
+
+def test_another_event_loop_may_follow(keys: list[Key], clock: FakeClock) -> None:
+    """Even if questions had to wait for their turn in the first one."""
+    endpoint = "http://127.0.0.1:9/"  # nobody listens there
+    issuer = TrustedIssuer(
+        issuer="https://issuer.example.com/",
+        audience="api",
+        introspection=Introspection(client_id="a", client_secret="b", endpoint=endpoint),
+    )
+    validator = TokenValidator(issuers=[issuer], clock=clock)
+
+    async def ask() -> None:
+        texts = [f"t{number}" for number in range(40)]
+        reasons = await asyncio.gather(*(reason_for(validator, text) for text in texts))
+        assert set(reasons) == {UNKNOWN}
+        await validator.close()
+
+    for _ in range(2):
+        asyncio.run(ask())
+        clock.advance(60)
