@@ -463,3 +463,30 @@ def test_another_event_loop_may_follow(keys: list[Key], clock: FakeClock) -> Non
     for _ in range(2):
         asyncio.run(ask())
         clock.advance(60)
+
+
+@pytest.mark.parametrize("code", [400, 403])
+async def test_a_text_that_the_issuer_refuses_keeps_no_new_token_waiting(
+    issuer: FailingIssuer,
+    validator: TokenValidator,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+) -> None:
+    """As a firewall before it may do. It is asked about such a text once in ten seconds."""
+
+    async def guarded(_: FailingIssuer, request: web.Request) -> web.Response:
+        text = str((await request.post())["token"])
+        known = issuer.access_tokens.get(text)
+        if "/etc/passwd" in text or known is None:
+            return web.Response(status=code)
+        return web.json_response(known.answer)
+
+    issuer.answers[INTROSPECT] = guarded
+    for number in range(20):
+        for _ in range(2):
+            assert await reason_for(validator, f"../../etc/passwd{number}") is UNKNOWN
+        await validator.validate(presented(issuer.opaque()))
+        clock.advance(0.5)
+    assert asked(issuer) == 40
+    assert codes(caplog) == ["introspection_unavailable"]
