@@ -11,7 +11,7 @@ from joserfc.jwk import Key
 from hello import auth
 from hello.auth import Introspection, Reason, TokenValidator, TrustedIssuer, UnavailableError
 from hello.sandbox.issuer import OMIT
-from hello.sandbox.issuer.oauth import CLIENT_ID
+from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
 from support.failing_issuer import METADATA, FailingIssuer, at_once, hang, hang_up, members
@@ -446,23 +446,28 @@ async def test_the_endpoint_is_looked_for_once(
 
 def test_another_event_loop_may_follow(keys: list[Key], clock: FakeClock) -> None:
     """Even if questions had to wait for their turn in the first one."""
-    endpoint = "http://127.0.0.1:9/"  # nobody listens there
-    issuer = TrustedIssuer(
-        issuer="https://issuer.example.com/",
-        audience="api",
-        introspection=Introspection(client_id="a", client_secret="b", endpoint=endpoint),
-    )
-    validator = TokenValidator(issuers=[issuer], clock=clock)
 
-    async def ask() -> None:
-        texts = [f"t{number}" for number in range(40)]
+    async def ask(validator: TokenValidator, text: str) -> set[Reason | None]:
+        texts = [f"{text}{number}" for number in range(40)]
         reasons = await asyncio.gather(*(reason_for(validator, text) for text in texts))
-        assert set(reasons) == {UNKNOWN}
         await validator.close()
+        return set(reasons)
 
-    for _ in range(2):
-        asyncio.run(ask())
-        clock.advance(60)
+    async def first() -> TokenValidator:
+        async with FailingIssuer.serving(keys[0], clock) as issuer:
+            asking = Introspection(
+                client_id=CLIENT_ID,
+                client_secret=CLIENT_SECRET,
+                endpoint=f"{issuer.url}{INTROSPECT[1:]}",
+            )
+            trusted = TrustedIssuer(issuer=issuer.url, audience="api", introspection=asking)
+            validator = TokenValidator(issuers=[trusted], clock=clock)
+            assert await ask(validator, "first") == {Reason.INACTIVE}
+            return validator
+
+    validator = asyncio.run(first())
+    clock.advance(60)
+    assert asyncio.run(ask(validator, "second")) == {UNKNOWN}  # nobody listens any more
 
 
 @pytest.mark.parametrize("code", [400, 403])
