@@ -121,7 +121,7 @@ def _entra(case: Case, iss: str) -> Choice:
 
 
 def _tenant(parts: SplitResult) -> str:
-    return parts.path.split("/")[1].lower()
+    return parts.path.partition("/")[2].partition("/")[0].lower()
 
 
 def _place_of(iss: str, trusted: tuple[str, ...]) -> Choice:

@@ -18,6 +18,7 @@ from joserfc import jwt
 from joserfc.jwk import JWKRegistry, Key
 
 from hello.tokens.bounded import check_flag
+from hello.tokens.keys.signing_key import SigningKey
 from hello.tokens.urls import is_secure_url, shown_url
 
 Method = Literal["client_secret_basic", "client_secret_post", "private_key_jwt"]
@@ -151,6 +152,10 @@ def _by_private_key(client_id: str, given: str | bytes | Mapping[str, Any]) -> _
         }
         return form, {}
 
+    try:
+        prove("", 0)
+    except Exception as error:
+        raise ValueError(f"private_key cannot sign: {type(error).__name__}") from error
     return prove
 
 
@@ -170,7 +175,15 @@ def _private(given: str | bytes | Mapping[str, Any]) -> tuple[Key, str]:
     usual = _ALGORITHMS.get((key.key_type, members.get("crv")))
     if usual is None:
         raise ValueError("private_key is an RSA, EC or Ed25519 key")
-    return key, members.get("alg") or usual
+    algorithm = members.get("alg") or usual
+    try:
+        # `key_ops` of a private key has "sign", and that of a public one "verify".
+        public = SigningKey({**members, "key_ops": None})
+    except ValueError as error:
+        raise ValueError(f"private_key cannot be used: {error}") from error
+    if algorithm not in public.algorithms:
+        raise ValueError(f"private_key does not fit its alg, {algorithm!r}")
+    return key, algorithm
 
 
 def _imported(given: str | bytes | Mapping[str, Any]) -> Key:

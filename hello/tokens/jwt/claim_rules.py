@@ -55,8 +55,8 @@ def audience_rules(claim: str) -> tuple[Rule[Expected], ...]:
     """Return the rules for the claim that names the API. For most issuers, that is `aud`.
 
     With another claim, such as the client's identifier, an ID token for the same client could pass.
-    So there are rules against what marks an ID token (OpenID Connect Core 1.0 §2 and §3.3.2.11, and
-    what Cognito and Keycloak write).
+    So there are rules against what marks an ID token (OpenID Connect Core 1.0 §2 and §3.3.2.11,
+    FAPI for `s_hash`, and what Cognito and Keycloak write).
     """
     wants = "the audience, or a list of strings with it"
     rules = [Rule(claim, _audience, wants, optional=False)]
@@ -65,6 +65,7 @@ def audience_rules(claim: str) -> tuple[Rule[Expected], ...]:
             Rule("aud", _no_id_token, "absent, or another name than the client's"),
             Rule("at_hash", _other_use, "absent: only ID tokens have it"),
             Rule("c_hash", _other_use, "absent: only ID tokens have it"),
+            Rule("s_hash", _other_use, "absent: only ID tokens have it"),
             *_FOR_ACCESS,
         ]
     return tuple(rules)
@@ -111,7 +112,9 @@ def _audience(aud: Any, expected: Expected) -> Reason | None:
 
 def _no_id_token(aud: Any, expected: Expected) -> Reason | None:
     # The `aud` of an ID token is the client's identifier, which is the audience here.
-    return Reason.TYPE if _audience(aud, expected) is None else None
+    named = aud if isinstance(aud, list) else [aud]
+    own = any(isinstance(name, str) and name in expected.audience for name in named)
+    return Reason.TYPE if own else None
 
 
 def _other_use(_value: Any, _expected: Expected) -> Reason | None:

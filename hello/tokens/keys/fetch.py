@@ -75,7 +75,19 @@ async def send(
             return response.status, bytes(body)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # A certificate error is a ValueError too.
-        raise FetchError(f"{url}: {type(error).__name__}: {error}") from error
+        raise FetchError(f"{url}: {type(error).__name__}{_detail(error)}") from error
+
+
+def _detail(error: Exception) -> str:
+    """Return what an error says, if it is safe to log.
+
+    Some errors repeat the address of a proxy, with its password, or what a broken answer contains,
+    which may be what was sent.
+    """
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f": {error.status}"
+    quotes = isinstance(error, aiohttp.InvalidURL | aiohttp.ClientPayloadError)
+    return "" if quotes else f": {error}"
 
 
 def _proxy_for(url: str) -> str | None:

@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web
+from joserfc.jwk import Key
 
 from hello import auth
-from hello.auth import Reason, TokenValidator, UnavailableError
+from hello.auth import Introspection, Reason, TokenValidator, TrustedIssuer, UnavailableError
 from hello.sandbox.issuer import OMIT
+from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
 from hello.tokens.introspection.introspector import TOO_MANY
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
@@ -349,3 +351,97 @@ async def test_a_request_with_an_opaque_token(
         assert response.status == status
         assert ("Retry-After" in response.headers) is (status == 503)
     assert text not in caplog.text
+
+
+async def test_a_token_that_ended_is_a_strangers_again(
+    issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock
+) -> None:
+    """Whoever once had many valid tokens cannot use them for a flood."""
+    texts = [issuer.opaque() for _ in range(200)]
+    for text in texts:
+        await validator.validate(presented(text))
+        issuer.revoke(text)
+    clock.advance(60)
+    for _ in range(2):
+        await asyncio.gather(*(reason_for(validator, text) for text in texts))
+        clock.advance(10)
+    assert asked(issuer) <= 3 * 200 - 100
+
+
+async def test_a_stranger_takes_the_endpoint_from_nobody(
+    issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock
+) -> None:
+    """The issuer fails because of what a stranger sends, while its metadata cannot be had."""
+    text = issuer.opaque()
+    await validator.validate(presented(text))
+    clock.advance(60)
+
+    async def fail_for_strangers(_: FailingIssuer, request: web.Request) -> web.Response:
+        form = await request.post()
+        known = issuer.access_tokens.get(str(form["token"]))
+        return web.Response(status=500) if known is None else web.json_response(known.answer)
+
+    issuer.answers |= {INTROSPECT: fail_for_strangers, METADATA: hang}
+    assert await reason_for(validator, "strangers") is UNKNOWN
+    await validator.validate(presented(text))
+
+
+async def test_the_endpoint_is_looked_for_once(
+    issuer: FailingIssuer, validator: TokenValidator
+) -> None:
+    texts = [issuer.opaque() for _ in range(20)]
+    await asyncio.gather(*(validator.validate(presented(text)) for text in texts))
+    assert issuer.requests[METADATA] == 1
+
+
+def test_another_event_loop_may_follow(keys: list[Key], clock: FakeClock) -> None:
+    """Even if questions had to wait for their turn in the first one."""
+
+    async def ask(validator: TokenValidator, text: str) -> set[Reason | None]:
+        texts = [f"{text}{number}" for number in range(40)]
+        reasons = await asyncio.gather(*(reason_for(validator, text) for text in texts))
+        await validator.close()
+        return set(reasons)
+
+    async def first() -> TokenValidator:
+        async with FailingIssuer.serving(keys[0], clock) as issuer:
+            asking = Introspection(
+                client_id=CLIENT_ID,
+                client_secret=CLIENT_SECRET,
+                endpoint=f"{issuer.url}{INTROSPECT[1:]}",
+            )
+            trusted = TrustedIssuer(issuer=issuer.url, audience="api", introspection=asking)
+            validator = TokenValidator(issuers=[trusted], clock=clock)
+            assert await ask(validator, "first") == {Reason.INACTIVE}
+            return validator
+
+    validator = asyncio.run(first())
+    clock.advance(60)
+    assert asyncio.run(ask(validator, "second")) == {UNKNOWN}  # nobody listens any more
+
+
+@pytest.mark.parametrize("code", [400, 403])
+async def test_a_text_that_the_issuer_refuses_keeps_no_new_token_waiting(
+    issuer: FailingIssuer,
+    validator: TokenValidator,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+) -> None:
+    """As a firewall before it may do. It is asked about such a text once in ten seconds."""
+
+    async def guarded(_: FailingIssuer, request: web.Request) -> web.Response:
+        text = str((await request.post())["token"])
+        known = issuer.access_tokens.get(text)
+        if "/etc/passwd" in text or known is None:
+            return web.Response(status=code)
+        return web.json_response(known.answer)
+
+    issuer.answers[INTROSPECT] = guarded
+    for number in range(20):
+        for _ in range(2):
+            assert await reason_for(validator, f"../../etc/passwd{number}") is UNKNOWN
+        await validator.validate(presented(issuer.opaque()))
+        clock.advance(0.5)
+    assert asked(issuer) == 40
+    assert codes(caplog) == ["introspection_unavailable"]

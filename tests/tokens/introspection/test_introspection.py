@@ -14,7 +14,7 @@ from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
 from hello.tokens.introspection.client import Method
 from support.api import AUDIENCE
 from support.clock import FakeClock
-from support.failing_issuer import METADATA, OAUTH_METADATA, FailingIssuer, members
+from support.failing_issuer import METADATA, OAUTH_METADATA, FailingIssuer, hang_up, members
 from support.introspecting import CLIENT, INTROSPECT, asked, introspecting
 from support.logs import codes
 from support.naming import naming
@@ -446,3 +446,33 @@ async def test_a_broken_jwt_is_sent_to_nobody(
     """Whoever repairs it has a token that is good elsewhere."""
     assert await reason_for(validator, change(issuer.mint())) is Reason.MALFORMED
     assert asked(issuer) == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"alg": "none"},
+        {"alg": "HS256"},
+        {"alg": "ES256"},
+        {"alg": "RSA-OAEP"},
+        {"use": "enc"},
+        {"key_ops": ["verify"]},
+    ],
+)
+def test_a_key_that_cannot_sign_is_refused_at_once(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="private_key"):
+        Introspection(client_id="x", private_key={**RSA.as_dict(private=True), **changes})
+
+
+async def test_a_broken_answer_that_repeats_the_proof_is_not_logged(
+    issuer: FailingIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def repeat(_: FailingIssuer, request: web.Request) -> web.StreamResponse:
+        last_words = f"HTTP/1.1 200 OK\r\nBroken {request.headers['Authorization']}\r\n\r\n"
+        return await hang_up(issuer, request, last_words.encode())
+
+    issuer.answers[INTROSPECT] = repeat
+    async with introspecting(issuer, clock) as validator:
+        assert await reason_for(validator, "x") is Reason.INTROSPECTION_UNAVAILABLE
+    assert codes(caplog) == ["introspection_unavailable"]
+    assert "Basic" not in caplog.text

@@ -175,6 +175,14 @@ def test_a_secret_alone_fetches_nothing_and_with_keys_each_has_its_usual_algorit
     assert both.place is not None
 
 
+def test_a_public_key_is_no_secret() -> None:
+    """Whoever has it could make tokens."""
+    pem = ECKey.generate_key("P-256").as_pem(private=False)
+    for secret in (pem, pem.decode()):
+        with pytest.raises(ValueError, match=naming("secret", "keys")):
+            TrustedIssuer(issuer="https://ours.example.com", audience=AUDIENCE, secret=secret)
+
+
 def test_two_trusted_issuers_of_one_name_are_one_with_both() -> None:
     usual: dict[str, Any] = {"issuer": "https://ours.example.com", "audience": AUDIENCE}
     with pytest.raises(ValueError, match=naming("'https://ours.example.com'", "secret")):
@@ -213,8 +221,10 @@ async def test_another_claim_may_name_the_audience(
         {"aud": CLIENT},  # the shape that every ID token has
         {"aud": [CLIENT]},
         {"aud": ["x", CLIENT]},
+        {"aud": [CLIENT, 5]},
         {"at_hash": "x"},
         {"c_hash": "x"},
+        {"s_hash": "x"},
         {"token_use": "id"},
         {"token_use": None},
         {"token_use": ["access"]},
