@@ -35,9 +35,11 @@ class Bounded(Generic[_K, _V]):
         """Add an entry, and remove the least recently used ones if that is too much."""
         self.forget(key)
         weight = self._weigh(value)
+        if weight > self._size:
+            return  # it would push out all others, and then itself
         self._entries[key] = value, weight
         self._weight += weight
-        while self._weight > self._size:  # perhaps the new entry itself
+        while self._weight > self._size:
             self._weight -= self._entries.popitem(last=False)[1][1]
 
     def forget(self, key: _K) -> None:

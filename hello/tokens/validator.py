@@ -233,7 +233,7 @@ class TokenValidator:
         if claims["iss"] != issuer.issuer:
             raise untrusted(claims["iss"])
         expected = self._check_claims(claims, issuer, authentic=True)
-        check_rules(issuer.answer_rules, claims, expected)
+        check_rules(issuer.answer_rules, claims, expected, subject=claims.get("sub"))
         introspector.note_valid(text)
         granted = AccessToken.of(text, {}, claims)
         return Verified(granted, issuer, None, KeyName(), "", *validity(claims, expected))

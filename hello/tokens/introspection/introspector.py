@@ -41,7 +41,7 @@ _ALLOWANCE = 50  # questions about such tokens, and how many more a second
 _ALLOWANCE_PER_SECOND = 5
 _ENTRY_BYTES = 500  # of an answer's objects and its place in the cache, whatever it holds
 TOO_MANY = "too many unknown tokens"
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*")  # RFC 6750 §2.1: b64token
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}={0,2}")  # RFC 6750 §2.1: b64token
 
 
 class _Answer(NamedTuple):

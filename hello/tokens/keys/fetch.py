@@ -50,7 +50,10 @@ def new_session() -> aiohttp.ClientSession:
         "User-Agent": "hello-auth",
     }
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=_Resolver()), headers=headers
+        # Servers close idle connections after some seconds. A request that is sent just then fails.
+        connector=aiohttp.TCPConnector(resolver=_Resolver(), keepalive_timeout=3),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
     )
 
 
@@ -93,8 +96,8 @@ def _detail(error: Exception) -> str:
 def _proxy_for(url: str) -> str | None:
     """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, as for other programs."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    if is_loopback(host) or proxy_bypass(host):
+    place = parts.netloc.rpartition("@")[2]  # NO_PROXY may name a port, too
+    if is_loopback(parts.hostname or "") or proxy_bypass(place):
         return None
     proxies = getproxies()
     return proxies.get(parts.scheme) or proxies.get("all")

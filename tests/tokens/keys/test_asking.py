@@ -109,7 +109,7 @@ async def proxy(aiohttp_server: Serve, issuer: FailingIssuer) -> tuple[str, list
     return str(server.make_url("/")), asked
 
 
-KEYS_ELSEWHERE = "http://keys.internal.example/jwks"
+KEYS_ELSEWHERE = "http://keys.internal.example:8080/jwks"
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,8 @@ KEYS_ELSEWHERE = "http://keys.internal.example/jwks"
         ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "example.com"}, True),
         ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "internal.example"}, False),
         ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "*"}, False),
+        ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "keys.internal.example:8080"}, False),
+        ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "keys.internal.example:8443"}, True),
         ({"HTTPS_PROXY": "{proxy}"}, False),
         ({}, False),
     ],
