@@ -23,7 +23,11 @@ def token_validator(config: Config) -> auth.TokenValidator:
     introspection = None
     if config.introspection_client is not None:
         client_id, client_secret = config.introspection_client
-        introspection = auth.Introspection(client_id=client_id, client_secret=client_secret)
+        introspection = auth.Introspection(
+            client_id=client_id,
+            client_secret=client_secret,
+            endpoint=config.introspection_endpoint,
+        )
     issuer = auth.TrustedIssuer(
         issuer=config.issuer,
         audience=config.audience,

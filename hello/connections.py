@@ -167,7 +167,7 @@ class _RequestHandler(web.RequestHandler):
         return self._error(HTTPStatus.BAD_REQUEST)
 
     def _log_malformed(self, request: web.BaseRequest, status: int, what: str) -> None:
-        if self._server.refusal_log.in_full(request, "malformed_request"):
+        if self._server.refusal_log.gets_own_line(request, "malformed_request"):
             _logger.warning("refused %d malformed_request: %s", status, what)
 
     async def finish_response(

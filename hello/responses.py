@@ -54,7 +54,7 @@ async def errors_as_json(request: web.Request, handler: "Handler") -> web.Stream
         answer: object = await handler(request)
         if isinstance(answer, web.StreamResponse):
             return answer
-        raise TypeError(f"a handler returned {type(answer).__name__}, not a response")  # noqa: TRY301
+        raise TypeError(f"a handler returned {type(answer).__name__}, not a response")
     except web.HTTPException as error:
         failure = error if error.status < HTTPStatus.BAD_REQUEST else http_error(error)
     except web.RequestPayloadError as error:  # the body that a handler reads is not what it says

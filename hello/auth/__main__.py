@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app = load_application(options.application)
         if options.command == "check" and TOKEN_VALIDATOR not in app:
-            raise NoApplicationError("auth.setup was not called for it")  # noqa: TRY301
+            raise NoApplicationError("auth.setup was not called for it")
     except NoApplicationError as error:
         print(f"{options.application}: {error}", file=sys.stderr)
         return 2

@@ -66,7 +66,7 @@ async def refusal_answer(
                 refuse, request, refusal, timeout=_REFUSE_SECONDS, returns=(web.Response,)
             )
             if answer.prepared or isinstance(answer, web.HTTPException):
-                raise HookError(f"it returned {type(answer).__name__}, no new web.Response")  # noqa: TRY301
+                raise HookError(f"it returned {type(answer).__name__}, no new web.Response")
         except (HookError, AuthError):
             _logger.exception("refuse failed, so the request is refused in the usual form")
             check_nothing_sent(request)

@@ -6,7 +6,9 @@ from aiohttp import hdrs, web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from hello.tokens import AccessToken, AuthError, Timing, TokenValidator, check_requirements
-from hello.tokens.explain import advice, explanation, walk
+from hello.tokens.explain import Explanation, walk
+from hello.tokens.explain.explanation import Routes
+from hello.tokens.explain.lacking import missing
 from hello.tokens.presented import is_authorization
 
 from .marks import TOKEN_VALIDATOR, TokenUse
@@ -19,7 +21,7 @@ _COMPILED = HttpRequestParser is not HttpRequestParserPy
 _SERVERS_LIMIT = web.AppKey("SERVERS_LIMIT", int)
 
 
-async def explain(app: web.Application, token: str, *, host: str = "") -> explanation.Explanation:
+async def explain(app: web.Application, token: str, *, host: str = "") -> Explanation:
     """Check every rule with the keys and the settings of an application with `setup`.
 
     `host` is what a request would name, for a resolver of issuers. Nothing that is returned
@@ -27,7 +29,7 @@ async def explain(app: web.Application, token: str, *, host: str = "") -> explan
     """
     validator = app.get(TOKEN_VALIDATOR)
     if not isinstance(validator, TokenValidator):
-        raise RuntimeError(  # noqa: TRY004 - it is the application that lacks something
+        raise RuntimeError(
             "this application has no TokenValidator: call auth.setup first, or give the "
             "sub-application that has one"
         )
@@ -61,7 +63,7 @@ def _limit(app: web.Application) -> int | None:
     return limit
 
 
-async def _routes(app: web.Application, timing: Timing, token: AccessToken) -> explanation.Routes:
+async def _routes(app: web.Application, timing: Timing, token: AccessToken) -> Routes:
     """Return what each route that requires more than a valid token would say to this token."""
     told = []
     for mounted in mounted_routes(app):
@@ -80,7 +82,7 @@ async def _routes(app: web.Application, timing: Timing, token: AccessToken) -> e
             except AuthError as refusal:
                 lacking.append(
                     f'{refusal.status} "{refusal.message}", reason {refusal.reason}. '
-                    + advice.missing(refusal.reason, requirement, token).text
+                    + missing(refusal.reason, requirement, token).text
                 )
         if requirements:
             told.append((mounted.method, mounted.path, " ".join(lacking)))

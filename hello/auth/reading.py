@@ -11,10 +11,10 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def presented_by(request: web.Request, host: str, header: str) -> Presented:
-    """Return what a request presents: the one place that decides where that is read.
+    """Return what a request presents. Nothing else decides where in a request a token is read.
 
-    `header` is the name of the header that carries the token.
-    Raises UnauthorizedError and InvalidTokenError, as `present` does.
+    `header` is the name of the header that carries the token. Raises UnauthorizedError and
+    InvalidTokenError, as `present` does.
     """
     return present(lambda name: request.headers.getall(name, ()), host=host, header=header)
 

@@ -37,8 +37,11 @@ class RefusalLog:
         self._quiet = 0  # seconds
         self._timer: asyncio.TimerHandle | None = None
 
-    def in_full(self, request: web.BaseRequest, kind: str) -> bool:
-        """Return whether a refusal of a kind gets a line of its own. Otherwise it is counted."""
+    def gets_own_line(self, request: web.BaseRequest, kind: str) -> bool:
+        """Count a refusal of a kind, and return whether it gets a line of its own.
+
+        The other refusals of that kind are summed up in one line.
+        """
         if self._in_full[kind] >= _IN_FULL:
             self._counted[kind] += 1
             request[_COUNTED] = True
@@ -53,7 +56,7 @@ class RefusalLog:
     def note(self, request: web.Request, refusal: AuthError) -> None:
         """Log a refusal, or count it."""
         kind = str(refusal.reason)
-        if not self.in_full(request, kind):
+        if not self.gets_own_line(request, kind):
             return
         # A check or a handler may raise an AuthError that has no subject.
         validated = request.get(VALIDATED)
@@ -71,7 +74,7 @@ class RefusalLog:
         )
 
     def sum_up(self, *, last: bool = False) -> None:
-        """Log what was counted since the last time, if anything; `last`: and end."""
+        """Log what was counted since the last time, if anything. `last` ends the timer, too."""
         self._quiet = 0 if self._counted else self._quiet + 1
         if self._counted:
             _logger.warning(

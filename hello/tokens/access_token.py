@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
-from .jwt.claim_rules import names
+from .jwt.claim_rules import names_in
 from .jwt.strict_json import ReadOnly
 from .presented import Presented
 from .timing import Timing
@@ -39,8 +39,8 @@ class AccessToken:
             issuer=claims["iss"],
             subject=claims.get("sub"),
             # Okta and Entra ID call it scp.
-            scopes=names(claims.get("scope", ())) | names(claims.get("scp", ())),
-            permissions=names(claims.get("permissions", ())),
+            scopes=names_in(claims.get("scope", ())) | names_in(claims.get("scp", ())),
+            permissions=names_in(claims.get("permissions", ())),
             expires_at=claims["exp"],
         )
 

@@ -35,14 +35,22 @@ class Bounded(Generic[_K, _V]):
         """Add an entry, and remove the least recently used ones if that is too much."""
         self.forget(key)
         weight = self._weigh(value)
+        if weight > self._size:
+            return  # it would push out all others, and then itself
         self._entries[key] = value, weight
         self._weight += weight
-        while self._weight > self._size:  # perhaps the new entry itself
+        while self._weight > self._size:
             self._weight -= self._entries.popitem(last=False)[1][1]
 
     def forget(self, key: _K) -> None:
         """Remove an entry, if it is there."""
         self._weight -= self._entries.pop(key, (None, 0))[1]
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise ValueError unless an option is True or False. A text such as "false" would be true."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is True or False, not {value!r}")
 
 
 def check_size(name: str, number: object, *, least: int) -> None:

@@ -138,7 +138,7 @@ class InvalidTokenError(AuthError):
 
 
 def untrusted(issuer: object) -> InvalidTokenError:
-    """Return the refusal of a token whose `iss` nobody trusts. The log names it, cut."""
+    """Return the refusal of a token whose `iss` is not trusted. The log has the start of it."""
     return InvalidTokenError(Reason.ISSUER, detail=f"iss={ascii(issuer)[:100]}")
 
 
@@ -202,8 +202,15 @@ class UnavailableError(AuthError):
     status = 503
     message = "Unable to verify credentials"
 
-    def __init__(self, reason: Reason, *, retry_after: int = 1, subject: str | None = None) -> None:
-        super().__init__(reason, subject=subject)
+    def __init__(
+        self,
+        reason: Reason,
+        *,
+        retry_after: int = 1,
+        subject: str | None = None,
+        detail: str | None = None,
+    ) -> None:
+        super().__init__(reason, subject=subject, detail=detail)
         self.retry_after: Final = retry_after
 
     def headers_with(self, **_parameters: str) -> dict[str, str]:

@@ -34,8 +34,9 @@ def present(
     """Read what a request presents from its headers.
 
     `get_all` returns all values of the header with a name. The token is all that follows the scheme
-    and one space. If it has characters that no JWT has, `jwt.compact` refuses it. In another header
-    than Authorization, the token may stand alone, as proxies send it that log people in.
+    and one space. If it has characters that no JWT has, `jwt.compact` refuses it. In any other
+    header than Authorization, the token may stand without a scheme. Proxies that log people in send
+    it in this way.
 
     Raises UnauthorizedError if there is no token (no header, another scheme, or only the scheme),
     and InvalidTokenError if there is more than one header.

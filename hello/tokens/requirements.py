@@ -10,7 +10,7 @@ from typing import Any, Self, TypedDict
 from .access_token import AccessToken
 from .errors import InsufficientAuthenticationError, InsufficientScopeError, Reason
 from .hooks import HookError, ask
-from .jwt.claim_rules import names
+from .jwt.claim_rules import names_in
 from .jwt.rules import ABSENT
 from .timing import DEFAULT_TIMING, Timing, is_numeric_date
 
@@ -220,7 +220,7 @@ def meets(name: str, claim: Any, expected: Any) -> bool:
         return _equals(claim, expected)
     if isinstance(claim, str):
         # Only these two claims have several names in one string. Spaces elsewhere separate nothing.
-        claim = names(claim) if name in ("scope", "scp") else [claim]
+        claim = names_in(claim) if name in ("scope", "scp") else [claim]
     return isinstance(claim, list | frozenset) and all(
         any(_equals(item, wanted) for item in claim) for wanted in expected
     )

@@ -21,7 +21,7 @@ class Timing:
     """The clock and the limits that all decisions about time use. Both limits are in seconds.
 
     `leeway` is how far the clocks of the issuer and of this machine may differ. `hook_timeout` is
-    how long a function of the application may take. Raises ValueError for what is no such time.
+    how long a function of the application may take. Raises ValueError for any other value.
     """
 
     leeway: float = 5
@@ -40,7 +40,7 @@ def is_numeric_date(value: Any) -> bool:
 
 
 def check_seconds(name: str, seconds: float, *, zero: bool = False) -> None:
-    """Raise ValueError unless an option is a number of seconds above zero, or `zero` if allowed."""
+    """Raise ValueError unless an option is a number of seconds above zero. `zero` allows 0, too."""
     # A NaN would switch a rule off, because no comparison with NaN is ever true.
     if not is_numeric_date(seconds) or seconds < 0 or (seconds == 0 and not zero):
         least = "from zero up" if zero else "above zero"

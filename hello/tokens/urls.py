@@ -26,6 +26,11 @@ def is_secure_url(url: str, *, allow_insecure_http: bool = False) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and http_allowed)
 
 
+def shown_url(url: object) -> str:
+    """Return a URL for a message, without a user name and a password that it may contain."""
+    return re.sub(r"//[^/?#@]*@", "//...@", repr(url))
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address is this machine itself (RFC 6761 §6.3)."""
     try:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypedDict, Unpack, overload
 
 from .access_token import AccessToken
-from .bounded import check_size
+from .bounded import check_flag, check_size
 from .cache import Verified, VerifiedTokens
 from .errors import (
     AuthError,
@@ -28,7 +28,7 @@ from .issuers.listed import ListedIssuers
 from .issuers.resolved import ResolvedIssuers, Resolver
 from .issuers.trusted import TrustedIssuer
 from .jwt.claim_rules import Expected, claim_rules, validity
-from .jwt.compact import KeyName, parse
+from .jwt.compact import KeyName, begins_like_jws, parse
 from .jwt.header_rules import header_rules
 from .jwt.rules import Rule, check_rules
 from .keys.discovery import Fetch, Place, fetch_with_aiohttp
@@ -74,8 +74,8 @@ class TokenValidator:
     These times are in seconds: `leeway` is how far two clocks may differ. `max_age` is how long ago
     a token may have been issued (`iat`). `jwks_max_age` is how long keys are used after a fetch,
     and `jwks_max_stale` is how long they are used while the issuer cannot be reached.
-    `jwks_cooldown` is the least time between two fetches because of unknown keys, and between two
-    because of bad signatures. `jwks_timeout` limits one fetch, and `hook_timeout` limits one call
+    `jwks_cooldown` is the least time between two fetches that unknown keys force, and between two
+    that bad signatures force. `jwks_timeout` limits one fetch, and `hook_timeout` limits one call
     of a resolver, a check or `revoked`.
 
     Verified tokens are cached until their `exp`. The cache takes at most `token_cache_size` bytes;
@@ -129,8 +129,9 @@ class TokenValidator:
     ) -> None:
         if max_age is not None:
             check_seconds("max_age", max_age)
+        check_flag("strict", strict)
         if isinstance(required_claims, str):
-            raise ValueError(f"required_claims is a collection: write [{required_claims!r}]")  # noqa: TRY004
+            raise ValueError(f"required_claims is a collection: write [{required_claims!r}]")
         check_size("max_issuers", max_issuers, least=1)
         check_size("token_cache_size", token_cache_size, least=0)
         if revoked is not None and not callable(revoked):
@@ -152,31 +153,27 @@ class TokenValidator:
         def new_fetched(place: Place) -> FetchedKeys:
             return FetchedKeys(partial(place.load, send), policy, clock)
 
-        if issuers is None:
-            if issuer is None or audience is None:
-                raise ValueError("give issuer and audience, or issuers")
-            issuers = [TrustedIssuer(issuer=issuer, audience=audience, algorithms=algorithms)]
-        elif (issuer, audience, algorithms) != (None, None, None):
-            raise ValueError("give issuers, or issuer, audience and algorithms, but not both")
+        issuers = _trusted(issuers, issuer, audience, algorithms)
         self.issuers: ListedIssuers | ResolvedIssuers = (
             ResolvedIssuers(issuers, new_fetched=new_fetched, size=max_issuers, timing=self.timing)
             if callable(issuers)
             else ListedIssuers(issuers, new_fetched=new_fetched)
         )
-        known = (trusted.issuer for trusted in self.issuers.listed)
-        self.authorization_servers: list[str] = list(filter(is_secure_url, known))
+        self.authorization_servers: list[str] = []
         self.introspected: tuple[TrustedIssuer, Introspector] | None = None
-        if self.issuers.introspected is not None:
-            asked, introspection = self.issuers.introspected
-            introspector = Introspector(
-                asked.issuer,
-                introspection,
-                fetch=send,
-                policy=policy,
-                clock=clock,
-                size=token_cache_size,
-            )
-            self.introspected = asked, introspector
+        for trusted in self.issuers.listed:
+            if is_secure_url(trusted.issuer):
+                self.authorization_servers.append(trusted.issuer)
+            if trusted.introspection is not None:  # at most one has it
+                introspector = Introspector(
+                    trusted.issuer,
+                    trusted.introspection,
+                    fetch=send,
+                    policy=policy,
+                    clock=clock,
+                    size=token_cache_size,
+                )
+                self.introspected = trusted, introspector
         self._cache = VerifiedTokens(self._verify, self._still_holds, size=token_cache_size)
 
     async def validate(self, presented: Presented) -> AccessToken:
@@ -208,12 +205,12 @@ class TokenValidator:
         algorithm, name = header.get("alg"), token.key_name
         if not issuer.accepts(algorithm):
             raise InvalidTokenError(Reason.ALGORITHM)
-        source = self.issuers.keys_of(issuer)
+        source = self.issuers.keys_of(issuer, algorithm)
         try:
             keys = await source.find(name, algorithm)
         except KeysUnavailableError:
             # Bad claims make the token invalid, whatever its key is: that is a 401, not a 503.
-            self._check_claims(claims, issuer, signed=False)
+            self._check_claims(claims, issuer, authentic=False)
             raise
         key = signer(keys, token.signature, token.signing_input, algorithm)
         if key is None:
@@ -223,34 +220,33 @@ class TokenValidator:
             if key is None:
                 raise InvalidTokenError(Reason.SIGNATURE)
         self.issuers.note_valid_signature(issuer, presented.host)
-        expected = self._check_claims(claims, issuer, signed=True)
-        since, until = validity(claims, expected)
+        expected = self._check_claims(claims, issuer, authentic=True)
         granted = AccessToken.of(presented.token, header, claims)
-        return Verified(granted, issuer, key, name, algorithm, since, until)
+        return Verified(granted, issuer, key, name, algorithm, *validity(claims, expected))
 
     async def _introspect(self, text: str) -> Verified:
         """Ask the issuer about a token that is no JWT. Raises what `validate` raises."""
-        if self.introspected is None:
+        if self.introspected is None or begins_like_jws(text):
             raise InvalidTokenError(Reason.MALFORMED)
         issuer, introspector = self.introspected
         claims = await introspector.ask(text)
         if claims["iss"] != issuer.issuer:
             raise untrusted(claims["iss"])
-        expected = self._check_claims(claims, issuer, signed=True)
-        check_rules(issuer.answer_rules, claims, expected)
+        expected = self._check_claims(claims, issuer, authentic=True)
+        check_rules(issuer.answer_rules, claims, expected, subject=claims.get("sub"))
         introspector.note_valid(text)
         granted = AccessToken.of(text, {}, claims)
         return Verified(granted, issuer, None, KeyName(), "", *validity(claims, expected))
 
     def _check_claims(
-        self, claims: Mapping[str, Any], issuer: TrustedIssuer, *, signed: bool
+        self, claims: Mapping[str, Any], issuer: TrustedIssuer, *, authentic: bool
     ) -> Expected:
         """Return what the claims were compared with. Raises InvalidTokenError.
 
-        `signed`: the issuer made them, so a refusal may name their subject.
+        `authentic` says that the issuer made the claims. Then a refusal may name their subject.
         """
         expected, sub = self.expected(issuer), claims.get("sub")
-        subject = sub if signed and isinstance(sub, str) else None
+        subject = sub if authentic and isinstance(sub, str) else None
         check_rules(self.rules_for(issuer), claims, expected, subject=subject)
         return expected
 
@@ -261,17 +257,16 @@ class TokenValidator:
         issuer = await self.issuers.find(verified.access_token.issuer, presented.host)
         if issuer is not verified.issuer:
             return False
-        keys = await self.issuers.keys_of(issuer).find(verified.key_name, verified.algorithm)
-        return verified.key in keys
+        source = self.issuers.keys_of(issuer, verified.algorithm)
+        return verified.key in await source.find(verified.key_name, verified.algorithm)
 
     async def _refuse_revoked(self, token: AccessToken) -> None:
         """Raise InvalidTokenError for a revoked token, UnavailableError if the hook failed."""
         if self._revoked is None:
             return
         try:
-            revoked = await ask(
-                self._revoked, token, timeout=self.timing.hook_timeout, returns=(bool,)
-            )
+            timeout = self.timing.hook_timeout
+            revoked = await ask(self._revoked, token, timeout=timeout, returns=(bool,))
         except (HookError, AuthError):
             _logger.exception("%s: the revocation hook failed", Reason.REVOCATION_UNAVAILABLE)
             raise UnavailableError(Reason.REVOCATION_UNAVAILABLE, subject=token.subject) from None
@@ -286,3 +281,19 @@ class TokenValidator:
         """Return what the claims of an issuer's token are compared with at this moment."""
         now = self.timing.clock.time()
         return Expected(issuer.audience, self.timing.leeway, self._max_age, now)
+
+
+def _trusted(
+    issuers: Iterable[TrustedIssuer] | Resolver | None,
+    issuer: str | None,
+    audience: str | Collection[str] | None,
+    algorithms: Collection[str] | None,
+) -> Iterable[TrustedIssuer] | Resolver:
+    """Return the issuers. Raises ValueError unless they are given in one of the two ways."""
+    if issuers is None:
+        if issuer is None or audience is None:
+            raise ValueError("give issuer and audience, or issuers")
+        return [TrustedIssuer(issuer=issuer, audience=audience, algorithms=algorithms)]
+    if (issuer, audience, algorithms) != (None, None, None):
+        raise ValueError("give issuers, or issuer, audience and algorithms, but not both")
+    return issuers

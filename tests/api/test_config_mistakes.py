@@ -100,6 +100,8 @@ NO_ISSUERS = [
         ("ISSUER_BASE_URL", "https://id.example.com/#", ""),
         ("JWKS_URI", "http://keycloak:8080/certs", "ALLOW_INSECURE_HTTP"),
         ("JWKS_URI", "keys.json", "https"),
+        ("INTROSPECTION_ENDPOINT", "http://keycloak:8080/introspect", "https"),
+        ("AUDIENCE_CLAIM", "client id", ""),
         ("ALLOW_INSECURE_HTTP", "yes", "true"),
         ("ALLOW_INSECURE_HTTP", "1", "true"),
         ("ADMIN_PERMISSION", "read:a read:b", ""),

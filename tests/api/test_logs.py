@@ -3,6 +3,7 @@
 import base64
 import logging
 import re
+import time
 from threading import Event
 
 import pytest
@@ -223,3 +224,27 @@ def test_what_another_handler_made_of_a_stack_is_not_used() -> None:
     assert first == "m"
     assert f"    | {FORGED}\\x1b" in rest
     assert all(line.startswith("    | ") and line.isprintable() for line in rest)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        (f"/{'eyA' * 20}", f"/{'eyA' * 20}"),
+        ("/eyAxxxxxxxx.YQ.Yg", "/[...]"),
+        ("/a.%20eyAxxxxxxxx.YQ.Yg b", "/a.%20[...] b"),
+        ("xxewoxxxxxxxx.YQ.Yg", "xx[...]"),
+    ],
+)
+def test_a_jwt_whose_header_begins_with_white_space_is_left_out(text: str, written: str) -> None:
+    assert formatted("%s", text) == f"INFO hello: {written}"
+
+
+def test_the_time_for_a_line_does_not_grow_with_the_square_of_its_length() -> None:
+    def seconds(text: str) -> float:
+        start = time.perf_counter()
+        formatted("%s", text)
+        return time.perf_counter() - start
+
+    usual = min(seconds("/" + "xyA" * 20_000) for _ in range(5))
+    for begins in ("eyA", "ew0", "ewo"):
+        assert min(seconds("/" + begins * 20_000) for _ in range(3)) < 50 * usual

@@ -32,6 +32,7 @@ USED_BY_OTHERS = {
         "auth/refusal_log.py",
         "tokens/bounded.py",
         "tokens/hosts.py",
+        "tokens/jwt/base64url.py",
         "tokens/jwt/rules.py",
         "tokens/timing.py",
         "tokens/urls.py",

@@ -184,6 +184,15 @@ def certificate(key: Key) -> str:
     return base64.b64encode(signed.public_bytes(Encoding.DER)).decode()
 
 
+def certificate_pem(key: Key) -> str:
+    return f"-----BEGIN CERTIFICATE-----\n{certificate(key)}\n-----END CERTIFICATE-----\n"
+
+
+def public_pem(key: Key) -> str:
+    assert isinstance(key, RSAKey)
+    return key.as_pem(private=False).decode()
+
+
 def adding(members: bytes) -> Callable[[bytes], bytes]:
     """Write members behind the others of an object."""
     return lambda usual: usual[:-1] + b", " + members + b"}"

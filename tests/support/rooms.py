@@ -15,6 +15,7 @@ ORDER = [
         "bodies",
         "responses",
         "config",
+        "values",
         "logs",
         "auth",
     ),

@@ -7,7 +7,7 @@ from hello.tokens.keys.fetched import FetchedKeys
 def signing_keys(validator: TokenValidator) -> FetchedKeys:
     """The fetched keys of a validator's only issuer."""
     [issuer] = validator.issuers.listed
-    keys = validator.issuers.keys_of(issuer)
+    keys = validator.issuers.keys_of(issuer, "RS256")
     assert isinstance(keys, FetchedKeys)
     return keys
 

@@ -53,6 +53,8 @@ async def resolver(_issuer: str, _host: str) -> TrustedIssuer | None:
         ("revoked", True),
         ("token_cache_size", -1),
         ("token_cache_size", True),
+        ("strict", "false"),
+        ("strict", 1),
         ("token_cache_size", 1.5),
         ("token_cache_size", "4096"),
         ("jwks_max_age", 3600.5),

@@ -10,39 +10,35 @@ from datetime import UTC, datetime
 from functools import partial
 
 from hello.tokens.errors import Reason
-from hello.tokens.jwt.header_rules import read_types
+from hello.tokens.introspection.introspector import TOO_MANY
+from hello.tokens.jwt.claim_rules import RFC_9068_REQUIRED
+from hello.tokens.jwt.header_rules import OTHER_TYPES, type_name
 from hello.tokens.keys.jwk import ALGORITHMS
 from hello.tokens.keys.signing_key import HASH_BYTES
 
 from . import audiences, origins, times
 from .case import Case, Choice, kind
-from .lacking import missing
 from .sentences import Advice, sentence
 from .shapes import shortest_signature
-
-__all__ = ["ANY_TRUSTED", "Advice", "Case", "advice", "missing", "sentence"]
 
 ANY_TRUSTED = "an issuer that the resolver knows"
 # Cloud Run puts these words in place of a signature that it has verified.
 _REMOVED = binascii.a2b_base64("SIGNATURE/REMOVED/BY/GOOGLE=")
 _DER = b"\x30"
-TOO_MANY = "too many unknown tokens"
-"""The detail of a refusal if the issuer was not asked, because it would have been too often."""
-_OTHER_TYPES = {
+_KNOWN_TYPES = {
     "dpop+jwt": "proof",
     "logout+jwt": "event",
     "secevent+jwt": "event",
     "okta-internal-at+jwt": "okta",
 }
-_RFC_9068 = ("iss", "exp", "aud", "sub", "client_id", "iat", "jti")
 
 
 def advice(reason: Reason, case: Case) -> Advice:
     """Return what to do about a token that was refused for a reason."""
     choice = _CHOICES[reason](case) if reason in _CHOICES else ""
-    within, values = choice if isinstance(choice, tuple) else (choice, {})
+    variant, values = choice if isinstance(choice, tuple) else (choice, {})
     return sentence(
-        f"{reason}.{within}" if within else reason.value,
+        f"{reason}.{variant}" if variant else reason.value,
         **{
             "wanted": " or ".join(case.audience) or "the API's identifier",
             "accepted": " or ".join(case.algorithms),
@@ -93,25 +89,16 @@ def _typ(case: Case) -> Choice:
     typ = case.header.get("typ")
     if typ is not None and not isinstance(typ, str):
         return "no_text", {"found": kind(typ)}
-    name = (typ or "").lower().removeprefix("application/")
-    if name in _OTHER_TYPES:
-        return _OTHER_TYPES[name]
-    if _is_for_another_use(typ):
+    name = type_name(typ or "")
+    if name in _KNOWN_TYPES:
+        return _KNOWN_TYPES[name]
+    if name in OTHER_TYPES:
         return "other"
     if other := audiences.other_token(case):
         return other
     if case.strict and name in ("", "jwt"):
         return "strict"
     return "null" if typ is None else "unusual"
-
-
-def _is_for_another_use(typ: str | None) -> bool:
-    """Return whether no issuer's access tokens may have this type, so that `types` refuses it."""
-    try:
-        read_types([typ] if typ else [])
-    except ValueError:
-        return True
-    return False
 
 
 def _algorithm(case: Case) -> Choice:
@@ -126,13 +113,13 @@ def _algorithm(case: Case) -> Choice:
         return _symmetric(case)
     if alg not in ALGORITHMS:
         return "unsupported", {"known": ", ".join(sorted(ALGORITHMS))}
-    return ("public_key" if case.only_secret else "other"), {"alg": alg}
+    return ("public_key" if case.has_only_secret else "other"), {"alg": alg}
 
 
 def _symmetric(case: Case) -> Choice:
     if case.claims.get("typ") in audiences.KEYCLOAKS_REFRESH_TOKENS:
         return "refresh_token"
-    return "other_secret" if case.secret else "secret"
+    return "other_secret" if case.has_secret else "secret"
 
 
 def _unfit_key(case: Case) -> Choice:
@@ -172,7 +159,7 @@ def _missing_claim(case: Case) -> Choice:
         return "null", claim
     if case.rule == "iat" and case.max_age is not None:
         return "max_age", claim
-    return ("strict" if case.strict and case.rule in _RFC_9068 else "absent"), claim
+    return ("strict" if case.strict and case.rule in RFC_9068_REQUIRED else "absent"), claim
 
 
 _CHOICES: Mapping[Reason, Callable[[Case], Choice]] = {
@@ -181,7 +168,7 @@ _CHOICES: Mapping[Reason, Callable[[Case], Choice]] = {
     Reason.CRITICAL: lambda case: "crit" if "crit" in case.header else "b64",
     Reason.TYPE: _type,
     Reason.ISSUER: origins.issuer,
-    Reason.RESOLVER_UNAVAILABLE: lambda case: "failed" if case.host else "no_host",
+    Reason.RESOLVER_UNAVAILABLE: lambda case: "failed" if case.has_host else "no_host",
     Reason.ALGORITHM: _algorithm,
     Reason.KEYS_UNAVAILABLE: origins.keys_unavailable,
     Reason.UNKNOWN_KEY: origins.unknown_key,

@@ -7,6 +7,8 @@ known for certain. Then both possibilities are told.
 import re
 from typing import Any
 
+from hello.tokens.jwt.header_rules import type_name
+
 from .case import Case, Choice
 from .origins import difference, is_for_graph, is_own_assertion
 
@@ -94,7 +96,7 @@ def _is_access_token(case: Case) -> bool:
         or any(name in claims for name in _OF_ACCESS_TOKENS)
         or claims.get("token_use") == "access"  # Cognito
         or claims.get("typ") == "Bearer"  # Keycloak
-        or _type_of(case).removeprefix("application/") == "at+jwt"
+        or type_name(_type_of(case)) == "at+jwt"
     )
 
 

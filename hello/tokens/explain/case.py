@@ -1,21 +1,23 @@
 """What is known about a refused token when the advice is chosen, and how is it said in words?"""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 Choice = str | tuple[str, dict[str, str]]
-"""An id within the table of a reason, perhaps with values for its sentence."""
+"""Which variant of the advice about a reason fits, perhaps with values for its sentence."""
 
 
-class Case(NamedTuple):
-    """What is known about a refused token, and what it was compared with.
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """What is known about a refused token, and what it was compared with. It grows with the walk.
 
     `shape` is what a text is that is no token. `rule` and `wants` are those of the rule that the
     token breaks. `issuer` is the trusted issuer that the token names, if there is one. `jwks_uri`
-    is where its keys are if the settings say so, and `given` says that the settings have its keys.
-    `trusted` is empty if there is a resolver, and `host` says that the resolver was called with a
-    host. `asked` says that there is an issuer which is asked about opaque tokens, and `answered`
-    that the claims are from its answer. `detail` is the refusal's.
+    is where its keys are if the settings say so, and `keys_given` says that the settings have its
+    keys. `trusted` is empty if there is a resolver, and `has_host` says that the resolver was
+    called with a host. `asked` says that there is an issuer which is asked about opaque tokens, and
+    `answered` that the claims are from its answer. `detail` is the refusal's.
     """
 
     shape: str
@@ -23,10 +25,10 @@ class Case(NamedTuple):
     strict: bool
     leeway: float
     trusted: tuple[str, ...]
-    host: bool = True
+    has_host: bool = True
     issuer: str = ""
     jwks_uri: str = ""
-    given: bool = False
+    keys_given: bool = False
     asked: bool = False
     answered: bool = False
     detail: str = ""
@@ -34,8 +36,8 @@ class Case(NamedTuple):
     algorithms: tuple[str, ...] = ()
     max_age: float | None = None
     kids: str = ""
-    header: Mapping[str, Any] = {}
-    claims: Mapping[str, Any] = {}
+    header: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, Any] = field(default_factory=dict)
     signature: bytes = b""
     rule: str = ""
     wants: str = ""
@@ -46,14 +48,14 @@ class Case(NamedTuple):
         return self.jwks_uri or self.issuer
 
     @property
-    def secret(self) -> bool:
+    def has_secret(self) -> bool:
         """The settings have a shared secret, perhaps besides public keys."""
         return any(name.startswith("HS") for name in self.algorithms)
 
     @property
-    def only_secret(self) -> bool:
+    def has_only_secret(self) -> bool:
         """The settings have a shared secret, and no public keys."""
-        return self.secret and all(name.startswith("HS") for name in self.algorithms)
+        return self.has_secret and all(name.startswith("HS") for name in self.algorithms)
 
 
 def kind(value: Any) -> str:

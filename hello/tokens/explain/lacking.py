@@ -28,8 +28,8 @@ def missing(reason: Reason, required: Requirement, token: AccessToken) -> Advice
     unmet = any_scope and token.scopes.isdisjoint(any_scope)
     if reason is Reason.SCOPE and (unmet or not token.scopes.issuperset(required.scopes)):
         scopes = sorted({*required.scopes, *any_scope[:1]} - token.scopes)
-        within = "lacking" if {"scope", "scp"} & {*token.claims} else "no_claim"
-        return sentence(f"scope.{within}", lacking=" and ".join(scopes))
+        variant = "lacking" if {"scope", "scp"} & {*token.claims} else "no_claim"
+        return sentence(f"scope.{variant}", lacking=" and ".join(scopes))
     if reason is Reason.AUTHENTICATION:
         return _authentication(required, token)
     broken = [

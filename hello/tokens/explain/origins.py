@@ -3,6 +3,7 @@
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from hello.tokens.issuers.resolved import ASKABLE
 from hello.tokens.urls import is_loopback
 
 from .case import Case, Choice
@@ -12,7 +13,6 @@ _ENTRA_1, _ENTRA_2 = "sts.windows.net", "login.microsoftonline.com"
 _NO_TENANTS = re.compile(r"/(?:common|organizations|consumers)/")
 _GRAPH = ("00000003-0000-0000-c000-000000000000", "https://graph.microsoft.com")
 HTTP = "http or https"
-_ASKABLE = re.compile(r"[!-~]{1,2048}")  # the resolver is asked for no other iss
 
 
 def issuer(case: Case) -> Choice:
@@ -26,14 +26,14 @@ def issuer(case: Case) -> Choice:
         return "kubernetes"
     if case.trusted:
         return _nearly(iss, case.trusted) or _entra(case, iss) or _place_of(iss, case.trusted)
-    if not _ASKABLE.fullmatch(iss):
+    if not ASKABLE.fullmatch(iss):
         return "unaskable"
-    return "resolver" if case.host else "no_host"
+    return "resolver" if case.has_host else "no_host"
 
 
 def unknown_key(case: Case) -> Choice:
     """Return the advice about a key that the issuer does not publish."""
-    if case.given:
+    if case.keys_given:
         return "given"
     if on_this_machine(case.keys_at):
         return "sandbox", {"keys_at": case.keys_at}
@@ -122,7 +122,7 @@ def _entra(case: Case, iss: str) -> Choice:
 
 
 def _tenant(parts: SplitResult) -> str:
-    return parts.path.split("/")[1].lower()
+    return parts.path.partition("/")[2].partition("/")[0].lower()
 
 
 def _place_of(iss: str, trusted: tuple[str, ...]) -> Choice:

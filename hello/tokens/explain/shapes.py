@@ -3,10 +3,10 @@
 People send what a variable, a file or another service gave them. What to do depends on what it is.
 """
 
-import binascii
 import re
 from typing import Any
 
+from hello.tokens.jwt.base64url import decode_leniently
 from hello.tokens.jwt.compact import parse
 from hello.tokens.jwt.strict_json import load_object
 
@@ -19,8 +19,8 @@ _PLACEHOLDER = (
     r"|\[object \w+\]|\$\w+|\$?\{+ ?[\w.]+ ?\}+|<[\w -]+>|%\w+%)\Z"
 )
 _PATTERNS = [
-    (within, re.compile(pattern, re.ASCII | re.IGNORECASE))
-    for within, pattern in (
+    (variant, re.compile(pattern, re.ASCII | re.IGNORECASE))
+    for variant, pattern in (
         ("placeholder", _PLACEHOLDER),
         ("json", r"\A\s*\{"),
         ("xml", r"\A\s*<"),
@@ -48,10 +48,10 @@ _RSA_SIGNATURE = 342
 
 
 def shape_of(text: str) -> str:
-    """Return the id of the advice about a text that is no signed JWT, within `malformed`."""
-    for within, pattern in _PATTERNS:
+    """Return the id of the advice about a text that is no signed JWT, a variant of `malformed`."""
+    for variant, pattern in _PATTERNS:
         if pattern.search(text):
-            return within
+            return variant
     if _FOREIGN.match(text):
         return "foreign"
     if _PASETO.match(text):
@@ -80,7 +80,7 @@ def _unreadable(text: str, parts: list[str]) -> str:
 
 def _with_header(text: str, parts: list[str], header: dict[str, Any]) -> str:
     """Return what a text is whose first part is a JSON object."""
-    for within, fits in (
+    for variant, fits in (
         ("encrypted", "enc" in header),
         ("no_header", "alg" not in header),
         ("sd_jwt", "~" in text),
@@ -88,7 +88,7 @@ def _with_header(text: str, parts: list[str], header: dict[str, Any]) -> str:
         ("damaged", len(parts) > _PARTS),
     ):
         if fits:
-            return within
+            return variant
     return _rewritten(parts) or _with_three(parts[1], parts[2], header["alg"])
 
 
@@ -119,8 +119,7 @@ def _object(part: str) -> dict[str, Any] | None:
 
 def _decoded(part: str) -> bytes:
     """Return the bytes of base64 or base64url, or none if it is neither."""
-    plain = part.rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
+        return decode_leniently(part)
     except ValueError:
         return b""

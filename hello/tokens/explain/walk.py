@@ -17,12 +17,15 @@ from hello.tokens.issuers.trusted import TrustedIssuer
 from hello.tokens.jwt.claim_rules import Expected
 from hello.tokens.jwt.compact import UnverifiedToken, parse
 from hello.tokens.jwt.rules import ABSENT, Rule
+from hello.tokens.keys.signing_key import signer
 from hello.tokens.presented import present
 from hello.tokens.timing import is_numeric_date
 from hello.tokens.validator import TokenValidator
 
-from .advice import ANY_TRUSTED, Advice, Case, advice, diagnosis, sentence
+from .advice import ANY_TRUSTED, advice, diagnosis
+from .case import Case
 from .explanation import FAILED, NOT_CHECKED, OK, Explanation, Finding, Routes
+from .sentences import Advice, sentence
 from .shapes import shape_of
 from .times import in_seconds, unit_of
 
@@ -101,7 +104,7 @@ class _Walk:
             strict=not any(rule.name == "typ" and rule.optional for rule in validator.header_rules),
             leeway=validator.timing.leeway,
             trusted=tuple(trusted.issuer for trusted in validator.issuers.listed),
-            host=split_host(host) is not None,
+            has_host=split_host(host) is not None,
             asked=validator.introspected is not None,
             detail=(refusal and refusal.detail) or "",
         )
@@ -124,21 +127,17 @@ class _Walk:
             self.note("form", _FORM, parts if self._token else "nothing", reason)
             return
         self.note("form", _FORM, "3 parts")
-        self.case = self.case._replace(
-            header=parsed.header, claims=parsed.claims, signature=parsed.signature
-        )
+        self.case.header, self.case.claims = parsed.header, parsed.claims
+        self.case.signature = parsed.signature
         iss = parsed.claims.get("iss", ABSENT)
-        issuer, unanswered, untrusted = await self._issuer(iss)
+        issuer, untrusted = await self._issuer(iss)
         types = frozenset[str]() if issuer is None else issuer.types
         for rule in self._validator.header_rules:
             has = _shown(parsed.header.get(rule.name, ABSENT))
             self.note(rule.name, rule.wants, has, rule.broken_by(parsed.header, types))
-        self.note(
-            "iss",
-            " or ".join(self.case.trusted) or ANY_TRUSTED,
-            _shown(iss) + unanswered,
-            untrusted,
-        )
+        unanswered = f" {_NOT_ANSWERED}" if untrusted is Reason.RESOLVER_UNAVAILABLE else ""
+        wants = " or ".join(self.case.trusted) or ANY_TRUSTED
+        self.note("iss", wants, _shown(iss) + unanswered, untrusted)
         await self._signature(parsed, issuer)
         issuer = issuer or self._presumed
         if issuer is not None:
@@ -158,7 +157,7 @@ class _Walk:
             has = "no" if refusal.reason is Reason.INACTIVE else _NOT_ANSWERED
             self.note("active", "yes, says the issuer", has, refusal.reason)
             return
-        self.case = self.case._replace(claims=claims, answered=True)
+        self.case.claims, self.case.answered = claims, True
         self.note("form", wants, "an opaque token")
         self.note("active", "yes, says the issuer", "yes")
         trusted = claims["iss"] == issuer.issuer
@@ -167,23 +166,19 @@ class _Walk:
 
     def _compare_with(self, issuer: TrustedIssuer | None) -> None:
         if issuer is not None:
-            self.case = self.case._replace(
-                audience=tuple(sorted(issuer.audience)), algorithms=tuple(sorted(issuer.algorithms))
-            )
+            self.case.audience = tuple(sorted(issuer.audience))
+            self.case.algorithms = tuple(sorted(issuer.algorithms))
 
-    async def _issuer(self, iss: Any) -> tuple[TrustedIssuer | None, str, Reason | None]:
-        """Return the issuer, if it is trusted; else also why not."""
+    async def _issuer(self, iss: Any) -> tuple[TrustedIssuer | None, Reason | None]:
+        """Return the issuer if it is trusted, or else the reason why it is not."""
         try:
             issuer = await self._validator.issuers.find(iss, self._host)
         except AuthError as refusal:
-            unanswered = "" if refusal.reason is Reason.ISSUER else f" {_NOT_ANSWERED}"
-            return None, unanswered, refusal.reason
+            return None, refusal.reason
         self._compare_with(issuer)
-        jwks_uri = (issuer.place and issuer.place.jwks_uri) or ""
-        self.case = self.case._replace(
-            issuer=issuer.issuer, jwks_uri=jwks_uri, given=issuer.place is None
-        )
-        return issuer, "", None
+        self.case.issuer, self.case.keys_given = issuer.issuer, issuer.place is None
+        self.case.jwks_uri = (issuer.place and issuer.place.jwks_uri) or ""
+        return issuer, None
 
     async def _signature(self, parsed: UnverifiedToken, issuer: TrustedIssuer | None) -> None:
         algorithm = parsed.header.get("alg", ABSENT)
@@ -199,12 +194,12 @@ class _Walk:
             return
         self.note("alg", wants, alg)
         wants = f"a key of the issuer that has this kid and fits {algorithm}"
-        source = self._validator.issuers.keys_of(issuer)
+        source = self._validator.issuers.keys_of(issuer, algorithm)
         try:
             keys = await source.find(name, algorithm)
         except AuthError as refusal:
             kids = ", ".join(sorted(_shown(each or ABSENT) for each in source.kids))
-            self.case = self.case._replace(kids=kids)
+            self.case.kids = kids
             # During an outage, the keys that were fetched last are too old to be listed.
             unavailable = refusal.reason is Reason.KEYS_UNAVAILABLE
             has = "keys cannot be fetched" if unavailable else f"keys are {kids or 'none'}"
@@ -212,7 +207,7 @@ class _Walk:
             self._skip("there is no key", signature="")
             return
         self.note("key", wants, kid)
-        good = any(key.verifies(parsed.signature, parsed.signing_input, algorithm) for key in keys)
+        good = signer(keys, parsed.signature, parsed.signing_input, algorithm) is not None
         has = "one of that key" if good else "one of another key, or of another text"
         has = has if parsed.signature else "none"
         self.note("signature", "that key's", has, None if good else Reason.SIGNATURE)
@@ -222,7 +217,7 @@ class _Walk:
     ) -> None:
         expected = self._validator.expected(issuer)._replace(now=self.case.now)
         as_configured = {issuer.audience_claim: " or ".join(sorted(expected.audience))}
-        self.case = self.case._replace(max_age=expected.max_age)
+        self.case.max_age = expected.max_age
         if expected.max_age is not None:
             as_configured["iat"] = f"a time not in the future, at most {expected.max_age} s ago"
         for rule in rules:
@@ -253,7 +248,7 @@ class _Walk:
         reason = refusal.reason
         broken = [finding for finding in self.findings if finding.reason is reason]
         for finding in broken[:1]:
-            self.case = self.case._replace(rule=finding.rule, wants=finding.wants)
+            self.case.rule, self.case.wants = finding.rule, finding.wants
         diagnosed = diagnosis(self.case) if reason is Reason.INACTIVE else []
         return [*diagnosed, advice(reason, self.case)]
 

@@ -7,6 +7,13 @@ from hello.tokens.keys.fetched import FetchError
 
 # Errors that speak of the token and not of this API: such a token is not active.
 _ERRORS_OF_TOKENS = ("unsupported_token_type", "invalid_token")
+# A firewall before the issuer refuses texts that look like an attack, and some issuers refuse texts
+# that they cannot read. Such an answer says nothing about other tokens.
+_REFUSALS_OF_TEXTS = (400, 403, 413, 422)
+
+
+class RefusedTextError(FetchError):
+    """The issuer can be asked, but perhaps not about this text."""
 
 
 def read_answer(endpoint: str, status: int, body: bytes) -> dict[str, Any]:
@@ -20,7 +27,8 @@ def read_answer(endpoint: str, status: int, body: bytes) -> dict[str, Any]:
     if status in (400, 401) and answer.get("error") in _ERRORS_OF_TOKENS:
         return {"active": False}
     if status != 200:  # noqa: PLR2004
-        raise FetchError(f"{endpoint} answered {status}{_hint(status)}")
+        kind = RefusedTextError if status in _REFUSALS_OF_TEXTS else FetchError
+        raise kind(f"{endpoint} answered {status}{_hint(status)}")
     if not isinstance(answer.get("active"), bool):
         raise FetchError(f"{endpoint} does not say whether the token is active")
     return answer

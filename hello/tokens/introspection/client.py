@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from joserfc import jwt
 from joserfc.jwk import JWKRegistry, Key
 
-from hello.tokens.urls import is_secure_url
+from hello.tokens.bounded import check_flag
+from hello.tokens.keys.signing_key import SigningKey
+from hello.tokens.urls import is_secure_url, shown_url
 
 Method = Literal["client_secret_basic", "client_secret_post", "private_key_jwt"]
 """The names of OpenID Connect Core 1.0 §9."""
@@ -82,9 +84,10 @@ class Introspection:
             raise ValueError(f"method is {method!r}, and that does not go with a {given}")
         if endpoint is not None and not (isinstance(endpoint, str) and is_secure_url(endpoint)):
             raise ValueError(
-                f"endpoint is an https URL (http on loopback only), not {endpoint!r}: tokens are "
-                "sent to it"
+                f"endpoint is an https URL (http on loopback only), not {shown_url(endpoint)}. "
+                "allow_insecure_http does not count here, because tokens are sent to it"
             )
+        check_flag("only_access_tokens", only_access_tokens)
         if private_key is not None:
             prove = _by_private_key(client_id, private_key)
         elif method == "client_secret_post":
@@ -149,6 +152,10 @@ def _by_private_key(client_id: str, given: str | bytes | Mapping[str, Any]) -> _
         }
         return form, {}
 
+    try:
+        prove("", 0)
+    except Exception as error:
+        raise ValueError(f"private_key cannot sign: {type(error).__name__}") from error
     return prove
 
 
@@ -157,17 +164,26 @@ def _private(given: str | bytes | Mapping[str, Any]) -> tuple[Key, str]:
     try:
         key = _imported(given)
         if not key.is_private:
-            raise ValueError("it is a public key")  # noqa: TRY301
+            raise ValueError("it is a public key")
     except Exception as error:
         # joserfc and OpenSSL raise errors of many types for a broken key.
         raise ValueError(
-            f"private_key is a private key as PEM or as a JWK: {type(error).__name__}"
+            f"private_key cannot be read ({error or type(error).__name__}). Give a private key as "
+            "PEM or as a JWK: what is in the file, not its name"
         ) from error
     members: Mapping[str, Any] = key.as_dict(private=False)
     usual = _ALGORITHMS.get((key.key_type, members.get("crv")))
     if usual is None:
         raise ValueError("private_key is an RSA, EC or Ed25519 key")
-    return key, members.get("alg") or usual
+    algorithm = members.get("alg") or usual
+    try:
+        # `key_ops` of a private key has "sign", and that of a public one "verify".
+        public = SigningKey({**members, "key_ops": None})
+    except ValueError as error:
+        raise ValueError(f"private_key cannot be used: {error}") from error
+    if algorithm not in public.algorithms:
+        raise ValueError(f"private_key does not fit its alg, {algorithm!r}")
+    return key, algorithm
 
 
 def _imported(given: str | bytes | Mapping[str, Any]) -> Key:

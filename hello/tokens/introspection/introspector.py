@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hello.tokens.bounded import Bounded
-from hello.tokens.errors import InvalidTokenError, Reason
+from hello.tokens.errors import InvalidTokenError, Reason, UnavailableError
 from hello.tokens.jwt.strict_json import ReadOnly
 from hello.tokens.keys.discovery import Fetch, Place
 from hello.tokens.keys.fetched import FetchError, KeyPolicy
 from hello.tokens.timing import Clock
 
-from .answers import read_answer
+from .answers import RefusedTextError, read_answer
 from .client import Introspection
 from .outage import Outage, unavailable
 
@@ -33,13 +33,15 @@ _logger = logging.getLogger("hello.auth")
 _ACTIVE_SECONDS = 60  # how long a yes is used
 _INACTIVE_SECONDS = 10  # how long a no is used
 _MAX_INACTIVE = 10_000  # answers
+_REFUSED_SECONDS = 10  # how long nobody asks about a text that the issuer refused to look at
 _MAX_PROVEN = 10_000  # tokens
 _MAX_STRANGERS = 16  # questions under way about tokens that were never valid here
 _MAX_WAITING = 1000  # requests with such tokens that wait for their turn
 _ALLOWANCE = 50  # questions about such tokens, and how many more a second
 _ALLOWANCE_PER_SECOND = 5
 _ENTRY_BYTES = 500  # of an answer's objects and its place in the cache, whatever it holds
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}=*")  # RFC 6750 §2.1: b64token
+TOO_MANY = "too many unknown tokens"
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,4096}={0,2}")  # RFC 6750 §2.1: b64token
 
 
 class _Answer(NamedTuple):
@@ -69,9 +71,13 @@ class Introspector:
         self._policy = policy
         self._clock = clock
         self._endpoint = introspection.endpoint
+        self._doubts: set[Outage] = set()  # those in which it has perhaps moved
+        self._finding = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
         self._active = Bounded[bytes, _Answer](size, _bytes_of)
         self._inactive = Bounded[bytes, float](_MAX_INACTIVE)
+        self._refused = Bounded[bytes, float](_MAX_INACTIVE)
+        self._warned_at = -math.inf  # about such a text
         self._proven = Bounded[bytes, bool](_MAX_PROVEN)
         self._pending: dict[bytes, asyncio.Task[Mapping[str, Any] | None]] = {}
         self._turns = asyncio.Semaphore(_MAX_STRANGERS)
@@ -97,6 +103,9 @@ class Introspector:
             return answer.claims
         if now < (self._inactive.get(digest) or -math.inf):
             raise InvalidTokenError(Reason.INACTIVE)
+        refused_until = self._refused.get(digest) or -math.inf
+        if now < refused_until:
+            raise unavailable(refused_until - now)
         claims = await self._ask_once(token, digest)
         if claims is None:
             raise InvalidTokenError(Reason.INACTIVE)
@@ -115,6 +124,8 @@ class Introspector:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A lock belongs to the event loop in which somebody waited for it.
+        self._turns, self._finding = asyncio.Semaphore(_MAX_STRANGERS), asyncio.Lock()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -151,13 +162,13 @@ class Introspector:
     ) -> Mapping[str, Any] | None:
         """Ask about a token that was never valid here. Few such questions are under way at once."""
         if self._waiting >= _MAX_WAITING:
-            raise unavailable()
+            raise unavailable(detail=TOO_MANY)
         self._waiting += 1
         try:
             async with asyncio.timeout(self._policy.timeout):
                 await self._turns.acquire()
         except TimeoutError:
-            raise unavailable() from None
+            raise unavailable(detail=TOO_MANY) from None
         finally:
             self._waiting -= 1
         try:
@@ -175,14 +186,18 @@ class Introspector:
         self._allowance = min(_ALLOWANCE, self._allowance + more)
         self._allowance_at = now
         if self._allowance < 1:
-            raise unavailable()
+            raise unavailable(detail=TOO_MANY)
 
     async def _ask(self, token: str, digest: bytes, outage: Outage) -> Mapping[str, Any] | None:
         try:
             async with asyncio.timeout(self._policy.timeout):
-                answer = await self._send(token)
+                answer = await self._send(token, outage)
         except (FetchError, TimeoutError) as error:
-            self._endpoint = self._introspection.endpoint  # perhaps it has moved
+            if isinstance(error, RefusedTextError) and outage is self._strangers_outage:
+                # Or else one such text after another would keep all new tokens from being asked
+                # about. The allowance protects the issuer.
+                raise self._refuse(digest, str(error)) from None
+            self._doubts.add(outage)  # perhaps the endpoint has moved
             outage.failed(str(error) or f"no answer within {self._policy.timeout:g} s")
             raise unavailable(outage.seconds) from None
         except Exception as error:
@@ -194,24 +209,50 @@ class Introspector:
         now = self._clock.monotonic()
         if not answer.pop("active"):
             self._inactive.put(digest, now + _INACTIVE_SECONDS)
+            self._proven.forget(digest)  # whoever had it may send it, and many others, for ever
             return None
         # The endpoint is the issuer's own, so an answer without `iss` speaks of its own token.
         claims = {"iss": self._issuer, **answer}
         self._active.put(digest, _Answer(claims, now + _ACTIVE_SECONDS))
         return claims
 
-    async def _send(self, token: str) -> dict[str, Any]:
+    def _refuse(self, digest: bytes, why: str) -> UnavailableError:
+        """Note that the issuer refused to look at a text, and log it if that is new."""
+        now = self._clock.monotonic()
+        self._refused.put(digest, now + _REFUSED_SECONDS)
+        if now - self._warned_at >= _REFUSED_SECONDS:
+            self._warned_at = now
+            _logger.warning(
+                "%s: the issuer refused to be asked about a token that was never valid here: %s",
+                Reason.INTROSPECTION_UNAVAILABLE,
+                why,
+            )
+        return unavailable(_REFUSED_SECONDS)
+
+    async def _send(self, token: str, outage: Outage) -> dict[str, Any]:
         """Return the issuer's answer, in which `active` is a boolean. Raises FetchError."""
         from hello.tokens.keys.fetch import new_session, send  # noqa: PLC0415 - it loads aiohttp
 
-        if self._endpoint is None:
-            place = Place(issuer=self._issuer, jwks_uri=None, allow_insecure_http=False)
-            self._endpoint = await place.find_endpoint("introspection_endpoint", self._fetch)
+        endpoint = self._introspection.endpoint or await self._find_endpoint(outage)
         if self._session is None:
             self._session = new_session()
         request = self._introspection.request(token, self._issuer, self._clock.time())
-        status, body = await send(self._session, "POST", self._endpoint, **request)
-        return read_answer(self._endpoint, status, body)
+        status, body = await send(self._session, "POST", endpoint, **request)
+        return read_answer(endpoint, status, body)
+
+    async def _find_endpoint(self, outage: Outage) -> str:
+        """Return the endpoint, which is looked for again after a failure in the same outage.
+
+        So a stranger whose token makes the issuer fail takes the endpoint from nobody else.
+        """
+        if self._endpoint is not None and outage not in self._doubts:
+            return self._endpoint
+        async with self._finding:
+            if self._endpoint is None or outage in self._doubts:
+                place = Place(issuer=self._issuer, jwks_uri=None, allow_insecure_http=False)
+                self._endpoint = await place.find_endpoint("introspection_endpoint", self._fetch)
+                self._doubts.clear()
+            return self._endpoint
 
 
 def _bytes_of(answer: _Answer) -> int:

@@ -62,8 +62,8 @@ class Outage:
         self._due_at = -math.inf
 
 
-def unavailable(seconds: float = 1) -> UnavailableError:
+def unavailable(seconds: float = 1, detail: str | None = None) -> UnavailableError:
     """Return the refusal of a token that nobody can be asked about for some seconds."""
     return UnavailableError(
-        Reason.INTROSPECTION_UNAVAILABLE, retry_after=math.ceil(max(1, seconds))
+        Reason.INTROSPECTION_UNAVAILABLE, retry_after=math.ceil(max(1, seconds)), detail=detail
     )

@@ -4,15 +4,10 @@ No request is ever sent to an address that only a token names.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from hello.tokens.errors import untrusted
 
-from .sources import KeySource, NewFetched
-from .trusted import TrustedIssuer
-
-if TYPE_CHECKING:
-    from hello.tokens.introspection.client import Introspection
+from .trusted import FetchedKeysOf, KeySource, TrustedIssuer
 
 
 class ListedIssuers:
@@ -21,13 +16,13 @@ class ListedIssuers:
     Raises ValueError unless they are TrustedIssuers with different names.
     """
 
-    def __init__(self, trusted: Iterable[TrustedIssuer], *, new_fetched: NewFetched) -> None:
+    def __init__(self, trusted: Iterable[TrustedIssuer], *, new_fetched: FetchedKeysOf) -> None:
         if not isinstance(trusted, Iterable):
-            raise ValueError(f"issuers is a list of TrustedIssuers: write [{trusted!r}]")  # noqa: TRY004
+            raise ValueError(f"issuers is a list of TrustedIssuers: write [{trusted!r}]")
         self._issuers: dict[str, TrustedIssuer] = {}
         for issuer in trusted:
             if not isinstance(issuer, TrustedIssuer):
-                raise ValueError(f"issuers are TrustedIssuers, or a resolver, not {issuer!r}")  # noqa: TRY004
+                raise ValueError(f"issuers are TrustedIssuers, or a resolver, not {issuer!r}")
             if issuer.issuer in self._issuers:
                 raise ValueError(
                     f"{issuer.issuer!r} stands twice among the issuers: make one TrustedIssuer of "
@@ -36,23 +31,21 @@ class ListedIssuers:
             self._issuers[issuer.issuer] = issuer
         if not self._issuers:
             raise ValueError("issuers is empty: no token could be valid")
-        asked = [
-            (each, each.introspection)
-            for each in self._issuers.values()
-            if each.introspection is not None
-        ]
+        self.listed: Sequence[TrustedIssuer] = tuple(self._issuers.values())
+        asked = [each.issuer for each in self.listed if each.introspection is not None]
         if len(asked) > 1:
             raise ValueError(
-                f"{' and '.join(each.issuer for each, _ in asked)} have introspection=, but an "
-                "opaque token names no issuer, and it is sent to one only: protect a "
-                "sub-application for each"
+                f"{' and '.join(asked)} have introspection=, but an opaque token names no issuer, "
+                "and it is sent to one only: protect a sub-application for each"
             )
-        self.introspected: tuple[TrustedIssuer, Introspection] | None = next(iter(asked), None)
-        self.listed: Sequence[TrustedIssuer] = tuple(self._issuers.values())
         places = {issuer.place for issuer in self.listed if issuer.place is not None}
         self._fetched = {place: new_fetched(place) for place in places}
         self._sources = {
-            issuer: issuer.key_source(self._fetched.__getitem__) for issuer in self.listed
+            issuer: {
+                algorithm: issuer.key_source(algorithm, self._fetched.__getitem__)
+                for algorithm in issuer.algorithms
+            }
+            for issuer in self.listed
         }
 
     async def find(self, issuer: object, _host: str) -> TrustedIssuer:
@@ -65,9 +58,9 @@ class ListedIssuers:
             raise untrusted(issuer)
         return found
 
-    def keys_of(self, trusted: TrustedIssuer) -> KeySource:
-        """Return where an issuer's keys come from."""
-        return self._sources[trusted]
+    def keys_of(self, trusted: TrustedIssuer, algorithm: str) -> KeySource:
+        """Return where an issuer's keys for one of its algorithms come from."""
+        return self._sources[trusted][algorithm]
 
     def note_valid_signature(self, trusted: TrustedIssuer, host: str) -> None:
         """Do nothing: a listed issuer is trusted from the start."""

@@ -1,7 +1,8 @@
 """Which issuers does a function of the application trust, and how long is its answer used?
 
 An application may have its tenants in a database. Anybody can cause a call of the function, so its
-answers are remembered, and strangers must not be able to push out the issuers that are in use.
+answers are remembered. A stranger is somebody whose token was never valid here. Strangers must not
+be able to push out the issuers that are in use.
 """
 
 import asyncio
@@ -21,8 +22,7 @@ from hello.tokens.keys.discovery import Place
 from hello.tokens.keys.fetched import FetchedKeys
 from hello.tokens.timing import Timing
 
-from .sources import KeySource, NewFetched
-from .trusted import TrustedIssuer
+from .trusted import FetchedKeysOf, KeySource, TrustedIssuer
 
 Resolver = Callable[[str, str], Awaitable[TrustedIssuer | None]]
 """A coroutine function of the application. It is called with the `iss` of an unverified token and
@@ -38,10 +38,11 @@ _UNKNOWN_SECONDS = 10  # how long None is used
 _STALE_SECONDS = 3600  # how long a TrustedIssuer is used while the resolver fails
 _FAILED_SECONDS = 1  # how long after a failure the resolver is not asked the same again
 _OUTAGE_FAILURES = 3  # so many in a row, and strangers wait for the outage to end
-_MAX_STRANGERS = 16  # questions under way that no valid token has asked before
+_MAX_STRANGERS = 16  # questions under way that no valid token has caused before
 _HOSTS_OF_AN_ISSUER = 100  # remembered as proven, so that no issuer pushes out another
-# A resolver is called with this only. It fits into a text column, whatever an attacker sends.
-_ISSUER = re.compile(r"[!-~]{1,2048}")
+
+ASKABLE = re.compile(r"[!-~]{1,2048}")
+"""The `iss` that a resolver is called with: it fits into a text column, whatever anybody sends."""
 
 
 class _Memory(NamedTuple):
@@ -66,13 +67,12 @@ class ResolvedIssuers:
     """
 
     listed: Sequence[TrustedIssuer] = ()
-    introspected: None = None
 
     def __init__(
         self,
         resolver: Resolver,
         *,
-        new_fetched: NewFetched,
+        new_fetched: FetchedKeysOf,
         size: int,
         timing: Timing,
     ) -> None:
@@ -86,8 +86,8 @@ class ResolvedIssuers:
         # All that exist, with those that were pushed out while they fetch: `close` ends them too.
         self._all_sources: WeakSet[FetchedKeys] = WeakSet()
         # Anybody can send an `iss` and a host. If an answer is used for a token with a valid
-        # signature, it moves from `_unproven` to `_proven`, where strangers cannot push it out, and
-        # no other issuer's tokens can.
+        # signature, it moves from `_unproven` to `_proven`. There, neither strangers nor tokens of
+        # other issuers can push it out.
         self._unproven = Bounded[_Question, _Memory](size)
         self._proven = Bounded[str, Bounded[str, _Memory]](size)
         self._pending: dict[_Question, asyncio.Task[_Memory | None]] = {}
@@ -102,15 +102,15 @@ class ResolvedIssuers:
         resolver fails and did not return this issuer within the last hour.
         """
         found = None
-        if isinstance(issuer, str) and _ISSUER.fullmatch(issuer):
+        if isinstance(issuer, str) and ASKABLE.fullmatch(issuer):
             found = await self._resolve((issuer, _host(host)))
         if found is None:
             raise untrusted(issuer)
         return found
 
-    def keys_of(self, trusted: TrustedIssuer) -> KeySource:
-        """Return where the keys of an issuer come from."""
-        return trusted.key_source(self._fetched)
+    def keys_of(self, trusted: TrustedIssuer, algorithm: str) -> KeySource:
+        """Return where an issuer's keys for one of its algorithms come from."""
+        return trusted.key_source(algorithm, self._fetched)
 
     def _fetched(self, place: Place) -> FetchedKeys:
         source = self._proven_sources.get(place) or self._sources.get(place)
@@ -178,10 +178,10 @@ class ResolvedIssuers:
         try:
             trusted = await ask(self._resolver, *question, timeout=timeout, returns=accepted)
             if trusted is not None and trusted.issuer != question[0]:
-                raise HookError(f"asked for {question[0]}, it returned {trusted!r}")  # noqa: TRY301
+                raise HookError(f"asked for {question[0]}, it returned {trusted!r}")
             if trusted is not None and trusted.introspection is not None:
                 # An opaque token names no issuer, so nobody would ask this one.
-                raise HookError("introspection= is for issuers in a list")  # noqa: TRY301
+                raise HookError("introspection= is for issuers in a list")
         except (HookError, AuthError):
             if not self._failures:  # one entry an outage
                 _logger.exception("%s: the resolver of issuers failed", Reason.RESOLVER_UNAVAILABLE)

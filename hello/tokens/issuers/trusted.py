@@ -3,21 +3,27 @@
 The application says so, and what it says is checked at once.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
+from hello.tokens.bounded import check_flag
 from hello.tokens.introspection.client import Introspection
 from hello.tokens.jwt.claim_rules import Expected, answer_rules, audience_rules
 from hello.tokens.jwt.header_rules import read_types
 from hello.tokens.jwt.rules import Rule
 from hello.tokens.keys.discovery import Place
+from hello.tokens.keys.fetched import FetchedKeys
 from hello.tokens.keys.given import GivenKeys, Keys, check_given, load_keys
 from hello.tokens.keys.jwk import ALGORITHMS
 from hello.tokens.keys.signing_key import HASH_BYTES, SecretKey
-from hello.tokens.urls import is_secure_url
+from hello.tokens.urls import is_secure_url, shown_url
 
-from .sources import KeySource, NewFetched, SecretAndKeys
+KeySource = GivenKeys | FetchedKeys
+"""Where keys come from. `find` returns those that a token names and that fit its `alg`."""
+
+FetchedKeysOf = Callable[[Place], FetchedKeys]
+"""Returns the FetchedKeys of a place. They fetch nothing until a token needs a key."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -43,6 +49,8 @@ class TrustedIssuer:
     With `introspection`, the issuer is asked about tokens that are no JWTs (RFC 7662). All rules
     for claims hold for its answers.
 
+    `place` is where keys are fetched from. It and the two kinds of rules are for the validator.
+
     Raises ValueError for options that cannot work, alone or together.
     """
 
@@ -56,7 +64,7 @@ class TrustedIssuer:
     introspection: Introspection | None
     claim_rules: tuple[Rule[Expected], ...] = field(repr=False)
     answer_rules: tuple[Rule[Expected], ...] = field(repr=False)
-    _keys: tuple[GivenKeys | Place, ...] = field(repr=False)  # a secret first, if there is one
+    _keys: Mapping[str, GivenKeys | Place] = field(repr=False)  # by algorithm
 
     def __init__(
         self,
@@ -83,18 +91,21 @@ class TrustedIssuer:
             raise ValueError("keys and jwks_uri both say where keys come from: give one of them")
         if not isinstance(audience_claim, str) or not audience_claim:
             raise ValueError(f"audience_claim is the name of a claim, not {audience_claim!r}")
+        check_flag("allow_insecure_http", allow_insecure_http)
         if introspection is not None:
             _check_introspection(introspection, issuer)
         accepted = _algorithms(algorithms, secret, others=keys is not None or jwks_uri is not None)
         symmetric, public = accepted & HASH_BYTES.keys(), accepted - HASH_BYTES.keys()
-        sources: list[GivenKeys | Place] = []
+        # RFC 8725 §2.1: a secret never verifies what a public key should, and no public key is ever
+        # used as a secret. Some issuers have both while they move from one to the other.
+        sources: dict[str, GivenKeys | Place] = {}
         place = None
         if secret is not None:
-            sources.append(GivenKeys([SecretKey(secret, symmetric)]))
+            sources |= dict.fromkeys(symmetric, GivenKeys([SecretKey(secret, symmetric)]))
         if keys is not None:
             loaded = load_keys(keys)
             check_given(loaded, public)
-            sources.append(GivenKeys(loaded))
+            sources |= dict.fromkeys(public, GivenKeys(loaded))
         elif public:
             _check_urls(issuer, jwks_uri, allow_insecure_http=allow_insecure_http)
             place = Place(
@@ -102,7 +113,7 @@ class TrustedIssuer:
                 jwks_uri=jwks_uri,
                 allow_insecure_http=allow_insecure_http,
             )
-            sources.append(place)
+            sources |= dict.fromkeys(public, place)
         token_type = audience_claim != "aud" and not (
             introspection is not None and introspection.only_access_tokens
         )
@@ -117,7 +128,7 @@ class TrustedIssuer:
             ("introspection", introspection),
             ("claim_rules", audience_rules(audience_claim)),
             ("answer_rules", answer_rules(token_type=token_type)),
-            ("_keys", tuple(sources)),
+            ("_keys", sources),
         ):
             object.__setattr__(self, name, value)  # frozen: nobody sets them afterwards
 
@@ -125,17 +136,15 @@ class TrustedIssuer:
         """Return whether a token may have this `alg` (RFC 8725 §3.1)."""
         return isinstance(algorithm, str) and algorithm in self.algorithms
 
-    def key_source(self, fetched: NewFetched) -> KeySource:
-        """Return where the keys come from. `fetched` returns the FetchedKeys of a place."""
-        sources = [
-            fetched(source) if isinstance(source, Place) else source for source in self._keys
-        ]
-        return SecretAndKeys(*sources) if len(sources) > 1 else sources[0]
+    def key_source(self, algorithm: str, fetched_keys_of: FetchedKeysOf) -> KeySource:
+        """Return where the keys for one of the algorithms come from."""
+        source = self._keys[algorithm]
+        return fetched_keys_of(source) if isinstance(source, Place) else source
 
 
 def _check_introspection(introspection: Introspection, issuer: str) -> None:
     if not isinstance(introspection, Introspection):
-        raise ValueError(f"introspection is an Introspection, not {introspection!r}")  # noqa: TRY004
+        raise ValueError(f"introspection is an Introspection, not {type(introspection).__name__}")
     if introspection.endpoint is None and not is_secure_url(issuer):
         raise ValueError(
             f"issuer is {issuer!r}, so its introspection endpoint cannot be found: give endpoint="
@@ -146,12 +155,15 @@ def _check_urls(issuer: str, jwks_uri: str | None, *, allow_insecure_http: bool)
     instead = "(http on loopback only, or everywhere with allow_insecure_http=True)"
     if jwks_uri is not None:
         if not is_secure_url(jwks_uri, allow_insecure_http=allow_insecure_http):
-            raise ValueError(f"jwks_uri is an https URL {instead}, not {jwks_uri!r}")
+            raise ValueError(
+                f"jwks_uri is an https URL {instead} without a user name and a password, not "
+                f"{shown_url(jwks_uri)}"
+            )
         return
     if not is_secure_url(issuer, allow_insecure_http=allow_insecure_http):
         raise ValueError(
-            f"issuer is {issuer!r}. Its keys are found from it, so it is an https URL {instead}; "
-            "or say where they are with jwks_uri= or keys="
+            f"issuer is {shown_url(issuer)}. Its keys are found from it, so it is an https URL "
+            f"{instead}; or say where they are with jwks_uri= or keys="
         )
     if set(issuer) & {"?", "#"}:
         raise ValueError(f"issuer has no query and no fragment (RFC 8414 §2): {issuer!r}")
@@ -165,7 +177,7 @@ def _algorithms(
         public = {"RS256"} if secret is None or others else set()
         return frozenset(public if secret is None else {"HS256", *public})
     if isinstance(given, str):
-        raise ValueError(f"algorithms is a collection of names: write [{given!r}]")  # noqa: TRY004
+        raise ValueError(f"algorithms is a collection of names: write [{given!r}]")
     if not all(isinstance(name, str) for name in given):
         raise ValueError(f"algorithms are names, not {given!r}")
     algorithms, known = frozenset(given), ALGORITHMS | HASH_BYTES.keys()

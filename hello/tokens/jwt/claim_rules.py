@@ -13,7 +13,9 @@ from hello.tokens.timing import is_numeric_date
 
 from .rules import ABSENT, Rule
 
-_RFC_9068_REQUIRED = frozenset({"iss", "exp", "aud", "sub", "client_id", "iat", "jti"})
+RFC_9068_REQUIRED = frozenset({"iss", "exp", "aud", "sub", "client_id", "iat", "jti"})
+"""The claims that RFC 9068 §2.2 requires."""
+
 _RFC_9068_STRINGS = ("client_id", "jti", "scope")  # §2.2, and §2.2.3 for the last
 
 
@@ -38,7 +40,7 @@ def claim_rules(
     `required` claims must be present and not null. `strict` adds the claims that RFC 9068 §2.2
     requires, and their types. `max_age` makes `iat` a required claim.
     """
-    present = {*required, *(_RFC_9068_REQUIRED if strict else ())}
+    present = {*required, *(RFC_9068_REQUIRED if strict else ())}
     return (
         *(
             rule if rule.name != "iat" else rule._replace(optional=max_age is None)
@@ -53,8 +55,8 @@ def audience_rules(claim: str) -> tuple[Rule[Expected], ...]:
     """Return the rules for the claim that names the API. For most issuers, that is `aud`.
 
     With another claim, such as the client's identifier, an ID token for the same client could pass.
-    So there are rules against what marks an ID token (OpenID Connect Core 1.0 §2 and §3.3.2.11, and
-    what Cognito and Keycloak write).
+    So there are rules against what marks an ID token (OpenID Connect Core 1.0 §2 and §3.3.2.11,
+    FAPI for `s_hash`, and what Cognito and Keycloak write).
     """
     wants = "the audience, or a list of strings with it"
     rules = [Rule(claim, _audience, wants, optional=False)]
@@ -63,6 +65,7 @@ def audience_rules(claim: str) -> tuple[Rule[Expected], ...]:
             Rule("aud", _no_id_token, "absent, or another name than the client's"),
             Rule("at_hash", _other_use, "absent: only ID tokens have it"),
             Rule("c_hash", _other_use, "absent: only ID tokens have it"),
+            Rule("s_hash", _other_use, "absent: only ID tokens have it"),
             *_FOR_ACCESS,
         ]
     return tuple(rules)
@@ -90,7 +93,7 @@ def validity(claims: Mapping[str, Any], expected: Expected) -> tuple[float, floa
     return since, until
 
 
-def names(value: Any) -> frozenset[str]:
+def names_in(value: Any) -> frozenset[str]:
     """Return the names in a claim, which is a list of strings or a string with spaces."""
     found = frozenset(value.split(" ") if isinstance(value, str) else value)
     return found - {""} if "" in found else found
@@ -109,7 +112,9 @@ def _audience(aud: Any, expected: Expected) -> Reason | None:
 
 def _no_id_token(aud: Any, expected: Expected) -> Reason | None:
     # The `aud` of an ID token is the client's identifier, which is the audience here.
-    return Reason.TYPE if _audience(aud, expected) is None else None
+    named = aud if isinstance(aud, list) else [aud]
+    own = any(isinstance(name, str) and name in expected.audience for name in named)
+    return Reason.TYPE if own else None
 
 
 def _other_use(_value: Any, _expected: Expected) -> Reason | None:

@@ -61,6 +61,19 @@ def parse(token: str) -> UnverifiedToken:
     )
 
 
+def begins_like_jws(text: str) -> bool:
+    """Return whether a text that is no token begins with the header of a signed one.
+
+    Such a token was cut off or changed on its way. An encrypted one has `enc` in its header.
+    """
+    try:
+        part = text.partition(".")[0].encode("ascii").translate(_BASE64).rstrip(b"!")
+        header = load_object(binascii.a2b_base64(part + b"=" * (-len(part) % 4)))
+    except ValueError:
+        return False
+    return "alg" in header and "enc" not in header
+
+
 def _decode(part: bytes) -> bytes:
     last, padding = _ENDINGS[len(part) % 4]
     if part and part[-1] not in last:

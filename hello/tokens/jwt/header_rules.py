@@ -13,9 +13,8 @@ from .rules import Rule
 
 _STRICT_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 _TYPES = _STRICT_TYPES | {"jwt"}
-# Types of other standards. A token of such a type may come from a trusted issuer and be valid, but
-# it is no access token (RFC 8725 §3.12).
-_OTHER_TYPES = frozenset(
+
+OTHER_TYPES = frozenset(
     {
         "client-authentication+jwt",
         "dpop+jwt",
@@ -27,6 +26,9 @@ _OTHER_TYPES = frozenset(
         "token-introspection+jwt",
     }
 )
+"""Types of other standards, as `type_name` returns them. A token of such a type may come from a
+trusted issuer and be valid, but it is no access token (RFC 8725 §3.12).
+"""
 
 
 def header_rules(*, strict: bool) -> tuple[Rule[frozenset[str]], ...]:
@@ -37,7 +39,7 @@ def header_rules(*, strict: bool) -> tuple[Rule[frozenset[str]], ...]:
     types = _STRICT_TYPES if strict else _TYPES
 
     def check_type(typ: Any, more: frozenset[str]) -> Reason | None:
-        if isinstance(typ, str) and (typ.lower() in types or _type_name(typ) in more):
+        if isinstance(typ, str) and (typ.lower() in types or type_name(typ) in more):
             return None
         return Reason.TYPE
 
@@ -54,14 +56,17 @@ def read_types(given: Collection[str]) -> frozenset[str]:
     """Return further values of `typ` in the form that is compared. Raises ValueError."""
     if isinstance(given, str) or not all(isinstance(name, str) and name for name in given):
         raise ValueError(f"types is a collection of strings, not {given!r}")
-    names = frozenset(map(_type_name, given))
-    if others := names & _OTHER_TYPES:
+    names = frozenset(map(type_name, given))
+    if others := names & OTHER_TYPES:
         raise ValueError(f"types has {sorted(others)}, and no access token has such a type")
     return names
 
 
-def _type_name(typ: str) -> str:
-    # RFC 7515 §4.1.9: case does not matter, and "application/" may be left out.
+def type_name(typ: str) -> str:
+    """Return a `typ` in the form that is compared: in lower case and without `application/`.
+
+    RFC 7515 §4.1.9: case does not matter, and the prefix may be left out.
+    """
     return typ.lower().removeprefix("application/")
 
 

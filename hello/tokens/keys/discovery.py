@@ -13,12 +13,14 @@ from hello.tokens.urls import is_secure_url
 from .fetched import FetchError
 from .key_set import KeySet, load_key_set
 
+_MAX_SHOWN = 200  # characters of what an issuer wrote, in a line of the log
+
 Fetch = Callable[[str], Awaitable[bytes]]
 """A coroutine function that sends a GET to a URL and returns the body, or raises FetchError."""
 
 
 async def fetch_with_aiohttp(url: str) -> bytes:
-    """GET a URL, unless an application brings its own Fetch. Raises FetchError."""
+    """GET a URL with aiohttp. A validator that is given no Fetch uses this. Raises FetchError."""
     from .fetch import fetch  # noqa: PLC0415 - it loads aiohttp
 
     return await fetch(url)
@@ -74,9 +76,8 @@ async def _discover(issuer: str, name: str, fetch: Fetch) -> str:
             continue
         # RFC 8414 §3.3: the issuer must be identical, or else the keys are somebody else's.
         if metadata.get("issuer") != issuer:
-            raise FetchError(
-                f"{url} is the metadata of {metadata.get('issuer')!r}, not of {issuer!r}"
-            )
+            named = ascii(metadata.get("issuer"))[:_MAX_SHOWN]
+            raise FetchError(f"{url} is the metadata of {named}, not of {issuer!r}")
         found = metadata.get(name)
         if isinstance(found, str) and found:
             return found

@@ -50,7 +50,10 @@ def new_session() -> aiohttp.ClientSession:
         "User-Agent": "hello-auth",
     }
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=_Resolver()), headers=headers
+        # Servers close idle connections after some seconds. A request that is sent just then fails.
+        connector=aiohttp.TCPConnector(resolver=_Resolver(), keepalive_timeout=3),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
     )
 
 
@@ -75,14 +78,26 @@ async def send(
             return response.status, bytes(body)
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # A certificate error is a ValueError too.
-        raise FetchError(f"{url}: {type(error).__name__}: {error}") from error
+        raise FetchError(f"{url}: {type(error).__name__}{_detail(error)}") from error
+
+
+def _detail(error: Exception) -> str:
+    """Return what an error says, if it is safe to log.
+
+    Some errors repeat the address of a proxy, with its password, or what a broken answer contains,
+    which may be what was sent.
+    """
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f": {error.status}"
+    quotes = isinstance(error, aiohttp.InvalidURL | aiohttp.ClientPayloadError)
+    return "" if quotes else f": {error}"
 
 
 def _proxy_for(url: str) -> str | None:
     """Return the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name, as for other programs."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    if is_loopback(host) or proxy_bypass(host):
+    place = parts.netloc.rpartition("@")[2]  # NO_PROXY may name a port, too
+    if is_loopback(parts.hostname or "") or proxy_bypass(place):
         return None
     proxies = getproxies()
     return proxies.get(parts.scheme) or proxies.get("all")

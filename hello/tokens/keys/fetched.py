@@ -37,8 +37,8 @@ class KeyPolicy:
     """How long fetched keys are used, and how often they may be fetched. Times are in seconds.
 
     Keys are used for `max_age` or, while the issuer cannot be reached, for `max_stale`; both count
-    from the last successful fetch. `cooldown` is the least time between two fetches because of
-    unknown keys, and between two because of bad signatures. `timeout` limits one fetch. Raises
+    from the last successful fetch. `cooldown` is the least time between two fetches that unknown
+    keys force, and between two that bad signatures force. `timeout` limits one fetch. Raises
     ValueError, which names the option.
     """
 
@@ -67,8 +67,8 @@ class FetchedKeys:
         self._fetched_at = -math.inf  # the last success
         self._failed_at = -math.inf  # the last failure
         self._due_at = -math.inf  # the next scheduled attempt
-        self._forced_at = -math.inf  # the end of the last attempt that an unknown kid forced
-        self._retried_at = -math.inf  # the end of the last one that a failed signature forced
+        self._unknown_key_at = -math.inf  # the end of the last attempt that an unknown key forced
+        self._bad_signature_at = -math.inf  # the end of the last one that a bad signature forced
         self._failures = 0  # since the last success
         self._pending: asyncio.Task[None] | None = None
 
@@ -91,8 +91,8 @@ class FetchedKeys:
 
     @property
     def cooling_down(self) -> bool:
-        """An unknown kid forced an attempt a short while ago. Scheduled attempts do not count."""
-        return self._clock.monotonic() - self._forced_at < self._policy.cooldown
+        """An unknown key forced an attempt a short while ago. Scheduled attempts do not count."""
+        return self._clock.monotonic() - self._unknown_key_at < self._policy.cooldown
 
     @property
     def kids(self) -> frozenset[str | None]:
@@ -123,7 +123,7 @@ class FetchedKeys:
                     raise self._unavailable()
                 if self.cooling_down or asked:
                     raise InvalidTokenError(Reason.UNKNOWN_KEY)
-                self._begin(forced=True)
+                self._begin(unknown_key=True)
                 asked = True  # once is enough, however short the cooldown is
             await self._refresh()
 
@@ -135,18 +135,19 @@ class FetchedKeys:
     async def find_newer(
         self, name: KeyName, algorithm: str, *, than: Sequence[VerifyingKey] = ()
     ) -> Sequence[VerifyingKey]:
-        """Return the keys for a name and an `alg` if the issuer has replaced those that were found.
+        """Return the keys for a name and an `alg` if they differ from the keys `than`, or none.
 
-        There may have been none, because the keys with this name are of another type. A signature
-        that fails, or a key of another type, may force a fetch, once per cooldown and not while the
-        keys are younger than that. The allowance of unknown kids is not touched.
+        The issuer may have put a new key under an old name. Call this if no key of that name fits
+        the `alg`, or if none of them made the signature. It forces a fetch at most once in a
+        cooldown, only if the keys are older than a cooldown, and not during an outage. Unknown keys
+        have a cooldown of their own.
         """
         now, cooldown = self._clock.monotonic(), self._policy.cooldown
         if not self._under_way:
-            young = now - self._fetched_at < cooldown or now - self._retried_at < cooldown
+            young = now - self._fetched_at < cooldown or now - self._bad_signature_at < cooldown
             if young or self._failures:
                 return ()
-            self._begin(retried=True)
+            self._begin(bad_signature=True)
         await self._refresh()
         keys = self._keys.fitting(name, algorithm)
         return () if keys == than else keys
@@ -174,12 +175,16 @@ class FetchedKeys:
     def _under_way(self) -> bool:
         return self._pending is not None and not self._pending.done()
 
-    def _begin(self, *, forced: bool = False, retried: bool = False) -> asyncio.Task[None]:
+    def _begin(
+        self, *, unknown_key: bool = False, bad_signature: bool = False
+    ) -> asyncio.Task[None]:
+        """Return the attempt under way, or begin one. The arguments say what forced it."""
         if self._pending is None or self._pending.done():
-            self._pending = asyncio.create_task(self._attempt(forced=forced, retried=retried))
+            attempt = self._attempt(unknown_key=unknown_key, bad_signature=bad_signature)
+            self._pending = asyncio.create_task(attempt)
         return self._pending
 
-    async def _attempt(self, *, forced: bool, retried: bool) -> None:
+    async def _attempt(self, *, unknown_key: bool, bad_signature: bool) -> None:
         try:
             async with asyncio.timeout(self._policy.timeout):
                 keys = await self._load()
@@ -198,11 +203,11 @@ class FetchedKeys:
             self._fetched_at = now
             self._due_at = now + self._policy.max_age * _REFRESH_AT
         finally:
-            if forced:
+            if unknown_key:
                 # The cooldown counts from the end: a fetch may take longer than the cooldown.
-                self._forced_at = self._clock.monotonic()
-            if retried:
-                self._retried_at = self._clock.monotonic()
+                self._unknown_key_at = self._clock.monotonic()
+            if bad_signature:
+                self._bad_signature_at = self._clock.monotonic()
 
     def _failed(self, why: str) -> None:
         delay = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]

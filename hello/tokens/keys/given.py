@@ -108,7 +108,7 @@ def _load(given: Keys) -> list[SigningKey]:
             raise ValueError(f"neither PEM nor a JSON object. {_NOT_A_FILE}")
         given = load_document(text.encode())
     if not isinstance(given, Mapping):
-        raise ValueError(f"{given!r} is none. {_NOT_A_FILE}")  # noqa: TRY004 - one error for all bad input
+        raise ValueError(f"{given!r} is none. {_NOT_A_FILE}")
     if given and all(isinstance(pem, str) and "-----BEGIN" in pem for pem in given.values()):
         return [SigningKey(jwk, kid=kid) for kid, pem in given.items() for jwk in _read_pem(pem)]
     entries = given.get("keys", [given])

@@ -6,12 +6,13 @@ that was read wrongly verifies no token.
 """
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from joserfc.jwk import JWKRegistry
+
+from hello.tokens.jwt.base64url import decode_leniently, encode
 
 # By `kty` and `crv` (RFC 7518 §3.1, RFC 8037, RFC 8812, RFC 9864).
 _ALGORITHMS_OF = {
@@ -37,7 +38,6 @@ _ENCRYPTION_OPERATIONS = ("encrypt", "decrypt", "wrapKey", "unwrapKey", "deriveK
 _ENCRYPTION_ALGORITHMS = ("RSA-OAEP", "RSA1_5", "ECDH-ES", "A128", "A192", "A256", "PBES2-", "dir")
 _ENCRYPTION_CURVES = ("X25519", "X448")
 
-_TO_BASE64 = str.maketrans("-_", "+/", " \t\r\n")
 _TO_BASE64URL = str.maketrans("+/", "-_")
 
 
@@ -62,7 +62,7 @@ def read_jwk(jwk: Mapping[str, Any]) -> JWK:
     said = {name: value for name, value in jwk.items() if value not in (None, "", [], {})}
     kid, alg, kty = said.get("kid"), said.get("alg"), said.get("kty")
     if not isinstance(kid, str | None):
-        raise ValueError("its kid is not a string")  # noqa: TRY004 - one error for bad keys
+        raise ValueError("its kid is not a string")
     _check_use(said)
     if not isinstance(kty, str) or kty not in _PUBLIC_MEMBERS:
         # Symmetric keys are refused too: a secret that is published is no secret.
@@ -94,11 +94,6 @@ def check_rsa(bits: int, exponent: int) -> None:
         raise ValueError("its exponent is not odd, above 1 and within 32 bits")
 
 
-def base64url(data: bytes) -> str:
-    """Encode in base64url without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
 def _check_use(said: Mapping[str, Any]) -> None:
     use, alg, operations = said.get("use", "sig"), said.get("alg"), said.get("key_ops", "verify")
     if not isinstance(operations, list):
@@ -117,7 +112,7 @@ def _check_use(said: Mapping[str, Any]) -> None:
 def _text(said: Mapping[str, Any], name: str) -> str:
     value = said.get(name)
     if not isinstance(value, str):
-        raise ValueError(f"its {name} is missing or not a string")  # noqa: TRY004 - as above
+        raise ValueError(f"its {name} is missing or not a string")
     return value
 
 
@@ -129,25 +124,24 @@ def _canonical(said: Mapping[str, Any], name: str) -> str:
         # The exponent is checked here, too, before anything is calculated with either.
         check_rsa(number.bit_length(), int.from_bytes(_octets(_text(said, "e"), "e"), "big"))
     if name in ("n", "e"):
-        return base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))
+        return encode(number.to_bytes((number.bit_length() + 7) // 8, "big"))
     if said["kty"] == "OKP":  # a text of bytes, and not a number
-        return base64url(octets)
+        return encode(octets)
     size = _COORDINATE_BYTES[said["crv"]]
     if number.bit_length() > 8 * size:
         raise ValueError(f"its {name} is too large for its curve")
-    return base64url(number.to_bytes(size, "big"))
+    return encode(number.to_bytes(size, "big"))
 
 
 def _octets(text: str, name: str) -> bytes:
-    plain = text.translate(_TO_BASE64).rstrip("=")
     try:
-        return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
+        return decode_leniently(text)
     except ValueError as error:
         raise ValueError(f"its {name} is not base64url") from error
 
 
 def _thumbprints(said: Mapping[str, Any]) -> frozenset[str]:
-    """Return the thumbprints of a key's certificate, from which a few issuers leave them out."""
+    """Return the thumbprints of a key's certificate. A few issuers publish only the certificate."""
     found = {
         value.translate(_TO_BASE64URL).rstrip("=")
         for value in (said.get("x5t"), said.get("x5t#S256"))
@@ -160,6 +154,6 @@ def _thumbprints(said: Mapping[str, Any]) -> frozenset[str]:
         except ValueError:
             return frozenset(found)
         # RFC 7517 §4.8: SHA-1 is the name of a certificate here, and no proof of anything.
-        found.add(base64url(hashlib.sha1(certificate, usedforsecurity=False).digest()))
-        found.add(base64url(hashlib.sha256(certificate).digest()))
+        found.add(encode(hashlib.sha1(certificate, usedforsecurity=False).digest()))
+        found.add(encode(hashlib.sha256(certificate).digest()))
     return frozenset(found)

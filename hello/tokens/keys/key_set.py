@@ -47,19 +47,19 @@ class KeySet:
         """Return whether a key may have this name. If a token names none, any key may be meant."""
         if name.kid is not None:
             return name.kid in self.kids
-        return not self._has_thumbprint(name) or name.thumbprint in self._thumbprints
+        return not self._by_thumbprint(name) or name.thumbprint in self._thumbprints
 
     def fitting(self, name: KeyName, algorithm: str) -> tuple[VerifyingKey, ...]:
         """Return the keys with a name that fit an `alg`: usually one, and at most four.
 
         If a token does not name its key, that is the only key that fits.
         """
-        if name.kid is None and not self._has_thumbprint(name):
+        if name.kid is None and not self._by_thumbprint(name):
             name = KeyName()
         return self._fitting.get((name, algorithm), ())
 
-    def _has_thumbprint(self, name: KeyName) -> bool:
-        """Return whether a token and this set both have thumbprints, so that they can differ."""
+    def _by_thumbprint(self, name: KeyName) -> bool:
+        """Return whether a thumbprint can be compared: the token has one, and so has a key."""
         return name.thumbprint is not None and bool(self._thumbprints)
 
 
@@ -75,15 +75,15 @@ def import_keys(document: Mapping[str, Any]) -> list[SigningKey]:
     """Return the usable keys of a JWK Set, or of one JWK. Raises ValueError if there are none."""
     entries = [document] if "kty" in document and "keys" not in document else document.get("keys")
     if not isinstance(entries, list):
-        raise ValueError('it has no list of "keys"')  # noqa: TRY004 - one error for all bad input
-    keys, problems, others = [], Counter[str](), 0
+        raise ValueError('it has no list of "keys"')
+    keys, problems, for_encryption = [], Counter[str](), 0
     for jwk in entries[:_MAX_KEYS]:
         try:
             if not isinstance(jwk, dict):
-                raise ValueError("it is not a JSON object")  # noqa: TRY004, TRY301
+                raise ValueError("it is not a JSON object")
             keys.append(SigningKey(jwk))
         except EncryptionKeyError:
-            others += 1
+            for_encryption += 1
         except ValueError as error:
             problems[str(error)] += 1
     if len(entries) > _MAX_KEYS:
@@ -96,5 +96,5 @@ def import_keys(document: Mapping[str, Any]) -> list[SigningKey]:
             "; ".join(f"{problem} ({count})" for problem, count in problems.most_common(5)),
         )
     if not keys:
-        raise ValueError(f"it has no usable key ({others} for encryption)")
+        raise ValueError(f"it has no usable key ({for_encryption} for encryption)")
     return keys

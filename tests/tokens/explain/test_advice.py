@@ -174,6 +174,8 @@ async def test_an_issuer_that_is_nearly_right_is_told(
         ("https://login.microsoftonline.com/t/v2.0", "https://sts.windows.net/t/", "entra_version"),
         ("https://login.microsoftonline.com/t/v2.0", "https://b.example.com/", "other"),
         ("https://b.example.com/", "https://sts.windows.net/t/", "other"),
+        ("https://login.microsoftonline.com/t/v2.0", "https://sts.windows.net", "other"),
+        ("https://login.microsoftonline.com/t/v2.0", "https://sts.windows.net?t", "other"),
     ],
 )
 async def test_the_other_version_of_entra_is_told(

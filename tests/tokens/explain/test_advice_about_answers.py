@@ -7,7 +7,9 @@ import pytest
 from hello.auth import Reason
 from hello.sandbox.issuer import OMIT, Issuer
 from hello.sandbox.issuer.oauth import CLIENT_ID
-from hello.tokens.explain.advice import TOO_MANY, Case, advice
+from hello.tokens.explain.advice import advice
+from hello.tokens.explain.case import Case
+from hello.tokens.introspection.introspector import TOO_MANY
 from support.clock import FakeClock
 from support.explaining import explained, found
 from support.introspecting import introspecting

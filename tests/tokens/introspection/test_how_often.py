@@ -1,22 +1,22 @@
 """How often is an issuer asked about tokens, whoever sends them, and what if it does not answer?"""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web
+from joserfc.jwk import Key
 
 from hello import auth
-from hello.auth import Reason, TokenValidator, UnavailableError
+from hello.auth import Introspection, Reason, TokenValidator, TrustedIssuer, UnavailableError
 from hello.sandbox.issuer import OMIT
-from hello.sandbox.issuer.oauth import CLIENT_ID
+from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
+from hello.tokens.introspection.introspector import TOO_MANY
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
 from support.failing_issuer import METADATA, FailingIssuer, at_once, hang, hang_up, members
 from support.introspecting import INTROSPECT, asked, introspecting
 from support.logs import codes
-from support.naming import naming
 from support.protecting import new_handler
 from support.validators import presented, reason_for
 
@@ -161,6 +161,15 @@ async def test_a_flood_of_made_up_tokens_neither_reaches_the_issuer_nor_starves_
     assert not codes(caplog)
 
 
+async def test_a_request_that_may_not_ask_is_told_apart_from_an_outage_in_the_log(
+    issuer: FailingIssuer, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(51):
+        async with client.get("/", headers=bearer(f"made-up-{number}")) as response:
+            assert response.status == (401 if number < 50 else 503)
+    assert TOO_MANY in caplog.messages[-1]
+
+
 async def test_the_allowance_grows_again_but_never_beyond_its_size(
     issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock
 ) -> None:
@@ -187,7 +196,7 @@ async def test_few_strangers_are_asked_about_at_a_time(
         return await hang(issuer, request)
 
     issuer.answers[INTROSPECT] = slow
-    async with introspecting(issuer, clock, jwks_timeout=0.2) as validator:
+    async with introspecting(issuer, clock, jwks_timeout=2) as validator:
         texts = [f"made-up-{number}" for number in range(1100)]
         answers = await asyncio.gather(*(reason_for(validator, text) for text in texts))
     assert set(answers) == {UNKNOWN}
@@ -344,59 +353,95 @@ async def test_a_request_with_an_opaque_token(
     assert text not in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("claims", "advised"),
-    [
-        ({"active": False}, "inactive"),
-        ({"token_use": "refresh_token"}, "type.token_use"),
-        ({"cnf": {"jkt": "x"}, "token_type": "DPoP"}, "bound.dpop"),
-        ({"aud": OMIT}, "audience.absent_client"),
-        ({"exp": 1_700_000_000}, "expired.ago"),
-        ({"exp": "soon"}, "expiry.text"),
-        ({"active": OMIT}, "introspection_unavailable.outage"),
-    ],
-)
-async def test_what_is_advised(
-    issuer: FailingIssuer, validator: TokenValidator, claims: dict[str, object], advised: str
+async def test_a_token_that_ended_is_a_strangers_again(
+    issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock
 ) -> None:
-    app = web.Application()
-    auth.setup(app, validator)
-    assert (await auth.explain(app, issuer.opaque(claims=claims))).advice_ids == (advised,)
+    """Whoever once had many valid tokens cannot use them for a flood."""
+    texts = [issuer.opaque() for _ in range(200)]
+    for text in texts:
+        await validator.validate(presented(text))
+        issuer.revoke(text)
+    clock.advance(60)
+    for _ in range(2):
+        await asyncio.gather(*(reason_for(validator, text) for text in texts))
+        clock.advance(10)
+    assert asked(issuer) <= 3 * 200 - 100
 
 
-async def test_an_answer_without_a_type_is_explained(
-    issuer: FailingIssuer, clock: FakeClock
+async def test_a_stranger_takes_the_endpoint_from_nobody(
+    issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock
 ) -> None:
-    trusted = {"audience": CLIENT_ID, "audience_claim": "client_id"}
-    async with introspecting(issuer, clock, trusted=trusted) as validator:
-        app = web.Application()
-        auth.setup(app, validator)
-        text = issuer.opaque(claims={"token_type": OMIT, "aud": OMIT})
-        assert (await auth.explain(app, text)).advice_ids == ("type.no_token_type",)
+    """The issuer fails because of what a stranger sends, while its metadata cannot be had."""
+    text = issuer.opaque()
+    await validator.validate(presented(text))
+    clock.advance(60)
+
+    async def fail_for_strangers(_: FailingIssuer, request: web.Request) -> web.Response:
+        form = await request.post()
+        known = issuer.access_tokens.get(str(form["token"]))
+        return web.Response(status=500) if known is None else web.json_response(known.answer)
+
+    issuer.answers |= {INTROSPECT: fail_for_strangers, METADATA: hang}
+    assert await reason_for(validator, "strangers") is UNKNOWN
+    await validator.validate(presented(text))
 
 
-async def test_it_is_explained(issuer: FailingIssuer, validator: TokenValidator) -> None:
-    app = web.Application()
-    auth.setup(app, validator)
+async def test_the_endpoint_is_looked_for_once(
+    issuer: FailingIssuer, validator: TokenValidator
+) -> None:
+    texts = [issuer.opaque() for _ in range(20)]
+    await asyncio.gather(*(validator.validate(presented(text)) for text in texts))
+    assert issuer.requests[METADATA] == 1
 
-    async def explained(text: str) -> tuple[list[str], Reason | None, tuple[str, ...]]:
-        found = await auth.explain(app, text)
-        failed = [finding.rule for finding in found.findings if finding.status == "FAILED"]
-        assert text not in str(found)
-        return failed, found.refusal.reason if found.refusal else None, found.advice_ids
 
-    assert await explained(issuer.opaque()) == ([], None, ())
-    aud = issuer.opaque(claims={"aud": "another", "exp": 1})
-    failed, reason, advised = await explained(aud)
-    assert (failed, reason) == (["aud", "exp"], Reason.AUDIENCE)
-    assert [each.partition(".")[0] for each in advised] == ["audience"]
-    elsewhere = issuer.opaque(claims={"iss": "https://elsewhere.example.com/"})
-    assert (await explained(elsewhere))[:2] == (["iss"], Reason.ISSUER)
-    refresh = issuer.opaque(claims={"token_type": "N_A"})
-    assert (await explained(refresh))[:2] == (["token_type"], Reason.TYPE)
-    assert await explained("nobodys") == (["active"], Reason.INACTIVE, ("inactive",))
-    assert (await explained("a b"))[:2] == (["form"], Reason.MALFORMED)
-    issuer.answers[INTROSPECT] = failing
-    assert await explained("down") == (["active"], UNKNOWN, ("introspection_unavailable.outage",))
-    found = await auth.explain(app, "down")
-    assert re.search(naming(issuer.url), found.advice)
+def test_another_event_loop_may_follow(keys: list[Key], clock: FakeClock) -> None:
+    """Even if questions had to wait for their turn in the first one."""
+
+    async def ask(validator: TokenValidator, text: str) -> set[Reason | None]:
+        texts = [f"{text}{number}" for number in range(40)]
+        reasons = await asyncio.gather(*(reason_for(validator, text) for text in texts))
+        await validator.close()
+        return set(reasons)
+
+    async def first() -> TokenValidator:
+        async with FailingIssuer.serving(keys[0], clock) as issuer:
+            asking = Introspection(
+                client_id=CLIENT_ID,
+                client_secret=CLIENT_SECRET,
+                endpoint=f"{issuer.url}{INTROSPECT[1:]}",
+            )
+            trusted = TrustedIssuer(issuer=issuer.url, audience="api", introspection=asking)
+            validator = TokenValidator(issuers=[trusted], clock=clock)
+            assert await ask(validator, "first") == {Reason.INACTIVE}
+            return validator
+
+    validator = asyncio.run(first())
+    clock.advance(60)
+    assert asyncio.run(ask(validator, "second")) == {UNKNOWN}  # nobody listens any more
+
+
+@pytest.mark.parametrize("code", [400, 403])
+async def test_a_text_that_the_issuer_refuses_keeps_no_new_token_waiting(
+    issuer: FailingIssuer,
+    validator: TokenValidator,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+) -> None:
+    """As a firewall before it may do. It is asked about such a text once in ten seconds."""
+
+    async def guarded(_: FailingIssuer, request: web.Request) -> web.Response:
+        text = str((await request.post())["token"])
+        known = issuer.access_tokens.get(text)
+        if "/etc/passwd" in text or known is None:
+            return web.Response(status=code)
+        return web.json_response(known.answer)
+
+    issuer.answers[INTROSPECT] = guarded
+    for number in range(20):
+        for _ in range(2):
+            assert await reason_for(validator, f"../../etc/passwd{number}") is UNKNOWN
+        await validator.validate(presented(issuer.opaque()))
+        clock.advance(0.5)
+    assert asked(issuer) == 40
+    assert codes(caplog) == ["introspection_unavailable"]

@@ -1,7 +1,7 @@
 """Tokens that only their issuer can read: what is good, who is asked, and with what proof?"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 import pytest
@@ -14,7 +14,7 @@ from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
 from hello.tokens.introspection.client import Method
 from support.api import AUDIENCE
 from support.clock import FakeClock
-from support.failing_issuer import METADATA, OAUTH_METADATA, FailingIssuer, members
+from support.failing_issuer import METADATA, OAUTH_METADATA, FailingIssuer, hang_up, members
 from support.introspecting import CLIENT, INTROSPECT, asked, introspecting
 from support.logs import codes
 from support.naming import naming
@@ -370,11 +370,27 @@ async def test_plain_http_for_keys_is_none_for_tokens(
         ({"private_key": 7}, ["private_key"]),
         ({"client_secret": "x", "endpoint": "introspect"}, ["endpoint", "'introspect'"]),
         ({"client_secret": "x", "endpoint": 7}, ["endpoint", 7]),
+        ({"client_secret": "x", "only_access_tokens": "no"}, ["only_access_tokens", "'no'"]),
     ],
 )
 def test_options_that_cannot_work(options: dict[str, Any], named: list[object]) -> None:
     with pytest.raises(ValueError, match=naming(*named)):
         Introspection(**{"client_id": "us", **options})
+
+
+def test_no_secret_is_in_a_message() -> None:
+    url = "https://user:unguessable@id.example.com/"
+    for options in (
+        {"introspection": {"client_secret": "unguessable"}},
+        {"jwks_uri": url},
+        {"issuer": url},
+    ):
+        with pytest.raises(ValueError, match=r"\w") as mistake:
+            TrustedIssuer(**{"issuer": "https://a.example.com", "audience": "x", **options})  # type: ignore[arg-type]
+        assert "unguessable" not in str(mistake.value)
+    with pytest.raises(ValueError, match="endpoint") as mistake:
+        Introspection(client_id="us", client_secret="x", endpoint=url)
+    assert "unguessable" not in str(mistake.value)
 
 
 def test_no_secret_is_in_a_repr() -> None:
@@ -410,3 +426,53 @@ async def test_a_resolver_cannot_say_who_is_asked(
         await validator.validate(presented(issuer.mint()))
     assert codes(caplog) == ["resolver_unavailable"]
     await validator.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda token: token[:-5],
+        lambda token: token[: len(token) // 2],
+        lambda token: token.partition(".")[0],
+        lambda token: f"{token}==",
+        lambda token: token.replace(".", "..", 1),
+        lambda token: f"{token}.x",
+        lambda token: token.replace("_", "/").replace("-", "+") + "/",
+    ],
+)
+async def test_a_broken_jwt_is_sent_to_nobody(
+    issuer: FailingIssuer, validator: TokenValidator, change: Callable[[str], str]
+) -> None:
+    """Whoever repairs it has a token that is good elsewhere."""
+    assert await reason_for(validator, change(issuer.mint())) is Reason.MALFORMED
+    assert asked(issuer) == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"alg": "none"},
+        {"alg": "HS256"},
+        {"alg": "ES256"},
+        {"alg": "RSA-OAEP"},
+        {"use": "enc"},
+        {"key_ops": ["verify"]},
+    ],
+)
+def test_a_key_that_cannot_sign_is_refused_at_once(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="private_key"):
+        Introspection(client_id="x", private_key={**RSA.as_dict(private=True), **changes})
+
+
+async def test_a_broken_answer_that_repeats_the_proof_is_not_logged(
+    issuer: FailingIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def repeat(_: FailingIssuer, request: web.Request) -> web.StreamResponse:
+        last_words = f"HTTP/1.1 200 OK\r\nBroken {request.headers['Authorization']}\r\n\r\n"
+        return await hang_up(issuer, request, last_words.encode())
+
+    issuer.answers[INTROSPECT] = repeat
+    async with introspecting(issuer, clock) as validator:
+        assert await reason_for(validator, "x") is Reason.INTROSPECTION_UNAVAILABLE
+    assert codes(caplog) == ["introspection_unavailable"]
+    assert "Basic" not in caplog.text

@@ -161,7 +161,7 @@ async def test_an_issuer_may_have_a_secret_and_keys(
         Reason.SIGNATURE
     )
     assert await reason_for(validator, signed(issuer.url, issuer.key, "RS256")) is Reason.ALGORITHM
-    assert validator.issuers.keys_of(validator.issuers.listed[0]).kids == {"curve"}
+    assert validator.issuers.keys_of(validator.issuers.listed[0], "ES256").kids == {"curve"}
     await validator.close()
 
 
@@ -173,6 +173,14 @@ def test_a_secret_alone_fetches_nothing_and_with_keys_each_has_its_usual_algorit
     both = TrustedIssuer(**usual, jwks_uri="https://ours.example.com/jwks")  # type: ignore[arg-type]
     assert both.algorithms == {"HS256", "RS256"}
     assert both.place is not None
+
+
+def test_a_public_key_is_no_secret() -> None:
+    """Whoever has it could make tokens."""
+    pem = ECKey.generate_key("P-256").as_pem(private=False)
+    for secret in (pem, pem.decode()):
+        with pytest.raises(ValueError, match=naming("secret", "keys")):
+            TrustedIssuer(issuer="https://ours.example.com", audience=AUDIENCE, secret=secret)
 
 
 def test_two_trusted_issuers_of_one_name_are_one_with_both() -> None:
@@ -213,8 +221,10 @@ async def test_another_claim_may_name_the_audience(
         {"aud": CLIENT},  # the shape that every ID token has
         {"aud": [CLIENT]},
         {"aud": ["x", CLIENT]},
+        {"aud": [CLIENT, 5]},
         {"at_hash": "x"},
         {"c_hash": "x"},
+        {"s_hash": "x"},
         {"token_use": "id"},
         {"token_use": None},
         {"token_use": ["access"]},

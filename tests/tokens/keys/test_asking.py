@@ -109,7 +109,7 @@ async def proxy(aiohttp_server: Serve, issuer: FailingIssuer) -> tuple[str, list
     return str(server.make_url("/")), asked
 
 
-KEYS_ELSEWHERE = "http://keys.internal.example/jwks"
+KEYS_ELSEWHERE = "http://keys.internal.example:8080/jwks"
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,8 @@ KEYS_ELSEWHERE = "http://keys.internal.example/jwks"
         ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "example.com"}, True),
         ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "internal.example"}, False),
         ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "*"}, False),
+        ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "keys.internal.example:8080"}, False),
+        ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "keys.internal.example:8443"}, True),
         ({"HTTPS_PROXY": "{proxy}"}, False),
         ({}, False),
     ],
@@ -161,6 +163,31 @@ async def test_this_machine_is_never_asked_through_a_proxy(
     monkeypatch.setenv("ALL_PROXY", url)
     await validator.validate(presented(issuer.mint()))
     assert not asked
+
+
+async def test_the_password_of_a_proxy_is_not_logged(
+    issuer: FailingIssuer,
+    aiohttp_server: Serve,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(status=407)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refuse)
+    server = await aiohttp_server(app)
+    port = server.port
+    trusted = TrustedIssuer(
+        issuer=issuer.url, audience=AUDIENCE, jwks_uri="https://keys.example.com/jwks"
+    )
+    for proxy in (f"http://me:my-password@127.0.0.1:{port}", "me:my-password@127.0.0.1:1"):
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        validator = TokenValidator(issuers=[trusted], clock=clock)
+        assert await reason_for(validator, issuer.mint()) is Reason.KEYS_UNAVAILABLE
+    assert caplog.text.count("keys_unavailable") == 2
+    assert "my-password" not in caplog.text
 
 
 ASK = """

@@ -333,3 +333,11 @@ def test_the_validator_keeps_to_the_configured_times(issuer: FailingIssuer) -> N
     assert signing_keys(token_validator(config))._policy == KeyPolicy(
         max_age=10, max_stale=20, cooldown=30, timeout=40
     )
+
+
+async def test_the_log_does_not_repeat_a_long_name(issuer: FailingIssuer) -> None:
+    issuer.answers[METADATA] = members(issuer="eyA" * 100_000)
+    place = Place(issuer=issuer.url, jwks_uri=None, allow_insecure_http=False)
+    with pytest.raises(FetchError, match="is the metadata of") as raised:
+        await place.load(fetch)
+    assert len(str(raised.value)) < 1000

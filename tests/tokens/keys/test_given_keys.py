@@ -14,7 +14,7 @@ from hello.auth import TokenValidator, TrustedIssuer
 from hello.sandbox.issuer import sign
 from hello.tokens.keys.signing_key import SecretKey
 from support.api import AUDIENCE
-from support.forger import certificate
+from support.forger import certificate_pem, public_pem
 from support.naming import naming
 from support.validators import presented, reason_for
 
@@ -33,21 +33,12 @@ def signed(key: Key, alg: str, *, kid: str | None = None, **claims: Any) -> str:
     return sign({"alg": alg, **names}, payload, key)
 
 
-def rsa_pem(key: Key) -> str:
-    assert isinstance(key, RSAKey)
-    return key.as_pem(private=False).decode()
-
-
-def rsa_certificate(key: Key) -> str:
-    return f"-----BEGIN CERTIFICATE-----\n{certificate(key)}\n-----END CERTIFICATE-----\n"
-
-
 @pytest.mark.parametrize(
     "form",
     [
-        rsa_pem,
-        lambda key: rsa_pem(key).encode(),
-        rsa_certificate,
+        public_pem,
+        lambda key: public_pem(key).encode(),
+        certificate_pem,
         lambda key: key.as_dict(private=False),
         lambda key: json.dumps(key.as_dict(private=False)),
         lambda key: f"\n {json.dumps(key.as_dict(private=False))}\n",
@@ -55,8 +46,8 @@ def rsa_certificate(key: Key) -> str:
         lambda key: {"keys": [key.as_dict(private=False), {"kty": "oct", "k": "AAAA"}]},
         lambda key: json.dumps({"keys": [key.as_dict(private=False)]}).encode(),
         lambda key: [key.as_dict(private=False)],
-        lambda key: [rsa_pem(key)],
-        lambda key: (rsa_pem(key),),
+        lambda key: [public_pem(key)],
+        lambda key: (public_pem(key),),
     ],
 )
 async def test_keys_can_be_given_directly(keys: list[Key], form: Callable[[Key], Any]) -> None:
@@ -66,7 +57,7 @@ async def test_keys_can_be_given_directly(keys: list[Key], form: Callable[[Key],
         assert (await validator.validate(presented(token))).subject == "alice"
     assert await reason_for(validator, signed(keys[1], "RS256")) == "signature"
     assert await reason_for(validator, signed(keys[0], "RS384")) == "algorithm"
-    confused = OctKey.import_key(rsa_pem(keys[0]).replace("-----", "+++++"))
+    confused = OctKey.import_key(public_pem(keys[0]).replace("-----", "+++++"))
     assert await reason_for(validator, signed(confused, "HS256")) == "algorithm"
 
 
@@ -99,7 +90,7 @@ async def test_a_given_key_with_a_kid_is_for_tokens_that_name_it(keys: list[Key]
 async def test_a_given_key_without_a_kid_stands_in_for_names_that_nobody_has(
     keys: list[Key],
 ) -> None:
-    validator = given(keys=[rsa_pem(keys[0]), keys[1].as_dict(private=False)])
+    validator = given(keys=[public_pem(keys[0]), keys[1].as_dict(private=False)])
     await validator.validate(presented(signed(keys[0], "RS256", kid="x")))
     assert await reason_for(validator, signed(keys[0], "RS256", kid=keys[1].kid)) == "signature"
 
@@ -189,11 +180,12 @@ RSA = RSAKey.generate_key(2048)
         ({"keys": RSA.as_pem(private=False) * 5}, ["keys", 4, "RS256"]),
         ({"keys": RSA.as_pem(private=False)[:-30]}, ["keys", "END"]),
         ({"keys": "-----BEGIN DH PARAMETERS-----\nAA==\n-----END DH PARAMETERS-----"}, ["DH"]),
-        ({"keys": rsa_pem(RSA).split("-----")[2]}, ["BEGIN PUBLIC KEY"]),
+        ({"keys": public_pem(RSA).split("-----")[2]}, ["BEGIN PUBLIC KEY"]),
         ({"keys": {"a": "partner.pem"}}, ["keys", "kty"]),
         ({"keys": b"\xff\xff"}, ["keys"]),
         ({"audience_claim": ""}, ["audience_claim"]),
         ({"audience_claim": None}, ["audience_claim"]),
+        ({"allow_insecure_http": "false"}, ["allow_insecure_http", "'false'"]),
         ({"types": "JOSE"}, ["types", "'JOSE'"]),
         ({"types": [1]}, ["types"]),
         ({"types": [""]}, ["types"]),

@@ -23,7 +23,7 @@ from hello.sandbox.issuer.signing import changed
 from support.api import AUDIENCE
 from support.clock import FakeClock
 from support.failing_issuer import JWKS, METADATA, FailingIssuer, rewritten, validating
-from support.forger import certificate
+from support.forger import certificate_pem, public_pem
 from support.logs import faults
 from support.naming import naming
 from support.validators import presented, reason_for
@@ -102,18 +102,18 @@ async def test_an_odd_key_is_read_wherever_it_is(
     assert not faults(caplog)
 
 
-def short_coordinate() -> ECKey:
-    """A key with a coordinate that begins with a zero."""
+def short_coordinate(name: str) -> ECKey:
+    """A key whose coordinate of that name begins with a zero."""
     while True:
         key = ECKey.generate_key("P-256")
-        if raw(dict(key.as_dict(private=False)), "x")[0] == 0:
+        if raw(dict(key.as_dict(private=False)), name)[0] == 0:
             return key
 
 
 @pytest.mark.parametrize("by", [padded_url, base64.b64encode, with_zeros, without_zeros])
 @pytest.mark.parametrize("name", ["x", "y"])
 async def test_an_odd_coordinate(by: Callable[[bytes], bytes], name: str) -> None:
-    key = short_coordinate()
+    key = short_coordinate(name)
     jwk = written(name, by=by)(dict(key.as_dict(private=False)))
     await good_with(jwk, key, "ES256")
 
@@ -174,7 +174,7 @@ async def test_a_file_may_have_any_encoding_that_shows(
 ) -> None:
     jwk_set = json.dumps({"keys": [keys[0].as_dict(private=False)]}).encode()
     await good_with(encode(jwk_set), keys[0], "RS256")
-    await good_with(encode(pem(keys[0]).encode()), keys[0], "RS256")
+    await good_with(encode(public_pem(keys[0]).encode()), keys[0], "RS256")
     await good_with(f"\ufeff{jwk_set.decode()}", keys[0], "RS256")
 
 
@@ -309,15 +309,6 @@ async def test_a_thumbprint_says_nothing_where_the_set_has_none(
     assert await reason_for(validator, token) is Reason.UNFIT_KEY
 
 
-def pem(key: Key) -> str:
-    assert isinstance(key, RSAKey)
-    return key.as_pem(private=False).decode()
-
-
-def certificate_pem(key: Key) -> str:
-    return f"-----BEGIN CERTIFICATE-----\n{certificate(key)}\n-----END CERTIFICATE-----\n"
-
-
 FORMS: Mapping[str, Callable[[str], Any]] = {
     "line breaks written out": lambda text: text.replace("\n", "\\n"),
     "line breaks of Windows written out": lambda text: text.replace("\n", "\\r\\n"),
@@ -333,7 +324,7 @@ FORMS: Mapping[str, Callable[[str], Any]] = {
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("make", [pem, certificate_pem])
+@pytest.mark.parametrize("make", [public_pem, certificate_pem])
 async def test_pem_as_people_paste_it(
     keys: list[Key], make: Callable[[Key], str], form: Callable[[str], Any]
 ) -> None:
@@ -342,7 +333,7 @@ async def test_pem_as_people_paste_it(
     await good_with(given, keys[0], "RS256", **header)
 
 
-@pytest.mark.parametrize("make", [pem, certificate_pem])
+@pytest.mark.parametrize("make", [public_pem, certificate_pem])
 @pytest.mark.parametrize("as_list", [True, False])
 async def test_several_blocks_of_pem_are_several_keys(
     keys: list[Key], make: Callable[[Key], str], *, as_list: bool
@@ -365,7 +356,7 @@ async def test_several_blocks_of_pem_are_several_keys(
 
 async def test_named_pem_verifies_the_tokens_that_name_it(keys: list[Key]) -> None:
     """As Firebase publishes its certificates: a mapping of names to PEM."""
-    given = {"one": certificate_pem(keys[0]), "two": pem(keys[1])}
+    given = {"one": certificate_pem(keys[0]), "two": public_pem(keys[1])}
     validator = TokenValidator(issuers=[TrustedIssuer(issuer=OURS, audience=AUDIENCE, keys=given)])
     await validator.validate(presented(token_of(keys[0], kid="one")))
     await validator.validate(presented(token_of(keys[1], kid="two")))

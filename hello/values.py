@@ -1,0 +1,185 @@
+"""Which value may a variable of the environment have?
+
+Each function returns what a text means, or raises ValueError, whose message goes on after the
+variable's name.
+"""
+
+import math
+import re
+from urllib.parse import urlsplit
+
+from .tokens import ALGORITHMS
+from .tokens.requirements import SCOPE_TOKEN
+from .tokens.urls import is_resource_url, is_secure_url, shown_url
+
+_HOST_NAME = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)+")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e[0-9]+)?")
+_ORIGIN_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
+_PLACEHOLDER = re.compile(
+    r"[<>{}]|auth0[-_](domain|audience)|tenant(-name)?\.region\."
+    r"|(?<![a-z0-9])your[-_]?(auth0|tenant|domain|api|audience|identifier|client|permission)",
+    re.IGNORECASE,
+)
+_HTTP = "(http is for a loopback host only, or for every host with ALLOW_INSECURE_HTTP=true)"
+_LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_PORTS = range(1, 65536)
+
+
+def _required(value: str, meaning: str) -> str:
+    if not value:
+        raise ValueError(f"is missing: {meaning}")
+    if _PLACEHOLDER.search(value):
+        raise ValueError(f"is still a placeholder, {value!r}: {meaning}")
+    return value
+
+
+def domain(value: str) -> str:
+    """Return the issuer of an Auth0 tenant with this domain."""
+    meaning = "your tenant's domain, like dev-abc123.eu.auth0.com (or set ISSUER_BASE_URL)"
+    _required(value, meaning)
+    if value.lower().startswith("http://"):
+        raise ValueError(f"is {value!r}: an issuer is reached over https, so leave out http://")
+    domain = value.lower().removeprefix("https://").removesuffix("/")
+    if not _HOST_NAME.fullmatch(domain):
+        raise ValueError(f"is {value!r}, which is not a domain: {meaning}")
+    return f"https://{domain}/"
+
+
+def issuer_name(value: str) -> str:
+    """Return an issuer that is only a name: its keys are elsewhere."""
+    return _required(value, "the issuer's name, exactly as in the iss claim of its tokens")
+
+
+def issuer(value: str, *, allow_insecure_http: bool) -> str:
+    """Return an issuer whose URL leads to its keys."""
+    _required(value, "the issuer's URL, exactly as in the iss claim of its tokens")
+    if not is_secure_url(value, allow_insecure_http=allow_insecure_http):
+        raise ValueError(
+            f"is {value!r}, not an https URL {_HTTP}. If it is only a name, set JWKS_URI, too"
+        )
+    if "?" in value or "#" in value:
+        raise ValueError(f"is {value!r}: an issuer has no query and no fragment")
+    return value
+
+
+def jwks_uri(value: str, *, allow_insecure_http: bool) -> str | None:
+    """Return the URL of a key set, or None."""
+    if value and not is_secure_url(value, allow_insecure_http=allow_insecure_http):
+        raise ValueError(f"is {shown_url(value)}, not an https URL {_HTTP}")
+    return value or None
+
+
+def endpoint(value: str) -> str | None:
+    """Return a URL that tokens may be sent to, or None."""
+    if value and not is_secure_url(value):
+        raise ValueError(
+            f"is {shown_url(value)}, not an https URL (http is for a loopback host only)"
+        )
+    return value or None
+
+
+def claim(value: str) -> str:
+    """Return the name of a claim."""
+    if not re.fullmatch(r"\S+", value):
+        raise ValueError(f"is {value!r}, not the name of a claim, like client_id")
+    return value
+
+
+def flag(value: str) -> bool:
+    """Return whether the text says true or false."""
+    if value.lower() not in ("true", "false"):
+        raise ValueError(f"is {value!r}, neither true nor false")
+    return value.lower() == "true"
+
+
+def audience(value: str) -> str:
+    """Return the identifier of this API."""
+    return _required(value, "the API's identifier, as registered with the issuer")
+
+
+def client_id(value: str) -> str | None:
+    """Return the identifier of a client, or None."""
+    return _required(value, "an identifier, as registered with the issuer") if value else None
+
+
+def resource_url(value: str) -> str | None:
+    """Return the URL by which clients call this API, or None."""
+    meaning = "the URL at which clients call this API, like https://api.example.com"
+    if not value:
+        return None
+    _required(value, meaning)
+    if not is_resource_url(value):
+        raise ValueError(f"is {value!r}: {meaning} (http is for a loopback host only)")
+    return value
+
+
+def origin(value: str) -> str:
+    """Return an origin exactly as browsers write it (RFC 6454 §6.2)."""
+    meaning = "the origin of the client's pages, like http://localhost:4040"
+    _required(value, meaning)
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or parts.scheme not in _DEFAULT_PORTS or parts.username is not None:
+        raise ValueError(f"is {value!r}: {meaning}")
+    if parts.path or parts.query or parts.fragment:
+        raise ValueError(f"is {value!r}: an origin ends after its host or port, without a slash")
+    if port == _DEFAULT_PORTS[parts.scheme]:
+        raise ValueError(
+            f"is {value!r}: browsers leave {port} out for {parts.scheme}, so leave it out here"
+        )
+    # The value must be what browsers write (RFC 6454 §6.2): the two are compared as text.
+    as_browsers_write = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}"
+    if port is not None:
+        as_browsers_write += f":{port}"
+    if value != as_browsers_write or not _ORIGIN_HOST.fullmatch(host):
+        raise ValueError(f"is {value!r}, which browsers write differently: {meaning}")
+    return value
+
+
+def host(value: str) -> str:
+    """Return a host name or an address."""
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", value):
+        raise ValueError(f"is {value!r}, which is neither a host name nor an address")
+    return value
+
+
+def port(value: str) -> int:
+    """Return the number of a port."""
+    if not re.fullmatch(r"[0-9]{1,5}", value) or int(value) not in _PORTS:
+        raise ValueError(f"is {value!r}, not a port from {_PORTS.start} to {_PORTS.stop - 1}")
+    return int(value)
+
+
+def algorithms(value: str) -> tuple[str, ...]:
+    """Return the names of algorithms with public keys."""
+    names = tuple(name.strip() for name in value.split(","))
+    for name in names:
+        if name not in ALGORITHMS:
+            known = ", ".join(sorted(ALGORITHMS))
+            raise ValueError(f"has {name!r}, which is not one of {known}")
+    return names
+
+
+def permission(value: str) -> str | None:
+    """Return a permission, or None."""
+    if value and not SCOPE_TOKEN.fullmatch(value):
+        raise ValueError(f"is {value!r}, which is not one permission, like read:admin-messages")
+    return value or None
+
+
+def log_level(value: str) -> str:
+    """Return the name of a level, in lower case."""
+    if value.lower() not in _LOG_LEVELS:
+        raise ValueError(f"is {value!r}, not one of {', '.join(_LOG_LEVELS)}")
+    return value.lower()
+
+
+def seconds(value: str) -> float:
+    """Return a number of seconds above zero."""
+    if not _NUMBER.fullmatch(value) or not 0 < float(value) < math.inf:
+        raise ValueError(f"is {value!r}, not a number of seconds above zero")
+    return float(value)
