@@ -193,6 +193,7 @@ NOT_A_TOKENS = {
     "inactive",  # tests/tokens/introspection has this one and the next
     "introspection_unavailable",
     "type.no_token_type",
+    *("unbound", "bearer", "proof", "nonce", "replayed", "replay_unavailable"),  # a request's
 }
 
 
