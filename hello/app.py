@@ -11,7 +11,12 @@ from .responses import allow_client, errors_as_json, security_headers
 def create_app(config: Config) -> web.Application:
     """Return the API. It checks tokens, sends messages, and lets one client's pages read them."""
     app = web.Application(middlewares=[errors_as_json])
-    auth.setup(app, token_validator(config), resource=config.resource_url)
+    auth.setup(
+        app,
+        token_validator(config),
+        resource=config.resource_url,
+        public_url=config.public_url,
+    )
     app.add_routes(message_routes(admin_permission=config.admin_permission))
     security_headers(app)
     allow_client(app, config.client_origin)
@@ -39,6 +44,7 @@ def token_validator(config: Config) -> auth.TokenValidator:
     )
     return auth.TokenValidator(
         issuers=[issuer],
+        dpop=config.dpop,
         jwks_max_age=config.jwks_max_age,
         jwks_max_stale=config.jwks_max_stale,
         jwks_cooldown=config.jwks_cooldown,

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 from . import values
+from .tokens.possession.dpop import Mode
 from .tokens.urls import is_secure_url, shown_url
 
 _T = TypeVar("_T")
@@ -48,6 +49,8 @@ class Config:
     admin_permission: str | None
     client_id: str | None
     resource_url: str | None
+    public_url: str | None
+    dpop: Mode
     log_level: str
     jwks_max_age: float
     jwks_max_stale: float
@@ -74,6 +77,8 @@ class Config:
             admin_permission=read("ADMIN_PERMISSION", values.permission),
             client_id=read("AUTH0_CLIENT_ID", values.client_id),
             resource_url=read("RESOURCE_URL", values.resource_url),
+            public_url=read("PUBLIC_URL", values.public_url),
+            dpop=read("DPOP", values.dpop, "allowed"),
             log_level=read("LOG_LEVEL", values.log_level, "info"),
             jwks_max_age=read("JWKS_MAX_AGE", values.seconds, "600"),
             jwks_max_stale=read("JWKS_MAX_STALE", values.seconds, "3600"),

@@ -36,10 +36,10 @@ _PREPARED_HEADERS = CIMultiDict({istr(name): text for name, text in SECURITY_HEA
 
 # What a client needs in order to act on an error (RFC 9110 §15.5).
 _KEPT_HEADERS = ("Allow", "WWW-Authenticate", "Retry-After")
-_EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After")
+_EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After", "DPoP-Nonce")
 _CORS = aiohttp_cors.ResourceOptions(
     allow_methods=("GET", "HEAD"),
-    allow_headers=("Authorization", "Content-Type"),
+    allow_headers=("Authorization", "Content-Type", "DPoP"),
     expose_headers=_EXPOSED_HEADERS,
     max_age=86400,
 )

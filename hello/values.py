@@ -6,9 +6,12 @@ variable's name.
 
 import math
 import re
+from typing import cast, get_args
 from urllib.parse import urlsplit
 
 from .tokens import ALGORITHMS
+from .tokens.possession.addresses import normalized
+from .tokens.possession.dpop import Mode
 from .tokens.requirements import SCOPE_TOKEN
 from .tokens.urls import is_resource_url, is_secure_url, shown_url
 
@@ -112,6 +115,20 @@ def resource_url(value: str) -> str | None:
     if not is_resource_url(value):
         raise ValueError(f"is {value!r}: {meaning} (http is for a loopback host only)")
     return value
+
+
+def public_url(value: str) -> str | None:
+    """Return what stands before a path where clients see it, or None."""
+    if value and normalized(value) is None:
+        raise ValueError(f"is {shown_url(value)}, which is no URL, like https://api.example.com/v1")
+    return value or None
+
+
+def dpop(value: str) -> Mode:
+    """Return whether tokens that are bound to a key are accepted."""
+    if value.lower() not in get_args(Mode):
+        raise ValueError(f"is {value!r}, not one of {', '.join(get_args(Mode))}")
+    return cast("Mode", value.lower())
 
 
 def origin(value: str) -> str:

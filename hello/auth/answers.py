@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from hello.tokens import AuthError
+from hello.tokens import AuthError, Challenges
 from hello.tokens.hooks import HookError, ask
 
 JSON_HEADERS = CIMultiDict({hdrs.CONTENT_TYPE: "application/json; charset=utf-8"})
@@ -50,16 +50,14 @@ def is_client_gone(request: web.BaseRequest) -> bool:
 
 
 async def refusal_answer(
-    request: web.Request, refusal: AuthError, refuse: Refuse | None, metadata_url: str | None
+    request: web.Request, refusal: AuthError, refuse: Refuse | None, challenges: Challenges
 ) -> web.Response:
     """Return the answer to a refused request.
 
     The status, the challenge and Retry-After are always the refusal's own. The body and its type
-    come from `refuse`, if there is such a function and it does not fail. The challenge names
-    `metadata_url` (RFC 9728 §5.1).
+    come from `refuse`, if there is such a function and it does not fail.
     """
-    more = {} if metadata_url is None else {"resource_metadata": metadata_url}
-    headers = refusal.headers_with(**more)
+    headers = refusal.headers_with(challenges)
     if refuse is not None:
         try:
             answer: web.Response = await ask(

@@ -64,6 +64,8 @@ def _metadata(
         "authorization_servers": sorted(validator.authorization_servers),
         "scopes_supported": sorted(scopes),
         "bearer_methods_supported": methods,
+        "dpop_signing_alg_values_supported": list(validator.challenges.proof_algorithms),
+        "dpop_bound_access_tokens_required": not validator.challenges.bearer,
     }
     # RFC 9728 §2: empty lists are left out.
     return {name: value for name, value in members.items() if value}

@@ -14,19 +14,21 @@ from aiohttp import hdrs, web
 from hello.tokens import (
     AccessToken,
     AuthError,
+    Challenges,
     Requirement,
     RequirementOptions,
     UnauthorizedError,
     Validator,
     check_requirements,
 )
+from hello.tokens.possession.addresses import normalized
 from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 from hello.tokens.requirements import VALID_TOKEN
 
 from .answers import Refuse, check_nothing_sent, refusal_answer
 from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Mark, Policy, TokenUse, set_mark
 from .metadata import serve_metadata
-from .reading import host_of, presented_by
+from .reading import host_of, is_by_dpop, presented_by
 from .refusal_log import VALIDATED, RefusalLog
 from .routes import policy_of
 
@@ -51,7 +53,8 @@ class _Protection:
     validator: Validator
     header: str
     refuse: Refuse | None
-    metadata_url: str | None
+    public_url: str | None
+    challenges: Challenges
     refusal_log: RefusalLog = field(default_factory=RefusalLog)
     policies: dict[object, Policy] = field(default_factory=dict)  # by route, method, applications
 
@@ -120,13 +123,17 @@ def setup(
     validator: Validator,
     *,
     resource: str | None = None,
+    public_url: str | None = None,
     header: str = AUTHORIZATION,
     refuse: Refuse | None = None,
 ) -> None:
     """Protect an application and its sub-applications with a validator.
 
     `resource` is the URL by which clients know this application. Its metadata is then served under
-    `/.well-known/oauth-protected-resource`, and every challenge names that URL (RFC 9728). `header`
+    `/.well-known/oauth-protected-resource`, and every challenge names that URL (RFC 9728).
+    `public_url` is what stands before a request's path where clients see it, such as
+    https://api.example.com/v1; DPoP proofs are compared with it. Without it, the request's own
+    scheme and host are used, which a proxy may have changed. `header`
     is the only header that a token is read from. Some proxies log people in and send the token in a
     header of their own; name it, and the Authorization header is not read. `refuse` is called with
     the request and the AuthError and returns a web.Response. The body and the content type of that
@@ -145,6 +152,8 @@ def setup(
         # Installed before anything below may raise: then every request fails, and none is let in.
         app.middlewares.append(authenticate)
     check_header(header)
+    if public_url is not None and normalized(public_url) is None:
+        raise ValueError(f"public_url is the http(s) URL that clients see, not {public_url!r}")
     metadata_url = None
     if resource is not None:
         # RFC 9728 §2 has a name for the Authorization header, and none for others.
@@ -152,7 +161,11 @@ def setup(
         metadata_url = serve_metadata(app, validator, resource, methods)
     app[TOKEN_VALIDATOR] = validator
     app[_PROTECTION] = _Protection(
-        validator=validator, header=header, refuse=refuse, metadata_url=metadata_url
+        validator=validator,
+        header=header,
+        refuse=refuse,
+        public_url=None if public_url is None else public_url.rstrip("/"),
+        challenges=validator.challenges._replace(resource_metadata=metadata_url),
     )
     app.cleanup_ctx.append(_close_validator)
 
@@ -191,11 +204,18 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
     try:
         if request.match_info.http_exception is None:  # otherwise it is aiohttp's own 404 or 405
             await _admit(request, host, protection)
-        return await handler(request)
+        response = await handler(request)
     except AuthError as refusal:
         protection.refusal_log.note(request, refusal)
         check_nothing_sent(request)
-        return await refusal_answer(request, refusal, protection.refuse, protection.metadata_url)
+        by_dpop = is_by_dpop(request, protection.header)
+        challenges = protection.challenges._replace(by_dpop=by_dpop)
+        return await refusal_answer(request, refusal, protection.refuse, challenges)
+    next_nonce = protection.challenges.next_nonce
+    if next_nonce is not None and not response.prepared and is_by_dpop(request, protection.header):
+        # RFC 9449 §8.2: so the next proof has a nonce that is good for longer.
+        response.headers["DPoP-Nonce"] = next_nonce()
+    return response
 
 
 async def _admit(request: web.Request, host: str, protection: _Protection) -> None:
@@ -205,7 +225,13 @@ async def _admit(request: web.Request, host: str, protection: _Protection) -> No
         return
     validator = protection.validator
     try:
-        presented = presented_by(request, host, protection.header)
+        presented = presented_by(
+            request,
+            host,
+            protection.header,
+            dpop=bool(protection.challenges.proof_algorithms),
+            public_url=protection.public_url,
+        )
     except UnauthorizedError:
         if policy.use is TokenUse.OPTIONAL:
             return

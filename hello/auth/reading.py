@@ -10,13 +10,33 @@ from hello.tokens.hosts import split_host
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def presented_by(request: web.Request, host: str, header: str) -> Presented:
+def presented_by(
+    request: web.Request, host: str, header: str, *, dpop: bool, public_url: str | None
+) -> Presented:
     """Return what a request presents. Nothing else decides where in a request a token is read.
 
-    `header` is the name of the header that carries the token. Raises UnauthorizedError and
-    InvalidTokenError, as `present` does.
+    `header` is the name of the header that carries the token. `dpop` says that the scheme DPoP is
+    accepted. `public_url` is what stands before the path where clients see the API, or None for the
+    request's own scheme and host. Raises UnauthorizedError and InvalidTokenError, as `present`
+    does.
     """
-    return present(lambda name: request.headers.getall(name, ()), host=host, header=header)
+    headers = request.headers
+
+    def method_and_url() -> tuple[str, str]:
+        place = public_url or f"{request.scheme}://{headers.get(hdrs.HOST, '')}"
+        return request.method, place + request.rel_url.raw_path
+
+    return present(
+        lambda name: headers.getall(name, ()),
+        host=host,
+        header=header,
+        dpop=method_and_url if dpop else None,
+    )
+
+
+def is_by_dpop(request: web.Request, header: str) -> bool:
+    """Return whether a request uses the scheme DPoP."""
+    return request.headers.get(header, "")[:5].lower() == "dpop "
 
 
 def host_of(request: web.Request) -> str | None:

@@ -12,8 +12,10 @@ has the `status`, the `message` and the `headers` of the answer. `hello.auth` is
 from .access_token import AccessToken, Validator
 from .errors import (
     AuthError,
+    Challenges,
     InsufficientAuthenticationError,
     InsufficientScopeError,
+    InvalidProofError,
     InvalidTokenError,
     KeysUnavailableError,
     Reason,
@@ -27,6 +29,9 @@ from .keys.discovery import Fetch
 from .keys.fetched import FetchError
 from .keys.given import Keys
 from .keys.jwk import ALGORITHMS
+from .possession.dpop import DPoP
+from .possession.nonces import Nonces
+from .possession.replay import MemoryReplayStore, ReplayError, ReplayStore
 from .presented import Presented, present
 from .requirements import Check, Names, Requirement, RequirementOptions, check_requirements
 from .timing import Clock, Timing
@@ -36,19 +41,26 @@ __all__ = [
     "ALGORITHMS",
     "AccessToken",
     "AuthError",
+    "Challenges",
     "Check",
     "Clock",
+    "DPoP",
     "Fetch",
     "FetchError",
     "InsufficientAuthenticationError",
     "InsufficientScopeError",
     "Introspection",
+    "InvalidProofError",
     "InvalidTokenError",
     "Keys",
     "KeysUnavailableError",
+    "MemoryReplayStore",
     "Names",
+    "Nonces",
     "Presented",
     "Reason",
+    "ReplayError",
+    "ReplayStore",
     "Requirement",
     "RequirementOptions",
     "Resolver",

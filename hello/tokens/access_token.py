@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
+from .errors import Challenges
 from .jwt.claim_rules import names_in
 from .jwt.strict_json import ReadOnly
 from .presented import Presented
@@ -50,11 +51,13 @@ class Validator(Protocol):
 
     `timing` gives the clock, the leeway and the time limit of hooks for checking requirements.
     `authorization_servers` are the URLs of the issuers that a client can get a token from (RFC 9728
-    §2), if there are any.
+    §2), if there are any. `challenges` says which schemes are accepted: Challenges() is for bearer
+    tokens alone.
     """
 
     timing: Timing
     authorization_servers: list[str]
+    challenges: Challenges
 
     async def validate(self, presented: Presented) -> AccessToken:
         """Return what a valid token grants. Raises AuthError for every other token."""

@@ -5,8 +5,8 @@ check is cached. The time, the issuer and its key are checked on every request.
 """
 
 import sys
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
 
 from .access_token import AccessToken
 from .bounded import Bounded
@@ -23,6 +23,7 @@ class Verified(NamedTuple):
 
     `key` verified its signature; its header names that key by `key_name` and `algorithm`. No rule
     about time can fail from `since` until just before `until`, in seconds since the epoch.
+    `confirmation` is the `cnf` of a token that is bound to a key, and None for all others.
 
     If its issuer was asked about it, `key` is None. Answers are cached elsewhere.
     """
@@ -34,6 +35,7 @@ class Verified(NamedTuple):
     algorithm: str
     since: float
     until: float
+    confirmation: Mapping[str, Any] | None
 
 
 class VerifiedTokens:

@@ -6,9 +6,9 @@ and nobody changes it afterwards.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final, NamedTuple, Self
 
 
 class Reason(StrEnum):
@@ -35,6 +35,11 @@ class Reason(StrEnum):
     CLAIM_TYPE = "claim_type"  # a claim has the wrong type
     MISSING_CLAIM = "missing_claim"  # a required claim is not there
     BOUND = "bound"  # cnf: the token is bound to a key, and no proof of that key was sent
+    UNBOUND = "unbound"  # it was sent by the scheme DPoP, but it is bound to no key
+    BEARER = "bearer"  # it is bound to no key, and this API accepts only bound tokens
+    PROOF = "proof"  # the DPoP proof is missing, or fails a check
+    NONCE = "nonce"  # the DPoP proof has no nonce of this API, or an old one
+    REPLAYED = "replayed"  # the DPoP proof was sent before
     INACTIVE = "inactive"  # its issuer says that it is expired, revoked or unknown (RFC 7662)
     REVOKED = "revoked"  # the application's own hook says so
     # 403: the token is valid, but that is not enough. (For a weak login, the status is 401.)
@@ -47,6 +52,7 @@ class Reason(StrEnum):
     # takes too long or returns a value of a wrong type.
     KEYS_UNAVAILABLE = "keys_unavailable"  # the issuer's keys cannot be fetched
     INTROSPECTION_UNAVAILABLE = "introspection_unavailable"  # the issuer cannot be asked
+    REPLAY_UNAVAILABLE = "replay_unavailable"  # it is unknown whether a proof is new
     RESOLVER_UNAVAILABLE = "resolver_unavailable"  # the application's resolver failed
     REVOCATION_UNAVAILABLE = "revocation_unavailable"  # the application's revocation hook failed
 
@@ -55,6 +61,7 @@ class Reason(StrEnum):
 _DESCRIPTIONS = {
     Reason.EXPIRED: "The access token expired",
     Reason.NOT_YET_VALID: "The access token is not valid yet",
+    Reason.NONCE: "The proof needs a nonce of this API",
     Reason.SEVERAL_CREDENTIALS: "More than one Authorization header was sent",
 }
 
@@ -90,20 +97,52 @@ class AuthError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that the answer needs because of this refusal."""
-        return self.headers_with()
+        """The headers that the answer needs because of this refusal, if DPoP is not accepted."""
+        return self.headers_with(Challenges())
 
-    def headers_with(self, **parameters: str) -> dict[str, str]:
-        """Return `headers` with more parameters in the challenge."""
-        challenge = {**self.parameters, **parameters}
-        quoted = [f'{name}="{_UNQUOTABLE.sub("", value)}"' for name, value in challenge.items()]
-        return {"WWW-Authenticate": ", ".join(['Bearer realm="api"', *quoted])}
+    def headers_with(self, challenges: "Challenges") -> dict[str, str]:
+        """Return the headers of the answer, with the challenges of an API."""
+        return {"WWW-Authenticate": challenges.of(self.parameters)}
 
     def without_traceback(self) -> Self:
         """Return an equal refusal without a traceback, whose frames would contain the token."""
         copy = type(self).__new__(type(self), *self.args)
         vars(copy).update(vars(self))
         return copy
+
+
+class Challenges(NamedTuple):
+    """The schemes that an API accepts, and what their challenges say.
+
+    `proof_algorithms` are those of DPoP proofs, or empty if DPoP is not accepted. `bearer` says
+    whether bearer tokens are accepted. `by_dpop` says that the request used DPoP: then the error is
+    told in the challenge of that scheme. `next_nonce` returns the nonce that the next proof needs,
+    if nonces are used. `resource_metadata` is a URL (RFC 9728 §5.1).
+    """
+
+    proof_algorithms: Collection[str] = ()
+    bearer: bool = True
+    by_dpop: bool = False
+    next_nonce: Callable[[], str] | None = None
+    resource_metadata: str | None = None
+
+    def of(self, parameters: Mapping[str, str]) -> str:
+        """Return the value of WWW-Authenticate (RFC 6750 §3, RFC 9449 §7.1)."""
+        metadata = {"resource_metadata": self.resource_metadata} if self.resource_metadata else {}
+        by_dpop = self.by_dpop or not self.bearer
+        found = []
+        if self.bearer:
+            said = {} if by_dpop else parameters
+            found.append("Bearer " + _quoted({"realm": "api", **said, **metadata}))
+        if self.proof_algorithms:
+            said = parameters if by_dpop else {}
+            algorithms = " ".join(self.proof_algorithms)
+            found.append("DPoP " + _quoted({**said, "algs": algorithms, **metadata}))
+        return ", ".join(found)
+
+
+def _quoted(parameters: Mapping[str, str]) -> str:
+    return ", ".join(f'{name}="{_UNQUOTABLE.sub("", value)}"' for name, value in parameters.items())
 
 
 class UnauthorizedError(AuthError):
@@ -135,6 +174,38 @@ class InvalidTokenError(AuthError):
             error="invalid_token",
             error_description=_DESCRIPTIONS.get(reason, "The access token is invalid"),
         )
+
+
+class InvalidProofError(AuthError):
+    """The DPoP proof is missing or not valid (RFC 9449 §7.1), or lacks a nonce (§9).
+
+    `nonce` is the one that the next proof needs.
+    """
+
+    status = 401
+    message = "Bad credentials"
+
+    def __init__(
+        self,
+        reason: Reason,
+        *,
+        subject: str | None = None,
+        detail: str | None = None,
+        nonce: str | None = None,
+    ) -> None:
+        self.nonce: Final = nonce
+        super().__init__(
+            reason,
+            subject=subject,
+            detail=detail,
+            error="invalid_dpop_proof" if nonce is None else "use_dpop_nonce",
+            error_description=_DESCRIPTIONS.get(reason, "The DPoP proof is invalid"),
+        )
+
+    def headers_with(self, challenges: Challenges) -> dict[str, str]:
+        """Return the headers of the answer, with the next nonce if one is needed."""
+        nonce = {} if self.nonce is None else {"DPoP-Nonce": self.nonce}
+        return super().headers_with(challenges) | nonce
 
 
 def untrusted(issuer: object) -> InvalidTokenError:
@@ -213,7 +284,7 @@ class UnavailableError(AuthError):
         super().__init__(reason, subject=subject, detail=detail)
         self.retry_after: Final = retry_after
 
-    def headers_with(self, **_parameters: str) -> dict[str, str]:
+    def headers_with(self, _challenges: Challenges) -> dict[str, str]:
         """Return Retry-After. There is no challenge, because another token would not help."""
         return {"Retry-After": str(self.retry_after)}
 

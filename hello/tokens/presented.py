@@ -12,7 +12,9 @@ from .errors import InvalidTokenError, Reason, UnauthorizedError
 
 AUTHORIZATION = "Authorization"
 
-_SCHEME = "bearer "
+BEARER, DPOP = "Bearer", "DPoP"
+
+_SCHEME, _DPOP_SCHEME = "bearer ", "dpop "
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.1
 
 
@@ -20,16 +22,25 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.1
 class Presented:
     """What a request presents. Nothing of it has been verified.
 
-    `token` is the access token. `host` is the host that the request names, for a resolver of
-    issuers.
+    `token` is the access token, and `scheme` is "Bearer" or "DPoP". `host` is the host that the
+    request names, for a resolver of issuers. `proofs` are the values of the DPoP header. `method`
+    and `url` are those of the request as its sender sees them; proofs are compared with them.
     """
 
     token: str = field(repr=False)
     host: str = ""
+    scheme: str = BEARER
+    proofs: tuple[str, ...] = field(default=(), repr=False)
+    method: str = ""
+    url: str = ""
 
 
 def present(
-    get_all: Callable[[str], Sequence[str]], *, host: str = "", header: str = AUTHORIZATION
+    get_all: Callable[[str], Sequence[str]],
+    *,
+    host: str = "",
+    header: str = AUTHORIZATION,
+    dpop: Callable[[], tuple[str, str]] | None = None,
 ) -> Presented:
     """Read what a request presents from its headers.
 
@@ -37,6 +48,9 @@ def present(
     and one space. If it has characters that no JWT has, `jwt.compact` refuses it. In any other
     header than Authorization, the token may stand without a scheme. Proxies that log people in send
     it in this way.
+
+    `dpop` returns the method and the URL of the request, as its sender sees them. If it is None,
+    the scheme DPoP counts as no credentials.
 
     Raises UnauthorizedError if there is no token (no header, another scheme, or only the scheme),
     and InvalidTokenError if there is more than one header.
@@ -48,11 +62,21 @@ def present(
     # RFC 9110 §11.1: the scheme is matched without regard to case.
     if value[: len(_SCHEME)].lower() == _SCHEME:
         token = value[len(_SCHEME) :]
+    elif dpop is not None and value[: len(_DPOP_SCHEME)].lower() == _DPOP_SCHEME:
+        return _by_dpop(value[len(_DPOP_SCHEME) :], get_all(DPOP), host, *dpop())
     else:
         token = "" if is_authorization(header) else value
     if not token:
         raise UnauthorizedError
     return Presented(token=token, host=host)
+
+
+def _by_dpop(token: str, proofs: Sequence[str], host: str, method: str, url: str) -> Presented:
+    if not token:
+        raise UnauthorizedError
+    return Presented(
+        token=token, host=host, scheme=DPOP, proofs=tuple(proofs), method=method, url=url
+    )
 
 
 def is_authorization(header: str) -> bool:

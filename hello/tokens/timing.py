@@ -3,7 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 
 class Clock(Protocol):
@@ -33,7 +33,7 @@ class Timing:
         check_seconds("hook_timeout", self.hook_timeout)
 
 
-def is_numeric_date(value: Any) -> bool:
+def is_numeric_date(value: Any) -> TypeGuard[float]:
     """Return whether a value is a NumericDate (RFC 7519 §2) that can be calculated with."""
     # bool is an int in Python. The limits refuse NaN, infinities and integers too big for a double.
     return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max

@@ -1,8 +1,6 @@
 """Is this access token good, and what does it grant?
 
-`TokenValidator._verify` reads as the path of a token: it is taken apart, its header is checked, its
-issuer is looked up, a key is found, the signature is verified, and the claims are checked. Then the
-application may say that the token was revoked. A token that fails any step is refused.
+`TokenValidator._verify` reads as the path of a token. A token that fails any step is refused.
 """
 
 import logging
@@ -12,10 +10,11 @@ from functools import partial
 from typing import Any, TypedDict, Unpack, overload
 
 from .access_token import AccessToken
-from .bounded import check_flag, check_size
+from .bounded import check_size
 from .cache import Verified, VerifiedTokens
 from .errors import (
     AuthError,
+    Challenges,
     InvalidTokenError,
     KeysUnavailableError,
     Reason,
@@ -34,8 +33,10 @@ from .jwt.rules import Rule, check_rules
 from .keys.discovery import Fetch, Place, fetch_with_aiohttp
 from .keys.fetched import FetchedKeys, KeyPolicy
 from .keys.signing_key import signer
-from .presented import Presented
-from .timing import Clock, Timing, check_seconds
+from .possession.binding import check_binding
+from .possession.dpop import DPoP, Mode
+from .presented import BEARER, Presented
+from .timing import Clock, Timing
 from .urls import is_secure_url
 
 _logger = logging.getLogger("hello.auth")
@@ -57,6 +58,7 @@ class _Options(TypedDict, total=False):
     hook_timeout: float
     max_issuers: int
     token_cache_size: int
+    dpop: DPoP | Mode
     fetch: Fetch | None
     clock: Clock
 
@@ -68,24 +70,20 @@ class TokenValidator:
     options of a TrustedIssuer. Or give `issuers`, which is a list of TrustedIssuers or a resolver.
     A resolver is a coroutine function. It is called with the unverified `iss` of a token and with
     the host that the request names, and it returns the TrustedIssuer or None. Its answers for up to
-    `max_issuers` issuers are remembered, a TrustedIssuer for 60 s and None for 10 s. While the
-    resolver fails, an issuer that it returned within the last hour stays trusted.
+    `max_issuers` issuers are remembered, a TrustedIssuer for 60 s and None for 10 s.
 
     These times are in seconds: `leeway` is how far two clocks may differ. `max_age` is how long ago
-    a token may have been issued (`iat`). `jwks_max_age` is how long keys are used after a fetch,
-    and `jwks_max_stale` is how long they are used while the issuer cannot be reached.
-    `jwks_cooldown` is the least time between two fetches that unknown keys force, and between two
-    that bad signatures force. `jwks_timeout` limits one fetch, and `hook_timeout` limits one call
-    of a resolver, a check or `revoked`.
+    a token may have been issued (`iat`). The `jwks_` times are those of a KeyPolicy. `hook_timeout`
+    limits one call of a resolver, a check or `revoked`.
 
-    Verified tokens are cached until their `exp`. The cache takes at most `token_cache_size` bytes;
-    0 switches it off. For a cached token, too, every request checks the time, the issuer, its key
-    and `revoked`.
+    Verified tokens are cached until their `exp`, in at most `token_cache_size` bytes. For a cached
+    token, too, every request checks the time, the issuer, its key, its binding and `revoked`.
 
     Claims in `required_claims` must be present and not null. `strict` requires the `typ` and the
     claims of RFC 9068. `revoked` is called for each valid token on every request; if it raises, the
-    answer is 503. `fetch` gets a URL and returns the body of a GET, or raises FetchError: give one
-    to use a proxy or another HTTP client. `clock` is for tests.
+    answer is 503. `dpop` says whether tokens that are bound to a key by DPoP (RFC 9449) are
+    "allowed" beside bearer tokens, "required" or "off"; a DPoP has more options. `fetch` gets a URL
+    and returns the body of a GET, or raises FetchError. `clock` is for tests.
 
     Use a validator in one event loop at a time. Raises ValueError for options that cannot work.
     """
@@ -124,20 +122,17 @@ class TokenValidator:
         hook_timeout: float = 5,
         max_issuers: int = 1000,
         token_cache_size: int = 16 << 20,
+        dpop: DPoP | Mode = "allowed",
         fetch: Fetch | None = None,
         clock: Clock = time,
     ) -> None:
-        if max_age is not None:
-            check_seconds("max_age", max_age)
-        check_flag("strict", strict)
-        if isinstance(required_claims, str):
-            raise ValueError(f"required_claims is a collection: write [{required_claims!r}]")
         check_size("max_issuers", max_issuers, least=1)
         check_size("token_cache_size", token_cache_size, least=0)
         if revoked is not None and not callable(revoked):
             raise ValueError(f"revoked is a function that gets the AccessToken, not {revoked!r}")
         self.timing: Timing = Timing(leeway=leeway, hook_timeout=hook_timeout, clock=clock)
-        self._max_age, self._revoked = max_age, revoked
+        self._max_age, self._revoked, self._dpop = max_age, revoked, DPoP.of(dpop)
+        self.challenges: Challenges = self._dpop.challenges(clock) if self._dpop else Challenges()
         self.header_rules: tuple[Rule[frozenset[str]], ...] = header_rules(strict=strict)
         self._claim_rules: tuple[Rule[Expected], ...] = claim_rules(
             required=required_claims, strict=strict, max_age=max_age
@@ -159,36 +154,36 @@ class TokenValidator:
             if callable(issuers)
             else ListedIssuers(issuers, new_fetched=new_fetched)
         )
+        new_introspector = partial(
+            Introspector, fetch=send, policy=policy, clock=clock, size=token_cache_size
+        )
         self.authorization_servers: list[str] = []
         self.introspected: tuple[TrustedIssuer, Introspector] | None = None
         for trusted in self.issuers.listed:
             if is_secure_url(trusted.issuer):
                 self.authorization_servers.append(trusted.issuer)
             if trusted.introspection is not None:  # at most one has it
-                introspector = Introspector(
-                    trusted.issuer,
-                    trusted.introspection,
-                    fetch=send,
-                    policy=policy,
-                    clock=clock,
-                    size=token_cache_size,
-                )
+                introspector = new_introspector(trusted.issuer, trusted.introspection)
                 self.introspected = trusted, introspector
         self._cache = VerifiedTokens(self._verify, self._still_holds, size=token_cache_size)
 
     async def validate(self, presented: Presented) -> AccessToken:
         """Return what a valid token grants.
 
-        Raises InvalidTokenError for every other token. Raises UnavailableError if it is unknown at
-        the moment whether the token is valid: keys cannot be fetched, or a hook failed.
+        Raises InvalidTokenError for every other token, and InvalidProofError for a bad DPoP proof.
+        Raises UnavailableError if it is unknown at the moment whether the token is valid.
         """
         verified = await self._cache.verify(presented)
-        await self._refuse_revoked(verified.access_token)
-        return verified.access_token
+        token, bound_to = verified.access_token, verified.confirmation
+        await check_binding(self._dpop, presented, token, bound_to, self.timing.clock)
+        await self._refuse_revoked(token)
+        return token
 
     async def close(self) -> None:
-        """End the fetches that are under way, and close the connections."""
+        """End what is under way, and close the connections."""
         await self.issuers.close()
+        if self._dpop is not None:
+            await self._dpop.close()
         if self.introspected is not None:
             await self.introspected[1].close()
 
@@ -211,6 +206,8 @@ class TokenValidator:
         except KeysUnavailableError:
             # Bad claims make the token invalid, whatever its key is: that is a 401, not a 503.
             self._check_claims(claims, issuer, authentic=False)
+            if "cnf" in claims and presented.scheme == BEARER:
+                raise InvalidTokenError(Reason.BOUND) from None
             raise
         key = signer(keys, token.signature, token.signing_input, algorithm)
         if key is None:
@@ -222,7 +219,8 @@ class TokenValidator:
         self.issuers.note_valid_signature(issuer, presented.host)
         expected = self._check_claims(claims, issuer, authentic=True)
         granted = AccessToken.of(presented.token, header, claims)
-        return Verified(granted, issuer, key, name, algorithm, *validity(claims, expected))
+        times = validity(claims, expected)
+        return Verified(granted, issuer, key, name, algorithm, *times, claims.get("cnf"))
 
     async def _introspect(self, text: str) -> Verified:
         """Ask the issuer about a token that is no JWT. Raises what `validate` raises."""
@@ -233,10 +231,13 @@ class TokenValidator:
         if claims["iss"] != issuer.issuer:
             raise untrusted(claims["iss"])
         expected = self._check_claims(claims, issuer, authentic=True)
+        # RFC 9449 §6.2: a bound token has the type DPoP. Its binding is checked with each request.
+        expected = expected._replace(token_type="DPoP" if "cnf" in claims else "Bearer")
         check_rules(issuer.answer_rules, claims, expected, subject=claims.get("sub"))
         introspector.note_valid(text)
         granted = AccessToken.of(text, {}, claims)
-        return Verified(granted, issuer, None, KeyName(), "", *validity(claims, expected))
+        times = validity(claims, expected)
+        return Verified(granted, issuer, None, KeyName(), "", *times, claims.get("cnf"))
 
     def _check_claims(
         self, claims: Mapping[str, Any], issuer: TrustedIssuer, *, authentic: bool

@@ -102,6 +102,8 @@ NO_ISSUERS = [
         ("JWKS_URI", "keys.json", "https"),
         ("INTROSPECTION_ENDPOINT", "http://keycloak:8080/introspect", "https"),
         ("AUDIENCE_CLAIM", "client id", ""),
+        ("PUBLIC_URL", "api.example.com", "https"),
+        ("DPOP", "yes", "allowed, required, off"),
         ("ALLOW_INSECURE_HTTP", "yes", "true"),
         ("ALLOW_INSECURE_HTTP", "1", "true"),
         ("ADMIN_PERMISSION", "read:a read:b", ""),

@@ -56,7 +56,6 @@ AiohttpClient = Callable[[TestServer], Awaitable[Client]]
         (PROTECTED, ["Bearer "], 401, UNAUTHENTICATED),
         (PROTECTED, ["Basic YWxpY2U6c2VjcmV0"], 401, UNAUTHENTICATED),
         (PROTECTED, [f"BearerX {VALID}"], 401, UNAUTHENTICATED),
-        (PROTECTED, [f"DPoP {VALID}"], 401, UNAUTHENTICATED),
         (PROTECTED, [VALID], 401, UNAUTHENTICATED),
         (ADMIN, ["Bearer nonsense"], 401, BAD),
         (PROTECTED, ["Bearer nonsense"], 401, BAD),

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from hello import auth
-from hello.auth import AccessToken, AuthError, Presented, Timing
+from hello.auth import AccessToken, AuthError, Challenges, Presented, Timing
 from hello.sandbox.issuer import Issuer
 from support.answers import NO_TOKEN, challenge
 from support.api import ApiServer, Client, bearer
@@ -135,6 +135,7 @@ class OwnValidator:
     def __init__(self) -> None:
         self.timing = Timing()
         self.authorization_servers = ["https://issuer.example.com"]
+        self.challenges = Challenges()
         self.closed = asyncio.Event()
 
     async def validate(self, presented: Presented) -> AccessToken:
@@ -225,6 +226,7 @@ class CarelessValidator:
     def __init__(self) -> None:
         self.timing = Timing()
         self.authorization_servers: list[str] = []
+        self.challenges = Challenges()
 
     async def validate(self, _presented: Presented) -> AccessToken:
         return None  # type: ignore[return-value]

@@ -15,6 +15,7 @@ from hello.sandbox.issuer import Issuer
 from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
 from hello.tokens.jwt.claim_rules import audience_rules, claim_rules
 from hello.tokens.jwt.header_rules import header_rules
+from support.answers import NO_TOKEN, challenge
 from support.api import ApiServer, Client, bearer
 from support.outputs import logged
 from support.pages import examples, rows
@@ -153,7 +154,7 @@ async def test_refusals_can_look_otherwise(
         answer = await answered(client, "/reports", claims, sandbox_issuer)
         assert answer == (status, {"error": {"status": status, "text": message}})
     async with client.get("/reports") as response:
-        assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+        assert challenge(response.headers) == NO_TOKEN
         assert response.headers["Content-Type"] == "application/json; charset=utf-8"
 
 

@@ -15,6 +15,7 @@ LISTED: dict[str, Callable[..., Any]] = {
     "token-validator": auth.TokenValidator,
     "trusted-issuer": auth.TrustedIssuer,
     "introspection": auth.Introspection,
+    "dpop": auth.DPoP,
     "protected": auth.protected,
     "setup": auth.setup,
 }

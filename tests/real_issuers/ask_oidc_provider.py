@@ -132,20 +132,24 @@ async def _send_algorithms(server: Server, report: Report) -> None:
 
 
 async def _send_bound(issuer: Issuer, report: Report) -> None:
-    """Send tokens that are bound to a key, with DPoP, as if they were not."""
-    key = ECKey.generate_key("P-256")
+    """Send tokens that are bound to a key by DPoP, with their proof and without it."""
+    key, other = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
     signed = await issuer.access_token(MACHINE, key=key, resource=API, scope=SCOPE)
     look(report, "access token that is bound by DPoP", signed)
     sent = "a token that is bound by DPoP, without a proof"
     async with protected(auth.TrustedIssuer(issuer=issuer.url, audience=API)) as api:
-        await Asking(api, report, "JWT").send(sent, signed, (401, "bound"))
+        asking = Asking(api, report, "JWT")
+        await asking.send(sent, signed, (401, "bound"))
+        await asking.send_bound(signed, key, other)
     opaque = await issuer.access_token(MACHINE, key=key, resource=OPAQUE_API, scope=SCOPE)
     said = "an access token that is bound by DPoP"
     expected = {"active": True, "token_type": "DPoP"}
     await issuer.introspect(report, said, opaque, API_BASIC, expected=expected)
     if INTROSPECTION is not None:
         async with asks(issuer.url, OPAQUE_API, API_BASIC) as api:
-            await Asking(api, report, "opaque").send(sent, opaque, 401)
+            asking = Asking(api, report, "opaque")
+            await asking.send(sent, opaque, (401, "bound"))
+            await asking.send_bound(opaque, key, other)
 
 
 async def _mint_signed(issuer: Issuer) -> str:

@@ -1,6 +1,7 @@
 """How is an issuer asked for tokens, and how is a protected application asked with them?"""
 
 import base64
+import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -155,10 +156,14 @@ class Issuer:
             raise AskError(f"revocation: {status} {answer}")
 
 
-def _proof(key: Key, url: str) -> str:
-    """Return a DPoP proof for a POST (RFC 9449 §4.2)."""
+def _proof(key: Key, url: str, token: str | None = None) -> str:
+    """Return a DPoP proof for a POST, or for a GET with a token (RFC 9449 §4.2)."""
     header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
     claims = {"jti": uuid4().hex, "htm": "POST", "htu": url, "iat": int(time.time())}
+    if token is not None:
+        digest = hashlib.sha256(token.encode()).digest()
+        ath = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        claims |= {"htm": "GET", "ath": ath}
     return jwt.encode(header, claims, key)
 
 
@@ -257,7 +262,17 @@ class Api:
 
     async def get(self, token: str, path: str = "/any") -> tuple[int, str]:
         """Return the status, and the reason or what the handler saw."""
-        headers = {"Authorization": f"Bearer {token}"}
+        return await self._get({"Authorization": f"Bearer {token}"}, path)
+
+    async def get_with(self, proof: str, token: str) -> tuple[int, str]:
+        """Return the same for a token that is sent with a DPoP proof."""
+        return await self._get({"Authorization": f"DPoP {token}", "DPoP": proof}, "/any")
+
+    def prove(self, key: Key, token: str) -> str:
+        """Return a DPoP proof for a request with a token."""
+        return _proof(key, f"{self._url}/any", token)
+
+    async def _get(self, headers: dict[str, str], path: str) -> tuple[int, str]:
         async with self._session.get(self._url + path, headers=headers) as response:
             return response.status, str((await response.json())["text"])
 
@@ -307,6 +322,17 @@ class Asking:
                 lacking for *_, lacking in explained.routes if lacking
             )
             self._report.advice.append((self._report.issuer, f"{self._kind}: {what}", told))
+
+    async def send_bound(self, token: str, key: Key, other: Key) -> None:
+        """Send a token that is bound to a key: with a proof, with it again, with another key's."""
+        proof = self.api.prove(key, token)
+        for what, sent, expected in (
+            ("a token that is bound by DPoP, with its proof", proof, 200),
+            ("the same, with the same proof", proof, (401, "replayed")),
+            ("the same, with another key's proof", self.api.prove(other, token), (401, "bound")),
+        ):
+            got = await self.api.get_with(sent, token)
+            self._report.answered(self._kind, what, got=got, expected=expected)
 
 
 def changed(token: str) -> str:

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Mapping
 
-_CHALLENGE = re.compile(r'Bearer \w+="[^"\\]*"(?:, \w+="[^"\\]*")*')
+_CHALLENGE = re.compile(
+    r'(Bearer \w+="[^"\\]*"(?:, \w+="[^"\\]*")*)'
+    r'(?:, (DPoP algs="[A-Za-z0-9 ]+"(?:, resource_metadata="[^"\\]*")?))?'
+)
 _PARAMETER = re.compile(r'(\w+)="([^"\\]*)"')
 
 NO_TOKEN = {"realm": "api"}
@@ -13,10 +16,14 @@ WEAK_LOGIN = {**NO_TOKEN, "error": "insufficient_user_authentication"}
 
 
 def challenge(headers: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of a challenge, but for the words that describe an error (RFC 6750 §3)."""
+    """The parameters of a Bearer challenge, but for the words that describe an error.
+
+    RFC 6750 §3. The challenge of DPoP behind it says the same wherever the scheme was not used.
+    """
     value = headers["WWW-Authenticate"]
-    assert _CHALLENGE.fullmatch(value), value
-    pairs = _PARAMETER.findall(value)
+    found = _CHALLENGE.fullmatch(value)
+    assert found, value
+    pairs = _PARAMETER.findall(found[1])
     parameters = dict(pairs)
     assert len(parameters) == len(pairs), "a parameter came twice"
     described = parameters.pop("error_description", "")

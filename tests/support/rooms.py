@@ -29,19 +29,9 @@ AUTH_ORDER = [
 ]
 
 TOKENS_ORDER = [
-    *("explain", "__init__", "validator", "cache", "requirements", "access_token", "issuers"),
-    *(
-        "introspection",
-        "keys",
-        "jwt",
-        "presented",
-        "hooks",
-        "hosts",
-        "timing",
-        "urls",
-        "bounded",
-        "errors",
-    ),
+    *("explain", "__init__", "validator", "cache", "requirements", "possession", "access_token"),
+    *("issuers", "introspection", "keys", "jwt", "presented", "hooks", "hosts", "timing", "urls"),
+    *("bounded", "errors"),
 ]
 
 

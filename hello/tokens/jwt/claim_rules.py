@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from hello.tokens.errors import Reason
-from hello.tokens.timing import is_numeric_date
+from hello.tokens.timing import check_seconds, is_numeric_date
 
 from .rules import ABSENT, Rule
 
@@ -23,13 +23,14 @@ class Expected(NamedTuple):
     """What claims are compared with.
 
     The token must name one of the strings in `audience`. `leeway` and `max_age` are in seconds, and
-    `now` is in seconds since the epoch.
+    `now` is in seconds since the epoch. `token_type` is that of an issuer's answer.
     """
 
     audience: frozenset[str]
     leeway: float
     max_age: float | None
     now: float
+    token_type: str = "Bearer"  # noqa: S105 - the name of a scheme
 
 
 def claim_rules(
@@ -38,8 +39,12 @@ def claim_rules(
     """Return the rules for every token.
 
     `required` claims must be present and not null. `strict` adds the claims that RFC 9068 §2.2
-    requires, and their types. `max_age` makes `iat` a required claim.
+    requires, and their types. `max_age` makes `iat` a required claim. Raises ValueError.
     """
+    if max_age is not None:
+        check_seconds("max_age", max_age)
+    if isinstance(required, str):
+        raise ValueError(f"required_claims is a collection: write [{required!r}]")
     present = {*required, *(RFC_9068_REQUIRED if strict else ())}
     return (
         *(
@@ -125,9 +130,9 @@ def _access(value: Any, _expected: Expected) -> Reason | None:
     return None if value in _ACCESS else Reason.TYPE
 
 
-def _token_type(value: Any, _expected: Expected) -> Reason | None:
-    bearer = isinstance(value, str) and value.lower() == "bearer"
-    return None if bearer else Reason.TYPE
+def _token_type(value: Any, expected: Expected) -> Reason | None:
+    known = isinstance(value, str) and value.lower() in ("bearer", expected.token_type.lower())
+    return None if known else Reason.TYPE
 
 
 def _expiry(exp: Any, expected: Expected) -> Reason | None:
@@ -166,9 +171,9 @@ def _names(value: Any, _expected: Expected) -> Reason | None:
     return None if isinstance(value, str) or _are_strings(value) else Reason.CLAIM_TYPE
 
 
-def _bound(_cnf: Any, _expected: Expected) -> Reason | None:
-    # RFC 9449 §7.1, RFC 8705 §3: a bound token is worth nothing without a proof of its key.
-    return Reason.BOUND
+def _confirmation(cnf: Any, _expected: Expected) -> Reason | None:
+    # RFC 7800 §3.1. Whether the sender has the key is checked with each request.
+    return None if isinstance(cnf, dict) and cnf else Reason.BOUND
 
 
 def _are_strings(value: Any) -> bool:
@@ -189,5 +194,5 @@ _RULES = (
     Rule("scope", _names, "absent, a string, or a list of strings"),
     Rule("scp", _names, "absent, a string, or a list of strings"),
     Rule("permissions", _strings, "absent, or a list of strings"),
-    Rule("cnf", _bound, "absent: a bound token is worth nothing without a proof of its key"),
+    Rule("cnf", _confirmation, "absent, or an object with the key that the token is bound to"),
 )

@@ -7,6 +7,7 @@ it knows the issuer. `jwk`, `jku`, `x5u` and `x5c` are never read, neither here 
 from collections.abc import Collection
 from typing import Any
 
+from hello.tokens.bounded import check_flag
 from hello.tokens.errors import Reason
 
 from .rules import Rule
@@ -36,6 +37,7 @@ def header_rules(*, strict: bool) -> tuple[Rule[frozenset[str]], ...]:
 
     They are checked against the types that the token's issuer uses besides the usual ones.
     """
+    check_flag("strict", strict)
     types = _STRICT_TYPES if strict else _TYPES
 
     def check_type(typ: Any, more: frozenset[str]) -> Reason | None:

@@ -48,10 +48,12 @@ class EncryptionKeyError(ValueError):
 class JWK(NamedTuple):
     """A public key of OpenSSL, the algorithms that it may be used with, and its names.
 
-    `thumbprints` are its certificate's: `x5t` and `x5t#S256` (RFC 7517 §4.8 and §4.9).
+    `members` are the public ones, each in the one spelling that RFC 7518 §6 allows. `thumbprints`
+    are its certificate's: `x5t` and `x5t#S256` (RFC 7517 §4.8 and §4.9).
     """
 
     public: Any
+    members: Mapping[str, str]
     algorithms: frozenset[str]
     kid: str | None
     thumbprints: frozenset[str]
@@ -83,7 +85,7 @@ def read_jwk(jwk: Mapping[str, Any]) -> JWK:
     algorithms = frozenset(name for name in fitting if alg in (None, name))
     if not algorithms:
         raise ValueError("no supported algorithm fits it")
-    return JWK(imported, algorithms, kid, _thumbprints(said))
+    return JWK(imported, public, algorithms, kid, _thumbprints(said))
 
 
 def check_rsa(bits: int, exponent: int) -> None:

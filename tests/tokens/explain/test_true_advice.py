@@ -218,6 +218,7 @@ NOT_A_TOKENS = {
     "introspection_unavailable",
     "type.no_token_type",
     "type.answer_for_client",
+    *("unbound", "bearer", "proof", "nonce", "replayed", "replay_unavailable"),  # a request's
 }
 
 

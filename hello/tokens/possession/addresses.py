@@ -1,0 +1,49 @@
+"""Do two URLs name the same resource, however they are written (RFC 3986 §6.2)?"""
+
+import re
+from urllib.parse import urlsplit
+
+from hello.tokens.hosts import split_host
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
+_URL = re.compile(r"[!-~]{1,8192}")
+
+
+def normalized(url: str) -> str | None:
+    """Return a URL in one spelling, without query and fragment, or None if it is no http(s) URL.
+
+    RFC 9449 §4.3: scheme and host in lower case, no default port, escapes only where they are
+    needed, no dot segments, and a slash for an empty path.
+    """
+    if not _URL.fullmatch(url):
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    scheme, named = parts.scheme.lower(), split_host(parts.netloc)
+    if scheme not in _DEFAULT_PORTS or named is None:
+        return None
+    host, port = named
+    place = host if port in (None, _DEFAULT_PORTS[scheme]) else f"{host}:{port}"
+    return f"{scheme}://{place}{_path(parts.path)}"
+
+
+def _path(path: str) -> str:
+    kept: list[str] = []
+    *segments, last = _ESCAPE.sub(_decoded, path).split("/")
+    for segment in segments[1:]:
+        if segment == "..":
+            kept = kept[:-1]
+        elif segment != ".":
+            kept.append(segment)
+    if last == "..":
+        kept = kept[:-1]
+    return "/".join(["", *kept, "" if last in (".", "..") else last])
+
+
+def _decoded(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if _UNRESERVED.fullmatch(character) else escape[0].upper()

@@ -1,0 +1,109 @@
+"""Is this a good proof, for this request and this token (RFC 9449 §4.3)?
+
+Nothing here remembers anything: whether a proof was seen before is another question.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from hello.tokens.jwt import base64url
+from hello.tokens.jwt.compact import UnverifiedToken, parse
+from hello.tokens.keys.jwk import read_jwk
+from hello.tokens.keys.signing_key import SigningKey
+from hello.tokens.timing import is_numeric_date
+
+from .addresses import normalized
+
+_MAX_JTI = 1024  # characters; RFC 9449 §11.1 lets a server refuse longer ones
+
+
+class ProofError(Exception):
+    """A proof fails a check. The message names the member that failed it, for the log."""
+
+
+class Proof(NamedTuple):
+    """A proof that passed every check, and the RFC 7638 thumbprint of its key."""
+
+    thumbprint: str
+    jti: str
+    issued_at: float
+    nonce: str | None
+
+
+class Window(NamedTuple):
+    """How old a proof may be, and how far in the future it may come from, both in seconds."""
+
+    past: float
+    future: float
+
+
+def check_proof(
+    text: str,
+    *,
+    method: str,
+    url: str,
+    token: str,
+    algorithms: Collection[str],
+    now: float,
+    window: Window,
+) -> Proof:
+    """Check a proof for a request with an access token. Raises ProofError.
+
+    `method` and `url` are those of the request, as its sender sees them.
+    """
+    try:
+        proof = parse(text)
+    except ValueError:
+        raise ProofError("it is no JWT") from None
+    thumbprint = _check_signature(proof, algorithms)
+    claims = proof.claims
+    jti, issued_at, nonce = claims.get("jti"), claims.get("iat"), claims.get("nonce")
+    if not isinstance(jti, str) or not 0 < len(jti) <= _MAX_JTI:
+        raise ProofError("jti")
+    if claims.get("htm") != method:
+        raise ProofError("htm")
+    htu = claims.get("htu")
+    wanted = normalized(url)
+    if not isinstance(htu, str) or wanted is None or normalized(htu) != wanted:
+        raise ProofError("htu")
+    if not is_numeric_date(issued_at):
+        raise ProofError("iat")
+    if not now - window.past <= issued_at <= now + window.future:
+        raise ProofError("iat, which is too old or in the future")
+    ath = claims.get("ath")
+    if ath != base64url.encode(hashlib.sha256(token.encode()).digest()):
+        raise ProofError("ath")
+    if not isinstance(nonce, str | None):
+        raise ProofError("nonce")
+    return Proof(thumbprint, jti, issued_at, nonce)
+
+
+def _check_signature(proof: UnverifiedToken, algorithms: Collection[str]) -> str:
+    """Return the thumbprint of the key that signed a proof. Raises ProofError."""
+    header = proof.header
+    if "crit" in header or "b64" in header:
+        raise ProofError("crit")
+    typ = header.get("typ")
+    # RFC 7515 §4.1.9: case does not matter, and "application/" may be left out.
+    if not isinstance(typ, str) or typ.lower().removeprefix("application/") != "dpop+jwt":
+        raise ProofError("typ")
+    algorithm, jwk = header.get("alg"), header.get("jwk")
+    if not isinstance(algorithm, str) or algorithm not in algorithms:
+        raise ProofError("alg")
+    if not isinstance(jwk, Mapping):
+        raise ProofError("jwk")
+    try:
+        key = SigningKey(jwk)
+    except ValueError as error:
+        raise ProofError(f"jwk: {error}") from None
+    if not key.verifies(proof.signature, proof.signing_input, algorithm):
+        raise ProofError("signature")
+    return thumbprint_of(jwk)
+
+
+def thumbprint_of(jwk: Mapping[str, Any]) -> str:
+    """Return the SHA-256 thumbprint of a public key (RFC 7638 §3). Raises ValueError."""
+    members = json.dumps(dict(sorted(read_jwk(jwk).members.items())), separators=(",", ":"))
+    return base64url.encode(hashlib.sha256(members.encode()).digest())

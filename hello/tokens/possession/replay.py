@@ -1,0 +1,57 @@
+"""Was this proof seen before (RFC 9449 §11.1)?"""
+
+from typing import Protocol
+
+_BUCKET_SECONDS = 60
+_ENTRY_BYTES = 150  # of one proof in a set, its part of the table included
+
+
+class ReplayError(Exception):
+    """The store cannot say whether a proof was seen before. The message is for the log."""
+
+
+class ReplayStore(Protocol):
+    """Remembers proofs. An application may bring one that several workers or machines share."""
+
+    async def add(self, proof: bytes, *, until: float, now: float) -> bool:
+        """Remember a proof, in one step, and return whether it is new.
+
+        `proof` is a digest. It is of no use after `until`; both times are in seconds since the
+        epoch. Raises ReplayError.
+        """
+
+    async def close(self) -> None:
+        """Close connections, if there are any. It is called when the application stops."""
+
+
+class MemoryReplayStore:
+    """Remembers the proofs that one process has seen, up to `size` bytes.
+
+    When it is full, it raises ReplayError: to forget a proof would let it be sent again.
+    """
+
+    def __init__(self, size: int = 64 << 20) -> None:
+        self._most = size // _ENTRY_BYTES
+        self._count = 0
+        # By the minute in which a proof becomes useless: its `iat` decides that, so a copy of a
+        # proof is looked for in one place.
+        self._buckets: dict[int, set[bytes]] = {}
+
+    async def add(self, proof: bytes, *, until: float, now: float) -> bool:
+        """Remember a proof, and return whether it is new. Raises ReplayError."""
+        self._forget(int(now // _BUCKET_SECONDS))
+        bucket = self._buckets.setdefault(int(until // _BUCKET_SECONDS), set())
+        if proof in bucket:
+            return False
+        if self._count >= self._most:
+            raise ReplayError("the memory for proofs is full")
+        bucket.add(proof)
+        self._count += 1
+        return True
+
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+    def _forget(self, minute: int) -> None:
+        for old in [each for each in self._buckets if each < minute]:
+            self._count -= len(self._buckets.pop(old))
