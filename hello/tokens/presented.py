@@ -88,5 +88,5 @@ def check_header(name: str) -> None:
     """Raise ValueError unless a header of this name may carry a token."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"header is the name of a header, not {name!r}")
-    if name.lower() in ("cookie", "host"):
+    if name.lower() in ("cookie", "dpop", "host"):
         raise ValueError(f"header is {name!r}, and no token is read from that one")

@@ -92,7 +92,9 @@ async def metadata(client: Client) -> dict[str, Any]:
         return members
 
 
-@pytest.mark.parametrize("header", ["", "X Y", "X:", "X\r\nY", "é", None, 1, "Cookie", "host"])
+@pytest.mark.parametrize(
+    "header", ["", "X Y", "X:", "X\r\nY", "é", None, 1, "Cookie", "host", "dpop"]
+)
 def test_a_header_that_can_carry_no_token(validator: auth.TokenValidator, header: Any) -> None:
     with pytest.raises(ValueError, match="header"):
         auth.setup(web.Application(), validator, header=header)
