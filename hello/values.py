@@ -10,7 +10,7 @@ from typing import cast, get_args
 from urllib.parse import urlsplit
 
 from .tokens import ALGORITHMS
-from .tokens.possession.addresses import normalized
+from .tokens.possession.addresses import is_beginning
 from .tokens.possession.dpop import Mode
 from .tokens.requirements import SCOPE_TOKEN
 from .tokens.urls import is_resource_url, is_secure_url, shown_url
@@ -119,8 +119,11 @@ def resource_url(value: str) -> str | None:
 
 def public_url(value: str) -> str | None:
     """Return what stands before a path where clients see it, or None."""
-    if value and normalized(value) is None:
-        raise ValueError(f"is {shown_url(value)}, which is no URL, like https://api.example.com/v1")
+    if value and not is_beginning(value):
+        raise ValueError(
+            f"is {shown_url(value)}, which is no URL without query and fragment, like "
+            "https://api.example.com/v1"
+        )
     return value or None
 
 

@@ -21,7 +21,7 @@ from hello.tokens import (
     Validator,
     check_requirements,
 )
-from hello.tokens.possession.addresses import normalized
+from hello.tokens.possession.addresses import is_beginning
 from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 from hello.tokens.requirements import VALID_TOKEN
 
@@ -152,8 +152,11 @@ def setup(
         # Installed before anything below may raise: then every request fails, and none is let in.
         app.middlewares.append(authenticate)
     check_header(header)
-    if public_url is not None and normalized(public_url) is None:
-        raise ValueError(f"public_url is the http(s) URL that clients see, not {public_url!r}")
+    if public_url is not None and not is_beginning(public_url):
+        raise ValueError(
+            "public_url is the http(s) URL that clients see, without query and fragment, not "
+            f"{public_url!r}"
+        )
     metadata_url = None
     if resource is not None:
         # RFC 9728 §2 has a name for the Authorization header, and none for others.

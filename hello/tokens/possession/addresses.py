@@ -8,7 +8,8 @@ from hello.tokens.hosts import split_host
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _ESCAPE = re.compile(r"%([0-9a-fA-F]{2})")
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
-_URL = re.compile(r"[!-~]{1,8192}")
+# RFC 3986 §2.1: a percent sign begins an escape. Or else %%32F would become the escape %2F.
+_URL = re.compile(r"(?:[!-$&-~]|%[0-9a-fA-F]{2}){1,8192}")
 
 
 def normalized(url: str) -> str | None:
@@ -29,6 +30,11 @@ def normalized(url: str) -> str | None:
     host, port = named
     place = host if port in (None, _DEFAULT_PORTS[scheme]) else f"{host}:{port}"
     return f"{scheme}://{place}{_path(parts.path)}"
+
+
+def is_beginning(url: str) -> bool:
+    """Return whether a URL can stand before a path: behind a query, the path would not count."""
+    return normalized(url) is not None and set(url).isdisjoint("?#")
 
 
 def _path(path: str) -> str:

@@ -249,6 +249,8 @@ DIFFERENT = [
     "ftp://api.example.com/messages",
     "data:https://api.example.com/messages",
     "https://api.example.com/" + "a" * 9000,
+    "https://api.example.com/%",
+    "https://api.example.com/%zz/../messages",
 ]
 
 
@@ -273,6 +275,8 @@ def test_a_proof_for_another_address_is_refused(htu: str) -> None:
         ("https://a.example/a/b/../..", "https://a.example/"),
         ("https://a.example/a/./b/../c/", "https://a.example/a/c/"),
         ("https://a.example/%7Euser", "https://a.example/~user"),
+        ("https://a.example/a%2fb", "https://a.example/a%2Fb"),
+        ("https://a.example/a%%32Fb", None),  # or its normal form would be the one above
     ],
 )
 def test_one_spelling_of_an_address(url: str, expected: str | None) -> None:
