@@ -129,7 +129,7 @@ class Challenges(NamedTuple):
     def of(self, parameters: Mapping[str, str]) -> str:
         """Return the value of WWW-Authenticate (RFC 6750 §3, RFC 9449 §7.1)."""
         metadata = {"resource_metadata": self.resource_metadata} if self.resource_metadata else {}
-        by_dpop = self.by_dpop or not self.bearer
+        by_dpop = bool(self.proof_algorithms) and (self.by_dpop or not self.bearer)
         found = []
         if self.bearer:
             said = {} if by_dpop else parameters

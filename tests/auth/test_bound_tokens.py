@@ -136,6 +136,18 @@ async def test_another_scheme_or_nothing_behind_it_is_no_credentials(
     assert (await answer(client, "/optional", {"Authorization": "DPoP "}))[0] == 200
 
 
+async def test_where_it_is_off_every_error_is_told_to_bearer(serve: Serve) -> None:
+    client = await serve("off")
+    both = [("Authorization", "DPoP x"), ("Authorization", "Bearer x")]
+    assert await answer(client, "/", both) == (
+        401,
+        (
+            'Bearer realm="api", error="invalid_token", '
+            'error_description="More than one Authorization header was sent"'
+        ),
+    )
+
+
 async def test_where_it_is_off_the_scheme_is_another_one(
     serve: Serve, issuer: Issuer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -172,7 +184,20 @@ async def test_the_address_may_be_the_one_that_clients_see(
         assert (await answer(client, "/", headers))[0] == expected, url
 
 
-@pytest.mark.parametrize("public_url", ["", "api.example.com", "ftp://a.example.com", "https://"])
+@pytest.mark.parametrize(
+    "public_url",
+    [
+        "",
+        "api.example.com",
+        "ftp://a.example.com",
+        "https://",
+        # Behind these, the path of a request would not count.
+        "https://a.example.com/v1?a",
+        "https://a.example.com/?",
+        "https://a.example.com/v1#",
+        "https://a.example.com/%",
+    ],
+)
 def test_a_public_url_that_is_none(validator: auth.TokenValidator, public_url: str) -> None:
     with pytest.raises(ValueError, match="public_url"):
         auth.setup(web.Application(), validator, public_url=public_url)
