@@ -22,7 +22,8 @@ _PUBLIC_PEM = re.compile(rb"-----BEGIN ([A-Z0-9]+ )?(PUBLIC KEY|CERTIFICATE)----
 class SigningKey:
     """One public key, its names, and the algorithms that it may be used with (RFC 7517 §4).
 
-    `kid` is None if the key has none. `thumbprints` are those of its certificate.
+    `kid` is None if the key has none. `thumbprints` are those of its certificate. `members` are the
+    public ones of the JWK, in the one spelling that RFC 7518 §6 allows.
     """
 
     def __init__(self, jwk: Mapping[str, Any], *, kid: str | None = None) -> None:
@@ -31,6 +32,7 @@ class SigningKey:
         self.kid: str | None = read.kid or kid
         self.thumbprints: frozenset[str] = read.thumbprints
         self.algorithms: frozenset[str] = read.algorithms
+        self.members: Mapping[str, str] = read.members
         self._verifiers = {name: verifier(read.public, name) for name in self.algorithms}
 
     def verifies(self, signature: bytes, signing_input: bytes, algorithm: str) -> bool:

@@ -100,10 +100,14 @@ def _check_signature(proof: UnverifiedToken, algorithms: Collection[str]) -> str
         raise ProofError(f"jwk: {error}") from None
     if not key.verifies(proof.signature, proof.signing_input, algorithm):
         raise ProofError("signature")
-    return thumbprint_of(jwk)
+    return _thumbprint(key.members)  # of the members that were read, so it is this key's
 
 
 def thumbprint_of(jwk: Mapping[str, Any]) -> str:
     """Return the SHA-256 thumbprint of a public key (RFC 7638 §3). Raises ValueError."""
-    members = json.dumps(dict(sorted(read_jwk(jwk).members.items())), separators=(",", ":"))
-    return base64url.encode(hashlib.sha256(members.encode()).digest())
+    return _thumbprint(read_jwk(jwk).members)
+
+
+def _thumbprint(members: Mapping[str, str]) -> str:
+    text = json.dumps(dict(sorted(members.items())), separators=(",", ":"))
+    return base64url.encode(hashlib.sha256(text.encode()).digest())
