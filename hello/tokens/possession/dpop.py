@@ -3,16 +3,19 @@
 import hashlib
 import logging
 from collections.abc import Collection
+from functools import partial
 from typing import Literal, get_args
 
 from hello.tokens.access_token import AccessToken
 from hello.tokens.errors import (
+    AuthError,
     Challenges,
     InvalidProofError,
     InvalidTokenError,
     Reason,
     UnavailableError,
 )
+from hello.tokens.hooks import HookError, ask
 from hello.tokens.keys.jwk import ALGORITHMS
 from hello.tokens.presented import Presented
 from hello.tokens.timing import Clock, check_seconds
@@ -28,14 +31,16 @@ Mode = Literal["allowed", "required", "off"]
 
 _ALGORITHMS = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "RS256")
 
+_STORE_SECONDS = 5  # how long a replay store may take
+
 
 class DPoP:
     """How an API accepts tokens that are bound to a key by DPoP.
 
     If it is `required`, bearer tokens are refused. `algorithms` are those that proofs may be signed
-    with. A proof may be `max_age` seconds old and come from `future`
-    seconds ahead. Each proof is accepted once: `replay` remembers them, for this process if it is
-    None. If `replay` cannot be asked, the answer is 503, or with `fail_open` the proof counts as
+    with. A proof may be `max_age` seconds old and come from `future` seconds ahead. Each proof is
+    accepted once: `replay` remembers them, for this process if it is None. If `replay` cannot be
+    asked, or does not answer within 5 s, the answer is 503, or with `fail_open` the proof counts as
     new. `nonces` makes clients put a nonce of this API into their proofs.
 
     Raises ValueError for options that cannot work.
@@ -129,11 +134,17 @@ class DPoP:
         digest = hashlib.sha256(seen).digest()[:16]
         # It is rounded up, so that a copy of a proof is never a second too late to be known.
         until = proof.issued_at + self._window.past + 1
+        add = partial(self._replay.add, until=until, now=now)
         try:
-            new = await self._replay.add(digest, until=until, now=now)
-        except ReplayError as error:
+            new = await ask(add, digest, timeout=_STORE_SECONDS, returns=(bool,))
+        except (HookError, AuthError) as error:
             if not self._failures:  # one line an outage
-                _logger.error("%s: %s", Reason.REPLAY_UNAVAILABLE, error)  # noqa: TRY400
+                cause = error.__cause__
+                planned = isinstance(cause, ReplayError)
+                why, unplanned = (cause, None) if planned else (error, cause)
+                _logger.error(  # noqa: TRY400
+                    "%s: %s", Reason.REPLAY_UNAVAILABLE, why, exc_info=unplanned
+                )
             self._failures += 1
             if not self._fail_open:
                 raise UnavailableError(Reason.REPLAY_UNAVAILABLE, subject=token.subject) from None

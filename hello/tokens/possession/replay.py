@@ -36,11 +36,15 @@ class MemoryReplayStore:
         # By the minute in which a proof becomes useless: its `iat` decides that, so a copy of a
         # proof is looked for in one place.
         self._buckets: dict[int, set[bytes]] = {}
+        self._first = 0  # the first minute whose proofs are still remembered
 
     async def add(self, proof: bytes, *, until: float, now: float) -> bool:
         """Remember a proof, and return whether it is new. Raises ReplayError."""
         self._forget(int(now // _BUCKET_SECONDS))
-        bucket = self._buckets.setdefault(int(until // _BUCKET_SECONDS), set())
+        minute = int(until // _BUCKET_SECONDS)
+        if minute < self._first:
+            raise ReplayError("the clock was set back, and the proofs of that time are forgotten")
+        bucket = self._buckets.setdefault(minute, set())
         if proof in bucket:
             return False
         if self._count >= self._most:
@@ -53,5 +57,6 @@ class MemoryReplayStore:
         """Do nothing: there is no connection."""
 
     def _forget(self, minute: int) -> None:
+        self._first = max(self._first, minute)
         for old in [each for each in self._buckets if each < minute]:
             self._count -= len(self._buckets.pop(old))

@@ -194,6 +194,49 @@ class BrokenStore:
         self.closed = True
 
 
+async def test_a_clock_that_is_set_back_makes_no_proof_new() -> None:
+    store = MemoryReplayStore()
+    assert await store.add(b"a", until=359, now=0)
+    assert await store.add(b"b", until=700, now=361)  # so the first one is forgotten
+    with pytest.raises(ReplayError, match="clock"):
+        await store.add(b"a", until=359, now=355)
+    assert await store.add(b"c", until=656, now=355)
+
+
+class WrongStore(MemoryReplayStore):
+    """A store that does not do what the protocol says."""
+
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self.answer = answer
+
+    async def add(self, _proof: bytes, *, until: float, now: float) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return await self.answer() if callable(self.answer) else self.answer
+
+
+@pytest.mark.parametrize(
+    "store_answer",
+    [None, 1, "no", OSError("secret"), UnauthorizedError(), lambda: asyncio.sleep(9)],
+)
+async def test_a_store_that_fails_in_an_unplanned_way_is_one_that_is_down(
+    issuer: FailingIssuer,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    store_answer: Any,
+) -> None:
+    monkeypatch.setattr("hello.tokens.possession.dpop._STORE_SECONDS", 0.01)
+    validator = validating(issuer, clock, DPoP(replay=WrongStore(store_answer)))
+    token = issuer.mint(claims=bound_to())
+    for _ in range(2):
+        request = presenting(token, proof(token, now=clock.time()))
+        assert await reason(validator, request) is Reason.REPLAY_UNAVAILABLE
+    assert codes(caplog) == ["replay_unavailable"]
+    await validator.close()
+
+
 @pytest.mark.parametrize("fail_open", [True, False])
 async def test_a_store_that_is_down_refuses_unless_it_is_told_otherwise(
     issuer: FailingIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture, *, fail_open: bool
