@@ -231,6 +231,7 @@ def test_what_another_handler_made_of_a_stack_is_not_used() -> None:
     [
         (f"/{'eyA' * 20}", f"/{'eyA' * 20}"),
         ("/eyAxxxxxxxx.YQ.Yg", "/[...]"),
+        ("/greyarea.example.host", "/greyarea.example.host"),
         ("/a.%20eyAxxxxxxxx.YQ.Yg b", "/a.%20[...] b"),
         ("xxewoxxxxxxxx.YQ.Yg", "xx[...]"),
     ],

@@ -27,6 +27,12 @@ def test_no_bearer_token_is_no_credentials(values: list[str]) -> None:
         present(lambda _name: values)
 
 
+@pytest.mark.parametrize("value", ["DPoP", "DPoP ", "dpop ", "DPoPx a"])
+def test_the_scheme_dpop_without_a_token_is_no_credentials(value: str) -> None:
+    with pytest.raises(UnauthorizedError):
+        present(lambda _name: [value], dpop=lambda: ("GET", "https://a.example.com/"))
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -58,9 +58,6 @@ class SecretKey:
         """Keep a secret. Raises ValueError if it is too short for an algorithm, or is no secret."""
         self._secret = secret.encode() if isinstance(secret, str) else secret
         self.algorithms: frozenset[str] = frozenset(algorithms)
-        if isinstance(self._secret, bytes) and b"-----BEGIN" in self._secret:
-            # Whoever has the public key could make tokens (RFC 8725 §2.1).
-            raise ValueError("secret is a key in PEM: give it as keys")
         needed = max(HASH_BYTES[name] for name in algorithms)
         if not isinstance(self._secret, bytes) or len(self._secret) < needed:
             names = sorted(algorithms)

@@ -97,6 +97,8 @@ class DPoP:
         Raises InvalidProofError for a bad proof, InvalidTokenError for a token that is not bound to
         the proof's key, and UnavailableError if it is unknown whether the proof is new.
         """
+        if bound_to is None:
+            raise InvalidTokenError(Reason.UNBOUND, subject=token.subject)
         if len(presented.proofs) != 1:
             found = "several proofs" if presented.proofs else "no proof"
             raise InvalidProofError(Reason.PROOF, subject=token.subject, detail=found)
@@ -116,8 +118,7 @@ class DPoP:
             ) from None
         if bound_to != proof.thumbprint:
             # RFC 9449 §7.1: the key of the proof must be the one that the token is bound to.
-            reason = Reason.UNBOUND if bound_to is None else Reason.BOUND
-            raise InvalidTokenError(reason, subject=token.subject)
+            raise InvalidTokenError(Reason.BOUND, subject=token.subject)
         if self.nonces is not None and not self.nonces.accepts(proof.nonce, now):
             raise InvalidProofError(
                 Reason.NONCE, subject=token.subject, nonce=self.nonces.current(now)

@@ -368,6 +368,10 @@ async def test_plain_http_for_keys_is_none_for_tokens(
         ({"private_key": {"kty": "RSA"}}, ["private_key"]),
         ({"private_key": OctKey.generate_key().as_dict(private=True)}, ["private_key", "RSA"]),
         ({"private_key": 7}, ["private_key"]),
+        (
+            {"private_key": ECKey.generate_key("secp256k1").as_dict(private=True)},
+            ["private_key", "RSA"],
+        ),
         ({"client_secret": "x", "endpoint": "introspect"}, ["endpoint", "'introspect'"]),
         ({"client_secret": "x", "endpoint": 7}, ["endpoint", 7]),
         ({"client_secret": "x", "only_access_tokens": "no"}, ["only_access_tokens", "'no'"]),
