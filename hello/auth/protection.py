@@ -211,8 +211,9 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
     except AuthError as refusal:
         protection.refusal_log.note(request, refusal)
         check_nothing_sent(request)
-        by_dpop = is_by_dpop(request, protection.header)
-        challenges = protection.challenges._replace(by_dpop=by_dpop)
+        challenges = protection.challenges
+        if is_by_dpop(request, protection.header):
+            challenges = challenges._replace(by_dpop=True)
         return await refusal_answer(request, refusal, protection.refuse, challenges)
     next_nonce = protection.challenges.next_nonce
     if next_nonce is not None and not response.prepared and is_by_dpop(request, protection.header):

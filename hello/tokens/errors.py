@@ -1,13 +1,13 @@
 """Why is a request refused, and what may the client be told about it?
 
 A refusal is an exception with all that an answer needs (status, message, headers) and all that the
-log needs (a reason and, if the token was verified, its subject). It is complete when it is made,
-and nobody changes it afterwards.
+log needs (a reason, and the subject of a verified token). Nobody changes it after it was made.
 """
 
 import re
 from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import ClassVar, Final, NamedTuple, Self
 
 
@@ -114,13 +114,12 @@ class AuthError(Exception):
 class Challenges(NamedTuple):
     """The schemes that an API accepts, and what their challenges say.
 
-    `proof_algorithms` are those of DPoP proofs, or empty if DPoP is not accepted. `bearer` says
-    whether bearer tokens are accepted. `by_dpop` says that the request used DPoP: then the error is
-    told in the challenge of that scheme. `next_nonce` returns the nonce that the next proof needs,
-    if nonces are used. `resource_metadata` is a URL (RFC 9728 §5.1).
+    `proof_algorithms` are empty if DPoP is not accepted, and `bearer` says whether bearer tokens
+    are. If the request used DPoP (`by_dpop`), the error is told in the challenge of that scheme.
+    `next_nonce` returns the nonce of the next proof. `resource_metadata` is a URL (RFC 9728 §5.1).
     """
 
-    proof_algorithms: Collection[str] = ()
+    proof_algorithms: tuple[str, ...] = ()
     bearer: bool = True
     by_dpop: bool = False
     next_nonce: Callable[[], str] | None = None
@@ -128,21 +127,26 @@ class Challenges(NamedTuple):
 
     def of(self, parameters: Mapping[str, str]) -> str:
         """Return the value of WWW-Authenticate (RFC 6750 §3, RFC 9449 §7.1)."""
-        metadata = {"resource_metadata": self.resource_metadata} if self.resource_metadata else {}
         by_dpop = bool(self.proof_algorithms) and (self.by_dpop or not self.bearer)
-        found = []
-        if self.bearer:
-            said = {} if by_dpop else parameters
-            found.append("Bearer " + _quoted({"realm": "api", **said, **metadata}))
-        if self.proof_algorithms:
-            said = parameters if by_dpop else {}
-            algorithms = " ".join(self.proof_algorithms)
-            found.append("DPoP " + _quoted({**said, "algs": algorithms, **metadata}))
-        return ", ".join(found)
+        said = _quoted(parameters)
+        bearer, dpop = _endings(self.proof_algorithms, self.resource_metadata)
+        first = 'Bearer realm="api"' + ("" if by_dpop else said) + bearer
+        if not self.proof_algorithms:
+            return first
+        second = "DPoP " + (said + dpop if by_dpop else dpop).removeprefix(", ")
+        return f"{first}, {second}" if self.bearer else second
+
+
+@lru_cache(maxsize=100)
+def _endings(algorithms: tuple[str, ...], metadata: str | None) -> tuple[str, str]:
+    """Return what stands at the end of both challenges, whatever the refusal."""
+    more = {} if metadata is None else {"resource_metadata": metadata}
+    return _quoted(more), _quoted({"algs": " ".join(algorithms), **more})
 
 
 def _quoted(parameters: Mapping[str, str]) -> str:
-    return ", ".join(f'{name}="{_UNQUOTABLE.sub("", value)}"' for name, value in parameters.items())
+    """Return parameters with a comma before each."""
+    return "".join(f', {name}="{_UNQUOTABLE.sub("", text)}"' for name, text in parameters.items())
 
 
 class UnauthorizedError(AuthError):
