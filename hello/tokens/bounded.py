@@ -1,4 +1,4 @@
-"""How does a cache stay small?"""
+"""How does a cache stay small, and is an option a size or a flag?"""
 
 from collections import OrderedDict
 from collections.abc import Callable

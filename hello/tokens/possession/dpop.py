@@ -7,6 +7,7 @@ from functools import partial
 from typing import Literal, get_args
 
 from hello.tokens.access_token import AccessToken
+from hello.tokens.bounded import check_flag
 from hello.tokens.errors import (
     AuthError,
     Challenges,
@@ -59,6 +60,8 @@ class DPoP:
     ) -> None:
         if isinstance(algorithms, str) or not algorithms or not set(algorithms) <= ALGORITHMS:
             raise ValueError(f"algorithms are some of {sorted(ALGORITHMS)}, not {algorithms!r}")
+        check_flag("required", required)
+        check_flag("fail_open", fail_open)
         check_seconds("max_age", max_age)
         check_seconds("future", future, zero=True)
         self.required: bool = required
