@@ -11,11 +11,13 @@ from .responses import allow_client, errors_as_json, security_headers
 def create_app(config: Config) -> web.Application:
     """Return the API. It checks tokens, sends messages, and lets one client's pages read them."""
     app = web.Application(middlewares=[errors_as_json])
+    proxies = config.client_cert_proxies
     auth.setup(
         app,
         token_validator(config),
         resource=config.resource_url,
         public_url=config.public_url,
+        client_certificate=auth.CertificateHeader(proxies=proxies) if proxies else None,
     )
     app.add_routes(message_routes(admin_permission=config.admin_permission))
     security_headers(app)

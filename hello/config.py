@@ -50,6 +50,7 @@ class Config:
     client_id: str | None
     resource_url: str | None
     public_url: str | None
+    client_cert_proxies: tuple[str, ...]
     dpop: Mode
     log_level: str
     jwks_max_age: float
@@ -78,6 +79,7 @@ class Config:
             client_id=read("AUTH0_CLIENT_ID", values.client_id),
             resource_url=read("RESOURCE_URL", values.resource_url),
             public_url=read("PUBLIC_URL", values.public_url),
+            client_cert_proxies=read("CLIENT_CERT_PROXIES", values.proxies),
             dpop=read("DPOP", values.dpop, "allowed"),
             log_level=read("LOG_LEVEL", values.log_level, "info"),
             jwks_max_age=read("JWKS_MAX_AGE", values.seconds, "600"),

@@ -9,6 +9,7 @@ import re
 from typing import cast, get_args
 from urllib.parse import urlsplit
 
+from .auth.reading.proxies import TrustedProxies
 from .tokens import ALGORITHMS
 from .tokens.possession.addresses import is_beginning
 from .tokens.possession.dpop import Mode
@@ -125,6 +126,18 @@ def public_url(value: str) -> str | None:
             "https://api.example.com/v1"
         )
     return value or None
+
+
+def proxies(value: str) -> tuple[str, ...]:
+    """Return the addresses and networks of trusted proxies."""
+    if not value:
+        return ()
+    addresses = tuple(address.strip() for address in value.split(","))
+    try:
+        TrustedProxies(addresses)
+    except ValueError as error:
+        raise ValueError(f"is {value!r}: {error}") from None
+    return addresses
 
 
 def dpop(value: str) -> Mode:

@@ -19,14 +19,18 @@ from hello.tokens import *  # noqa: F403 - whoever protects an application needs
 from hello.tokens.explain import Explanation, Finding
 
 from .answers import Refuse, json_error
+from .decorators import optional, protected, public
 from .explaining import explain
 from .marks import TOKEN_VALIDATOR, RouteTable
-from .protection import ACCESS_TOKEN, optional, protected, public, setup, token, token_or_none
+from .protection import ACCESS_TOKEN, setup, token, token_or_none
+from .reading.certificates import CertificateHeader, ClientCertificate
 from .routes import RouteAccess, routes
 
 __all__ = [
     "ACCESS_TOKEN",
     "TOKEN_VALIDATOR",
+    "CertificateHeader",
+    "ClientCertificate",
     "Explanation",
     "Finding",
     "Refuse",

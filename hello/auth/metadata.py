@@ -18,13 +18,19 @@ _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
 def serve_metadata(
-    app: web.Application, validator: Validator, resource: str, methods: list[str]
+    app: web.Application,
+    validator: Validator,
+    resource: str,
+    methods: list[str],
+    *,
+    certificates: bool,
 ) -> str:
     """Add the route of a resource's metadata, and return the URL of the document.
 
     `resource` is the https URL by which clients know the API, without query and fragment (RFC 9728
-    §1.2). `methods` are the ways to send a token (§2). Raises ValueError for any other URL, and
-    RuntimeError if there is such a route already.
+    §1.2). `methods` are the ways to send a token, and `certificates` says that tokens which are
+    bound to a certificate are accepted (§2). Raises ValueError for any other URL, and RuntimeError
+    if there is such a route already.
     """
     if not is_resource_url(resource):
         raise ValueError(
@@ -36,7 +42,19 @@ def serve_metadata(
     path = _WELL_KNOWN + ("" if url.path == "/" else url.path)
 
     async def metadata(_request: web.Request) -> web.Response:
-        return web.json_response(_metadata(app, validator, resource, methods))
+        # RFC 9728 §2: empty lists are left out, and false is what an absent member means.
+        return web.json_response({name: value for name, value in members().items() if value})
+
+    def members() -> dict[str, Any]:
+        return {
+            "resource": resource,
+            "authorization_servers": sorted(validator.authorization_servers),
+            "scopes_supported": sorted(_scopes(app)),
+            "bearer_methods_supported": methods,
+            "dpop_signing_alg_values_supported": list(validator.challenges.proof_algorithms),
+            "dpop_bound_access_tokens_required": not validator.challenges.bearer,
+            "tls_client_certificate_bound_access_tokens": certificates,
+        }
 
     async def check_path(_app: web.Application) -> None:
         if not any(mounted.path == path for mounted in mounted_routes(app)):
@@ -49,23 +67,11 @@ def serve_metadata(
     return urlunsplit(url._replace(path=path))
 
 
-def _metadata(
-    app: web.Application, validator: Validator, resource: str, methods: list[str]
-) -> dict[str, Any]:
-    """Return the members of the document (RFC 9728 §2)."""
-    scopes = {
+def _scopes(app: web.Application) -> set[str]:
+    """Return the scopes that the routes of an application ask for."""
+    return {
         scope
         for mounted in mounted_routes(app)
         for requirement in mounted.policy.requirements
         for scope in (*requirement.scopes, *(requirement.any_scope or ()))
     }
-    members = {
-        "resource": resource,
-        "authorization_servers": sorted(validator.authorization_servers),
-        "scopes_supported": sorted(scopes),
-        "bearer_methods_supported": methods,
-        "dpop_signing_alg_values_supported": list(validator.challenges.proof_algorithms),
-        "dpop_bound_access_tokens_required": not validator.challenges.bearer,
-    }
-    # RFC 9728 §2: empty lists are left out.
-    return {name: value for name, value in members.items() if value}

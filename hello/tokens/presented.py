@@ -5,7 +5,7 @@ application names in its place. Queries are written to logs, and browsers send c
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from .errors import InvalidTokenError, Reason, UnauthorizedError
@@ -13,6 +13,12 @@ from .errors import InvalidTokenError, Reason, UnauthorizedError
 AUTHORIZATION = "Authorization"
 
 BEARER, DPOP = "Bearer", "DPoP"
+
+Certificate = bytes | str | None
+"""A certificate in DER; or as a text, PEM or the value of a Client-Cert header; or None."""
+
+ShowCertificate = Callable[[], Certificate | Awaitable[Certificate]]
+"""A function, sync or async, that returns the certificate of a request's sender."""
 
 _SCHEME, _DPOP_SCHEME = "bearer ", "dpop "
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.1
@@ -25,6 +31,7 @@ class Presented:
     `token` is the access token, and `scheme` is "Bearer" or "DPoP". `host` is the host that the
     request names, for a resolver of issuers. `proofs` are the values of the DPoP header. `method`
     and `url` are those of the request as its sender sees them; proofs are compared with them.
+    `certificate` is called for a token that is bound to a certificate (RFC 8705).
     """
 
     token: str = field(repr=False)
@@ -33,6 +40,7 @@ class Presented:
     proofs: tuple[str, ...] = field(default=(), repr=False)
     method: str = ""
     url: str = ""
+    certificate: ShowCertificate | None = field(default=None, repr=False)
 
 
 def present(
@@ -41,6 +49,7 @@ def present(
     host: str = "",
     header: str = AUTHORIZATION,
     dpop: Callable[[], tuple[str, str]] | None = None,
+    certificate: ShowCertificate | None = None,
 ) -> Presented:
     """Read what a request presents from its headers.
 
@@ -50,7 +59,7 @@ def present(
     it in this way.
 
     `dpop` returns the method and the URL of the request, as its sender sees them. If it is None,
-    the scheme DPoP counts as no credentials.
+    the scheme DPoP counts as no credentials. `certificate` returns the certificate of the sender.
 
     Raises UnauthorizedError if there is no token (no header, another scheme, or only the scheme),
     and InvalidTokenError if there is more than one header.
@@ -63,20 +72,23 @@ def present(
     if value[: len(_SCHEME)].lower() == _SCHEME:
         token = value[len(_SCHEME) :]
     elif dpop is not None and value[: len(_DPOP_SCHEME)].lower() == _DPOP_SCHEME:
-        return _by_dpop(value[len(_DPOP_SCHEME) :], get_all(DPOP), host, *dpop())
+        token = value[len(_DPOP_SCHEME) :]
+        if token:
+            method, url = dpop()
+            return Presented(
+                token=token,
+                host=host,
+                scheme=DPOP,
+                proofs=tuple(get_all(DPOP)),
+                method=method,
+                url=url,
+                certificate=certificate,
+            )
     else:
         token = "" if is_authorization(header) else value
     if not token:
         raise UnauthorizedError
-    return Presented(token=token, host=host)
-
-
-def _by_dpop(token: str, proofs: Sequence[str], host: str, method: str, url: str) -> Presented:
-    if not token:
-        raise UnauthorizedError
-    return Presented(
-        token=token, host=host, scheme=DPOP, proofs=tuple(proofs), method=method, url=url
-    )
+    return Presented(token=token, host=host, certificate=certificate)
 
 
 def is_authorization(header: str) -> bool:
@@ -88,5 +100,5 @@ def check_header(name: str) -> None:
     """Raise ValueError unless a header of this name may carry a token."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"header is the name of a header, not {name!r}")
-    if name.lower() in ("cookie", "dpop", "host"):
+    if name.lower() in ("client-cert", "cookie", "dpop", "host"):
         raise ValueError(f"header is {name!r}, and no token is read from that one")

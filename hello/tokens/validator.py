@@ -33,9 +33,9 @@ from .jwt.rules import Rule, check_rules
 from .keys.discovery import Fetch, Place, fetch_with_aiohttp
 from .keys.fetched import FetchedKeys, KeyPolicy
 from .keys.signing_key import signer
-from .possession.binding import check_binding
+from .possession.binding import can_be_proved, check_binding
 from .possession.dpop import DPoP, Mode
-from .presented import BEARER, Presented
+from .presented import Presented
 from .timing import Clock, Timing
 from .urls import is_secure_url
 
@@ -175,7 +175,7 @@ class TokenValidator:
         """
         verified = await self._cache.verify(presented)
         token, bound_to = verified.access_token, verified.confirmation
-        await check_binding(self._dpop, presented, token, bound_to, self.timing.clock)
+        await check_binding(self._dpop, presented, token, bound_to, self.timing)
         await self._refuse_revoked(token)
         return token
 
@@ -206,7 +206,7 @@ class TokenValidator:
         except KeysUnavailableError:
             # Bad claims make the token invalid, whatever its key is: that is a 401, not a 503.
             self._check_claims(claims, issuer, authentic=False)
-            if "cnf" in claims and presented.scheme == BEARER:
+            if not can_be_proved(presented, claims.get("cnf", {})):
                 raise InvalidTokenError(Reason.BOUND) from None
             raise
         key = signer(keys, token.signature, token.signing_input, algorithm)

@@ -1,6 +1,6 @@
 """Requests with bound tokens: what is sent, and what do the challenges say (RFC 9449 §7)?"""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -19,8 +19,11 @@ ALGS = 'algs="ES256 ES384 ES512 Ed25519 EdDSA PS256 RS256"'
 
 @pytest.fixture
 def serve(issuer: Issuer, aiohttp_client: Start) -> Callable[..., Awaitable[Client]]:
-    async def start(dpop: Any = "allowed", **setup: Any) -> Client:
+    async def start(
+        dpop: Any = "allowed", routes: Sequence[web.RouteDef] = (), **setup: Any
+    ) -> Client:
         app = web.Application()
+        app.add_routes(routes)
         validator = auth.TokenValidator(issuer=issuer.url, audience=AUDIENCE, dpop=dpop)
         auth.setup(app, validator, **setup)
         app.router.add_get("/", new_handler())
@@ -246,3 +249,54 @@ async def test_pages_may_send_proofs_and_read_nonces(api: Client) -> None:
         assert "dpop" in allowed
     async with api.get("/api/messages/public", headers=headers) as response:
         assert "DPoP-Nonce" in response.headers["Access-Control-Expose-Headers"]
+
+
+async def test_each_answer_has_the_next_nonce(serve: Serve, issuer: Issuer) -> None:
+    """One that a handler raises, one that it sends itself, and a refusal, too."""
+
+    async def raises(_request: web.Request) -> web.Response:
+        raise web.HTTPFound("/elsewhere")
+
+    async def streams(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write_eof()
+        return response
+
+    client = await serve(
+        auth.DPoP(nonces=auth.Nonces("0123456789abcdef" * 2)),
+        routes=[web.get("/raises", raises), web.get("/streams", streams)],
+    )
+    token = issuer.mint(claims=bound_to())
+    nonce = None
+    for path, status in [
+        ("/", 401),
+        ("/raises", 302),
+        ("/streams", 200),
+        ("/scope", 403),
+        ("/", 200),
+    ]:
+        headers = dpop_headers(client, issuer, token, path, **({"nonce": nonce} if nonce else {}))
+        async with client.get(path, headers=headers, allow_redirects=False) as response:
+            assert response.status == status
+            nonce = response.headers["DPoP-Nonce"]
+
+
+@pytest.mark.parametrize(
+    ("more", "status"), [({}, 200), ({"public_url": "https://other.example.com"}, 401)]
+)
+async def test_an_application_within_another_does_not_take_a_proof_for_a_replay(
+    issuer: Issuer, aiohttp_client: Start, more: dict[str, Any], status: int
+) -> None:
+    """Both ask the same validator. It is asked again only if it would see another request."""
+    validator = auth.TokenValidator(issuer=issuer.url, audience=AUDIENCE)
+    app, inner = web.Application(), web.Application()
+    inner.router.add_get("/", new_handler())
+    auth.setup(inner, validator, **more)
+    auth.setup(app, validator)
+    app.add_subapp("/inner/", inner)
+    client = await aiohttp_client(ApiServer(app))
+    token = issuer.mint(claims=bound_to())
+    headers = dpop_headers(client, issuer, token, "/inner/")
+    assert (await answer(client, "/inner/", headers))[0] == status
+    assert (await answer(client, "/inner/", headers))[0] == 401  # now it is one

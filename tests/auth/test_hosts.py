@@ -10,7 +10,7 @@ from aiohttp import HttpVersion11, web
 from multidict import CIMultiDict
 
 from hello import auth
-from hello.auth.reading import host_of
+from hello.auth.reading.request import host_of
 from hello.connections import Runner
 from hello.responses import errors_as_json
 from hello.sandbox.issuer import Issuer

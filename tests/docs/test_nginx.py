@@ -1,26 +1,18 @@
 """Does the nginx site of hello/docs/deploying.md do what the page says, before the running API?"""
 
 import asyncio
-import os
 import re
-import shutil
-import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc.jwk import Key
 
 from hello.app import create_app
@@ -28,109 +20,16 @@ from hello.auth.explaining import _MAX_FIELD_SIZE
 from support.api import SECURITY_HEADERS, ApiServer, Client, bearer, config_for
 from support.clock import FakeClock
 from support.failing_issuer import FailingIssuer
-from support.machine import PAGE, command
+from support.nginx import HOST, NEEDS_NGINX, ORIGIN, SITE, Site, serving
 from support.pages import example, rows
-from support.program import PROTECTED, PUBLIC, Program, free_port, running
+from support.program import PROTECTED, PUBLIC
 
-NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or ""
-pytestmark = pytest.mark.skipif(
-    not NGINX and os.environ.get("CI") != "true", reason="there is no nginx: apt-get install nginx"
-)
+pytestmark = NEEDS_NGINX
 
 OWN_PAGE = "hello/docs/serving-your-own.md"
-SITE = example(PAGE, "nginx")
 FEED = example(OWN_PAGE, "websocket-location")
-[HOST] = re.findall(r"server_name (.*);", SITE)
-[ORIGIN] = re.findall(r"Access-Control-Allow-Origin (\S+) always", SITE)
 CORS = "Access-Control-Allow-Origin"
 LONGEST = 8183
-MAIN = """
-pid {folder}/nginx.pid;
-worker_processes 1;
-error_log stderr;
-{user}
-events {{ worker_connections 100; }}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/site;
-}}
-"""
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: Any
-    body: str
-
-
-class Site:
-    """The page's site on other ports and paths, before an API of the test's own."""
-
-    program: Program
-
-    def __init__(self, folder: Path, api_port: int, site: str) -> None:
-        self.folder = folder
-        self.port = free_port()
-        for old, new in {
-            "127.0.0.1:6060": f"127.0.0.1:{api_port}",
-            "listen 443 ssl": f"listen 127.0.0.1:{self.port} ssl",
-            "/etc/ssl/hello-api/fullchain.pem": f"{folder}/certificate.pem",
-            "/etc/ssl/hello-api/privkey.pem": f"{folder}/key.pem",
-            "/var/log/nginx/": f"{folder}/",
-        }.items():
-            assert site.count(old) == 1
-            site = site.replace(old, new)
-        (folder / "site").write_text(site)
-        user = "user root;" if os.geteuid() == 0 else ""
-        (folder / "main").write_text(MAIN.format(folder=folder, user=user))
-        self_signed(folder)
-        self.tls = ssl.create_default_context(cafile=folder / "certificate.pem")
-
-    @property
-    def command(self) -> list[str]:
-        return [NGINX, "-e", "stderr", "-c", f"{self.folder}/main", "-g", "daemon off;"]
-
-    async def get(
-        self, path: str, headers: dict[str, str] | None = None, *, origin: str = ORIGIN
-    ) -> Answer:
-        """One request on a connection of its own, from an address that is not nginx's."""
-        connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
-        async with (
-            aiohttp.ClientSession(connector=connector) as session,
-            session.get(
-                f"https://127.0.0.1:{self.port}{path}",
-                headers={"Host": HOST, "Origin": origin, **(headers or {})},
-                ssl=self.tls,
-                server_hostname=HOST,
-            ) as response,
-        ):
-            return Answer(response.status, response.headers, await response.text())
-
-    @property
-    def log(self) -> list[str]:
-        return (self.folder / "hello-api.log").read_text().splitlines()
-
-
-def self_signed(folder: Path) -> None:
-    """Write a certificate for the site's name, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
 
 
 @pytest.fixture
@@ -146,16 +45,6 @@ async def api(
 ) -> Client:
     config = config_for(issuer, CLIENT_ORIGIN_URL=ORIGIN)
     return await aiohttp_client(ApiServer(create_app(config)))
-
-
-@asynccontextmanager
-async def serving(folder: Path, api: Client, site: str = SITE) -> AsyncIterator[Site]:
-    there = Site(folder, api.port or 0, site)
-    with running(command(*there.command), folder, {}) as program:
-        program.listens(there.port)
-        there.program = program
-        yield there
-    assert not re.search(r"\[(warn|alert|crit|emerg)\]", program.err)
 
 
 @pytest.fixture

@@ -5,10 +5,13 @@ from typing import Any
 
 from hello.tokens.access_token import AccessToken
 from hello.tokens.errors import InvalidTokenError, Reason, UnauthorizedError
-from hello.tokens.presented import DPOP, Presented
-from hello.tokens.timing import Clock
+from hello.tokens.presented import BEARER, DPOP, Presented
+from hello.tokens.timing import Timing
 
+from .certificate import check_certificate
 from .dpop import DPoP
+
+_BY_PROOF, _BY_CERTIFICATE = "jkt", "x5t#S256"
 
 
 async def check_binding(
@@ -16,20 +19,36 @@ async def check_binding(
     presented: Presented,
     token: AccessToken,
     confirmation: Mapping[str, Any] | None,
-    clock: Clock,
+    timing: Timing,
 ) -> None:
     """Raise AuthError unless everything that a valid token is bound to was proved.
 
     `confirmation` is its `cnf`, or None.
     """
-    unproved = set(confirmation or ())
-    if presented.scheme == DPOP:
-        if dpop is None:
-            raise UnauthorizedError
-        await dpop.check(presented, token, (confirmation or {}).get("jkt"), clock.time())
-        unproved.discard("jkt")
-    elif dpop is not None and dpop.required and confirmation is None:
+    bound_to, by_dpop = confirmation or {}, presented.scheme == DPOP
+    if by_dpop and dpop is None:
+        raise UnauthorizedError
+    if presented.scheme == BEARER and dpop and dpop.required and _BY_PROOF not in bound_to:
         raise InvalidTokenError(Reason.BEARER, subject=token.subject)
-    if unproved:
-        # Sent as a bearer token, or bound in a way that nothing here can verify.
+    if not can_be_proved(presented, bound_to):
         raise InvalidTokenError(Reason.BOUND, subject=token.subject)
+    if presented.certificate is not None and _BY_CERTIFICATE in bound_to:
+        thumbprint = bound_to[_BY_CERTIFICATE]
+        await check_certificate(presented.certificate, token, thumbprint, timing)
+    if by_dpop and dpop is not None:
+        # Last of all: a proof of a request that is refused for another reason stays unused.
+        await dpop.check(presented, token, bound_to.get(_BY_PROOF), timing.clock.time())
+
+
+def can_be_proved(presented: Presented, confirmation: Mapping[str, Any]) -> bool:
+    """Return whether a request has something to compare with each member of a token's `cnf`.
+
+    It has nothing for a token that is bound to a key and sent as a bearer token, and nothing for a
+    member that is unknown here.
+    """
+    comparable = set()
+    if presented.scheme == DPOP:
+        comparable.add(_BY_PROOF)
+    if presented.certificate is not None:
+        comparable.add(_BY_CERTIFICATE)
+    return confirmation.keys() <= comparable

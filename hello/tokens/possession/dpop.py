@@ -22,7 +22,7 @@ from hello.tokens.presented import Presented
 from hello.tokens.timing import Clock, check_seconds
 
 from .nonces import Nonces
-from .proof import Proof, ProofError, Window, check_proof
+from .proof import OtherKeyError, Proof, ProofError, Window, check_proof
 from .replay import MemoryReplayStore, ReplayError, ReplayStore
 
 _logger = logging.getLogger("hello.auth")
@@ -111,17 +111,20 @@ class DPoP:
                 method=presented.method,
                 url=presented.url,
                 token=token.token,
+                bound_to=bound_to,
                 algorithms=self.algorithms,
                 now=now,
                 window=self._window,
             )
+        except OtherKeyError:
+            # RFC 9449 §7.1: the key of the proof must be the one that the token is bound to.
+            raise InvalidTokenError(
+                Reason.BOUND, subject=token.subject, detail="the proof is of another key"
+            ) from None
         except ProofError as error:
             raise InvalidProofError(
                 Reason.PROOF, subject=token.subject, detail=f"proof={error}"
             ) from None
-        if bound_to != proof.thumbprint:
-            # RFC 9449 §7.1: the key of the proof must be the one that the token is bound to.
-            raise InvalidTokenError(Reason.BOUND, subject=token.subject)
         if self.nonces is not None and not self.nonces.accepts(proof.nonce, now):
             raise InvalidProofError(
                 Reason.NONCE, subject=token.subject, nonce=self.nonces.current(now)

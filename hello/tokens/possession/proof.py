@@ -23,6 +23,10 @@ class ProofError(Exception):
     """A proof fails a check. The message names the member that failed it, for the log."""
 
 
+class OtherKeyError(ProofError):
+    """A proof was made with another key than the one that the token is bound to."""
+
+
 class Proof(NamedTuple):
     """A proof that passed every check, and the RFC 7638 thumbprint of its key."""
 
@@ -44,20 +48,28 @@ def check_proof(
     *,
     method: str,
     url: str,
-    token: str,
+    token: str | None,
+    bound_to: object = None,
     algorithms: Collection[str],
     now: float,
     window: Window,
 ) -> Proof:
-    """Check a proof for a request with an access token. Raises ProofError.
+    """Check a proof for a request. Raises ProofError.
 
-    `method` and `url` are those of the request, as its sender sees them.
+    `method` and `url` are those of the request, as its sender sees them. `token` is its access
+    token, and `bound_to` is the thumbprint of the key that the token is bound to. A request for
+    tokens (RFC 9449 §5) has no access token yet, and every key is good.
     """
     try:
         proof = parse(text)
     except ValueError:
         raise ProofError("it is no JWT") from None
-    thumbprint = _check_signature(proof, algorithms)
+    key, thumbprint = _key_of(proof, algorithms)
+    # Before the signature, because a large key takes long to verify one.
+    if token is not None and thumbprint != bound_to:
+        raise OtherKeyError("jwk")
+    if not key.verifies(proof.signature, proof.signing_input, proof.header["alg"]):
+        raise ProofError("signature")
     claims = proof.claims
     jti, issued_at, nonce = claims.get("jti"), claims.get("iat"), claims.get("nonce")
     if not isinstance(jti, str) or not 0 < len(jti) <= _MAX_JTI:
@@ -68,20 +80,20 @@ def check_proof(
     wanted = normalized(url)
     if not isinstance(htu, str) or wanted is None or normalized(htu) != wanted:
         raise ProofError("htu")
-    if not is_numeric_date(issued_at):
+    if not is_numeric_date(issued_at) or not (
+        now - window.past <= issued_at <= now + window.future
+    ):
         raise ProofError("iat")
-    if not now - window.past <= issued_at <= now + window.future:
-        raise ProofError("iat, which is too old or in the future")
     ath = claims.get("ath")
-    if ath != base64url.encode(hashlib.sha256(token.encode()).digest()):
+    if token is not None and ath != base64url.encode(hashlib.sha256(token.encode()).digest()):
         raise ProofError("ath")
     if not isinstance(nonce, str | None):
         raise ProofError("nonce")
     return Proof(thumbprint, jti, issued_at, nonce)
 
 
-def _check_signature(proof: UnverifiedToken, algorithms: Collection[str]) -> str:
-    """Return the thumbprint of the key that signed a proof. Raises ProofError."""
+def _key_of(proof: UnverifiedToken, algorithms: Collection[str]) -> tuple[SigningKey, str]:
+    """Return the key that a proof names, and its thumbprint. Raises ProofError."""
     header = proof.header
     if "crit" in header or "b64" in header:
         raise ProofError("crit")
@@ -98,9 +110,7 @@ def _check_signature(proof: UnverifiedToken, algorithms: Collection[str]) -> str
         key = SigningKey(jwk)
     except ValueError as error:
         raise ProofError(f"jwk: {error}") from None
-    if not key.verifies(proof.signature, proof.signing_input, algorithm):
-        raise ProofError("signature")
-    return _thumbprint(key.members)  # of the members that were read, so it is this key's
+    return key, _thumbprint(key.members)  # of the members that were read, so it is this key's
 
 
 def thumbprint_of(jwk: Mapping[str, Any]) -> str:

@@ -64,7 +64,7 @@ MTLS = {"cnf": {"x5t#S256": "x"}}
         ("allowed", "Bearer", bound_to(), Reason.BOUND),
         ("allowed", "DPoP", {}, Reason.UNBOUND),
         ("allowed", "DPoP", bound_to(OTHER), Reason.BOUND),
-        ("allowed", "DPoP", MTLS, Reason.UNBOUND),
+        ("allowed", "DPoP", MTLS, Reason.BOUND),
         ("allowed", "DPoP", {"cnf": {**bound_to()["cnf"], **MTLS["cnf"]}}, Reason.BOUND),
         ("allowed", "DPoP", {"cnf": {**bound_to()["cnf"], "kid": "x"}}, Reason.BOUND),
         ("allowed", "DPoP", {"cnf": {"jkt": [bound_to()["cnf"]["jkt"]]}}, Reason.BOUND),

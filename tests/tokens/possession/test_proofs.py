@@ -9,9 +9,16 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from hello.auth import DPoP, InvalidProofError, Reason, TokenValidator
 from hello.sandbox.issuer import OMIT, Issuer, base64url, sign
+from hello.tokens.jwt.compact import parse
 from hello.tokens.keys.jwk import ALGORITHMS
 from hello.tokens.possession.addresses import normalized
-from hello.tokens.possession.proof import ProofError, Window, check_proof, thumbprint_of
+from hello.tokens.possession.proof import (
+    OtherKeyError,
+    ProofError,
+    Window,
+    check_proof,
+    thumbprint_of,
+)
 from support.clock import FakeClock
 from support.proofs import CLIENT_KEY, URL, ath, bound_to, presenting, proof, public
 
@@ -23,12 +30,20 @@ OTHER = ECKey.generate_key("P-256")
 
 
 def check(text: str, *, url: str = URL, method: str = "GET", now: float = NOW) -> str:
-    """Return the thumbprint of the key that a proof was made with. Raises ProofError."""
+    """Return the thumbprint of the key that a proof was made with. Raises ProofError.
+
+    The token is bound to the key that the proof shows.
+    """
+    try:
+        shown = thumbprint_of(parse(text).header["jwk"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        shown = "none"
     return check_proof(
         text,
         method=method,
         url=url,
         token=TOKEN,
+        bound_to=shown,
         algorithms=sorted(ALGORITHMS),
         now=now,
         window=WINDOW,
@@ -54,6 +69,7 @@ def test_the_example_of_rfc_9449_is_good() -> None:
         method="GET",
         url="https://resource.example.org/protectedresource",
         token="Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU",
+        bound_to="0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
         algorithms=["ES256"],
         now=1562262618,
         window=WINDOW,
@@ -315,3 +331,36 @@ async def test_the_request_counts_and_not_what_the_proof_says_of_it(
 def test_options_that_cannot_work(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         DPoP(**options)
+
+
+def test_the_key_is_compared_before_the_signature_is_verified() -> None:
+    """A large key that is not the token's costs nothing, and its signature is not looked at."""
+    text = made(header={"jwk": public(RSA), "alg": "RS256"}).rpartition(".")[0] + ".AAAA"
+    asked: dict[str, Any] = {
+        "method": "GET",
+        "url": URL,
+        "algorithms": ["RS256"],
+        "now": NOW,
+        "window": WINDOW,
+    }
+    with pytest.raises(OtherKeyError):
+        check_proof(text, token=TOKEN, bound_to="x", **asked)
+    with pytest.raises(OtherKeyError):
+        check_proof(text, token=TOKEN, **asked)  # bound to nothing is bound to no key
+    with pytest.raises(ProofError, match="signature"):
+        check_proof(text, token=TOKEN, bound_to=thumbprint_of(public(RSA)), **asked)
+
+
+def test_a_request_for_tokens_has_no_token_yet() -> None:
+    """RFC 9449 §5: there is no ath, and the key may be any."""
+    text = made(ath=OMIT)
+    asked: dict[str, Any] = {
+        "method": "GET",
+        "url": URL,
+        "algorithms": ["ES256"],
+        "now": NOW,
+        "window": WINDOW,
+    }
+    assert check_proof(text, token=None, **asked).thumbprint == thumbprint_of(public(CLIENT_KEY))
+    with pytest.raises(ProofError, match="ath"):
+        check_proof(text, token=TOKEN, bound_to=thumbprint_of(public(CLIENT_KEY)), **asked)

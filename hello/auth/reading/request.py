@@ -1,5 +1,6 @@
 """What is read from a request, and does the request name one host?"""
 
+from functools import partial
 from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -7,18 +8,26 @@ from aiohttp import HttpVersion11, hdrs, web
 from hello.tokens import Presented, present
 from hello.tokens.hosts import split_host
 
+from .certificates import ClientCertificate
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def presented_by(
-    request: web.Request, host: str, header: str, *, dpop: bool, public_url: str | None
+    request: web.Request,
+    host: str,
+    header: str,
+    *,
+    dpop: bool,
+    public_url: str | None,
+    client_certificate: ClientCertificate,
 ) -> Presented:
     """Return what a request presents. Nothing else decides where in a request a token is read.
 
     `header` is the name of the header that carries the token. `dpop` says that the scheme DPoP is
     accepted. `public_url` is what stands before the path where clients see the API, or None for the
-    request's own scheme and host. Raises UnauthorizedError and InvalidTokenError, as `present`
-    does.
+    request's own scheme and host. `client_certificate` is called if a token is bound to a
+    certificate. Raises UnauthorizedError and InvalidTokenError, as `present` does.
     """
     headers = request.headers
 
@@ -31,6 +40,7 @@ def presented_by(
         host=host,
         header=header,
         dpop=method_and_url if dpop else None,
+        certificate=partial(client_certificate, request),
     )
 
 

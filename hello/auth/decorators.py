@@ -1,0 +1,85 @@
+"""Who may call a handler or a group of handlers?
+
+`@protected`, `@optional` and `@public` mark them, and the middleware of `setup` reads the marks.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, Unpack, overload
+
+from aiohttp import web
+
+from hello.tokens import Requirement, RequirementOptions
+from hello.tokens.requirements import VALID_TOKEN
+
+from .marks import TOKEN_VALIDATOR, Mark, TokenUse, set_mark
+
+APPLICATION_IS_CLOSED = (
+    "an application with auth.setup cannot be marked public or optional: mark its handlers, an "
+    "auth.RouteTable or a sub-application"
+)
+"""Why a mark on a protected application is refused."""
+
+_Markable = Callable[..., Any] | web.RouteTableDef | web.Application
+_H = TypeVar("_H", bound=_Markable)
+
+
+@overload
+def protected(handler: _H, /) -> _H: ...
+
+
+@overload
+def protected(**requirements: Unpack[RequirementOptions]) -> Callable[[_H], _H]: ...
+
+
+def protected(
+    handler: _H | None = None, /, **requirements: Unpack[RequirementOptions]
+) -> _H | Callable[[_H], _H]:
+    """Mark a handler or a group whose requests need a valid access token.
+
+    A handler is a function, a method, a View class or one of its methods. A group is an
+    `auth.RouteTable`, a sub-application or an Application. The requirements of a handler and of the
+    groups around it add up.
+
+    The options are those of RequirementOptions, and a token must meet all of them. If it does not,
+    the answer is 403; for `acr_values` and `max_auth_age`, it is a 401 that asks for another login
+    (RFC 9470).
+
+    Raises TypeError at import for options that make no sense, and for a target that cannot be
+    marked or has a different mark already. The message says what to write.
+    """
+    given: object = handler
+    if isinstance(given, str | set | frozenset | list | tuple | dict):
+        names = {given} if isinstance(given, str) else given
+        raise TypeError(f"write @protected(permissions={names!r}), or scopes={names!r}")
+    requirement = Requirement(**requirements)
+    mark = Mark(TokenUse.REQUIRED, VALID_TOKEN if requirement == VALID_TOKEN else requirement)
+
+    def decorate(target: _H) -> _H:
+        return set_mark(target, mark)
+
+    return decorate if handler is None else decorate(handler)
+
+
+def optional(handler: _H, /) -> _H:
+    """Mark a handler or a group that serves both anonymous requests and requests with a token.
+
+    The handler calls `token_or_none`. A token that is not valid is refused, because its sender does
+    not want to be anonymous. A token that does not meet the requirements of the groups around the
+    handler is refused too. Raises TypeError as `public` does.
+    """
+    return _open(handler, TokenUse.OPTIONAL)
+
+
+def public(handler: _H, /) -> _H:
+    """Mark a handler or a group that anybody may call. A token is not read.
+
+    A handler inside the group keeps its own mark. Raises TypeError at import for a target that
+    cannot be marked or has a different mark already, and for an application with `setup`.
+    """
+    return _open(handler, TokenUse.PUBLIC)
+
+
+def _open(handler: _H, use: TokenUse) -> _H:
+    if isinstance(handler, web.Application) and TOKEN_VALIDATOR in handler:
+        raise TypeError(APPLICATION_IS_CLOSED)
+    return set_mark(handler, Mark(use))

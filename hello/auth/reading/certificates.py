@@ -1,0 +1,37 @@
+"""Where is the certificate of a request's sender (RFC 8705 §3)?"""
+
+from collections.abc import Awaitable, Callable, Collection
+
+from aiohttp import web
+
+from hello.tokens.presented import Certificate
+
+from .proxies import TrustedProxies
+
+ClientCertificate = Callable[[web.Request], Certificate | Awaitable[Certificate]]
+"""A function, sync or async, that returns the certificate of a request's sender."""
+
+
+def of_connection(request: web.Request) -> bytes | None:
+    """Return the certificate that the client of a TLS connection has, or None."""
+    tls = request.get_extra_info("ssl_object")
+    return None if tls is None else tls.getpeercert(binary_form=True)
+
+
+class CertificateHeader:
+    """Reads the certificate that a proxy received from its client and hands over in a header.
+
+    The header is believed only if it comes from one of the `proxies`: IP addresses, networks such
+    as 10.0.0.0/8, or `unix` for a Unix socket. `name` is its name. Its value is base64 between
+    colons (RFC 9440 §2.1), or PEM with escapes as in a URL, as nginx writes it. The proxy has to
+    remove this header from what clients send. Raises ValueError for other addresses.
+    """
+
+    def __init__(self, *, proxies: Collection[str], name: str = "Client-Cert") -> None:
+        self._proxies = TrustedProxies(proxies)
+        self._name = name
+
+    def __call__(self, request: web.Request) -> str | None:
+        """Return the value of the header, or None if it is not there exactly once."""
+        values = request.headers.getall(self._name, ())
+        return values[0] if len(values) == 1 and self._proxies.sent(request) else None
