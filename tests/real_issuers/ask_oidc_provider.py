@@ -38,6 +38,7 @@ from real_issuers.kinds import (
     send_unasked,
 )
 from real_issuers.report import Report
+from support.certificates import identity
 from support.program import free_port
 
 # By its configuration, the tokens for these are opaque.
@@ -46,6 +47,7 @@ OTHER_OPAQUE_API = "https://opaque-other.example.com"
 
 MACHINE = Client("machine", "machine-secret")
 BRIEF = Client("brief", "brief-secret")  # its tokens last for a second
+CERTIFIED = Client("certified", "certified-secret")
 WEB = Client("web", "web-secret")
 API_KEY = RSAKey.generate_key(2048, {"kid": "api-key"})
 API_BASIC = Client("api-basic", "api-basic-secret")
@@ -99,6 +101,7 @@ async def ask(folder: Path) -> Report:
         await send_unasked(report, server.url, OPAQUE_API, tokens)
         await send_opaque(report, server.url, OPAQUE_API, clients, tokens)
         await _send_bound(issuer, report)
+        await _send_certified(issuer, report, folder)
         # The refresh token is of the same client.
         of_client = tokens._replace(program=tokens.person, unscoped=None)
         await send_opaque(
@@ -150,6 +153,21 @@ async def _send_bound(issuer: Issuer, report: Report) -> None:
             asking = Asking(api, report, "opaque")
             await asking.send(sent, opaque, (401, "bound"))
             await asking.send_bound(opaque, key, other)
+
+
+async def _send_certified(issuer: Issuer, report: Report, folder: Path) -> None:
+    """Send tokens that are bound to a certificate."""
+    mine, other = identity(folder, "mine"), identity(folder, "other")
+    signed = await issuer.access_token(CERTIFIED, key=mine, resource=API, scope=SCOPE)
+    look(report, "access token that is bound to a certificate", signed)
+    async with protected(auth.TrustedIssuer(issuer=issuer.url, audience=API)) as api:
+        await Asking(api, report, "JWT").send_certified(signed, mine, other)
+    opaque = await issuer.access_token(CERTIFIED, key=mine, resource=OPAQUE_API, scope=SCOPE)
+    said = "an access token that is bound to a certificate"
+    expected = {"active": True, "token_type": "Bearer"}
+    await issuer.introspect(report, said, opaque, API_BASIC, expected=expected)
+    async with asks(issuer.url, OPAQUE_API, API_BASIC) as api:
+        await Asking(api, report, "opaque").send_certified(opaque, mine, other)
 
 
 async def _mint_signed(issuer: Issuer) -> str:

@@ -19,6 +19,7 @@ from joserfc.jwk import Key
 from bench.servers import started
 from hello import auth
 from real_issuers.report import Report
+from support.certificates import Identity
 from support.sockets import serving
 
 API = "https://api.example.com"
@@ -98,18 +99,23 @@ class Issuer:
             yield cls(session, url, metadata)
 
     async def post(
-        self, endpoint: str, client: Client, key: Key | None = None, /, **form: str
+        self, endpoint: str, client: Client, key: Key | Identity | None = None, /, **form: str
     ) -> tuple[int, Any]:
-        """Return the status and the body, which is JSON or text. `key` is proved to be there."""
+        """Return the status and the body, which is JSON or text.
+
+        The client proves to have the key, or shows the certificate.
+        """
         headers, credentials = client.credentials(self.url)
         url = self.metadata[endpoint]
-        if key is not None:
+        if isinstance(key, Identity):
+            headers |= by_proxy(key)
+        elif key is not None:
             headers["DPoP"] = _proof(key, url)
         async with self.session.post(url, headers=headers, data=form | credentials) as response:
             return response.status, _parsed(await response.text())
 
     async def grant(
-        self, client: Client, grant_type: str, *, key: Key | None = None, **form: str
+        self, client: Client, grant_type: str, *, key: Key | Identity | None = None, **form: str
     ) -> dict[str, Any]:
         form["grant_type"] = grant_type
         status, answer = await self.post("token_endpoint", client, key, **form)
@@ -117,7 +123,9 @@ class Issuer:
             raise AskError(f"{client.id}, {grant_type}: {status} {answer}")
         return dict(answer)
 
-    async def access_token(self, client: Client, *, key: Key | None = None, **form: str) -> str:
+    async def access_token(
+        self, client: Client, *, key: Key | Identity | None = None, **form: str
+    ) -> str:
         """Return a token that stands for a client. It is bound to the key, if there is one."""
         answer = await self.grant(client, "client_credentials", key=key, **form)
         return str(answer["access_token"])
@@ -154,6 +162,11 @@ class Issuer:
         status, answer = await self.post("revocation_endpoint", client, token=token, **form)
         if status != 200:
             raise AskError(f"revocation: {status} {answer}")
+
+
+def by_proxy(identity: Identity) -> dict[str, str]:
+    """Return the header by which a proxy hands a client's certificate over (RFC 9440)."""
+    return {"Client-Cert": f":{base64.b64encode(identity.der).decode()}:"}
 
 
 def _proof(key: Key, url: str, token: str | None = None) -> str:
@@ -268,6 +281,12 @@ class Api:
         """Return the same for a token that is sent with a DPoP proof."""
         return await self._get({"Authorization": f"DPoP {token}", "DPoP": proof}, "/any")
 
+    async def get_over_tls(self, certificate: Identity, token: str) -> tuple[int, str]:
+        """Return the same for a token that is sent by a client with a certificate."""
+        return await self._get(
+            {"Authorization": f"Bearer {token}", **by_proxy(certificate)}, "/any"
+        )
+
     def prove(self, key: Key, token: str) -> str:
         """Return a DPoP proof for a request with a token."""
         return _proof(key, f"{self._url}/any", token)
@@ -281,7 +300,9 @@ class Api:
 async def protected(*trusted: auth.TrustedIssuer, **options: Any) -> AsyncIterator[Api]:
     """Serve an application that trusts some issuers."""
     app = web.Application()
-    auth.setup(app, auth.TokenValidator(issuers=trusted, **options), refuse=_refuse)
+    certificates = auth.CertificateHeader(proxies=["127.0.0.1"])
+    validator = auth.TokenValidator(issuers=trusted, **options)
+    auth.setup(app, validator, refuse=_refuse, client_certificate=certificates)
     app.router.add_get("/any", _any)
     app.router.add_get("/reports", _reports)
     async with serving(app) as port, ClientSession(timeout=_TIMEOUT) as session:
@@ -333,6 +354,16 @@ class Asking:
         ):
             got = await self.api.get_with(sent, token)
             self._report.answered(self._kind, what, got=got, expected=expected)
+
+    async def send_certified(self, token: str, mine: Identity, other: Identity) -> None:
+        """Send a token that is bound to a certificate: with it, without it, and with another."""
+        sent = "a token that is bound to a certificate"
+        for what, got, expected in (
+            (f"{sent}, with it", await self.api.get_over_tls(mine, token), 200),
+            ("the same, with another one", await self.api.get_over_tls(other, token), 401),
+        ):
+            self._report.answered(self._kind, what, got=got, expected=expected)
+        await self.send(f"{sent}, without it", token, (401, "bound"))
 
 
 def changed(token: str) -> str:

@@ -22,6 +22,7 @@ const provider = new Provider(url, {
   clients: [
     client('machine'),
     client('brief'),
+    client('certified', { tls_client_certificate_bound_access_tokens: true }),
     client('web', {
       grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'],
@@ -45,6 +46,12 @@ const provider = new Provider(url, {
     introspection: { enabled: true },
     revocation: { enabled: true },
     dPoP: { enabled: true },
+    mTLS: {
+      enabled: true,
+      certificateBoundAccessTokens: true,
+      // As a proxy hands it over (RFC 9440); this server speaks plain HTTP.
+      getCertificate: (ctx) => ctx.get('client-cert').slice(1, -1) || undefined,
+    },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: (ctx, indicator) => ({
