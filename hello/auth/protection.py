@@ -195,13 +195,16 @@ async def _admit(request: web.Request, host: str, protection: _Protection) -> No
         if policy.use is TokenUse.OPTIONAL:
             return
         raise
-    if VALIDATED in request and protection.admits_like(request.get(_VALIDATED_BY)):
+    is_nested = len(request.match_info.apps) > 1
+    if is_nested and protection.admits_like(request.get(_VALIDATED_BY)):
         validated = request[VALIDATED]  # by the application around this one: a proof works once
     else:
         validated = await validator.validate(presented)
     if not isinstance(validated, AccessToken):
         raise TypeError(f"the validator returned {type(validated).__name__}, not an AccessToken")
-    request[VALIDATED], request[_VALIDATED_BY] = validated, protection
+    request[VALIDATED] = validated
+    if is_nested:
+        request[_VALIDATED_BY] = protection
     if policy.requirements:
         await check_requirements(policy.requirements, validated, validator.timing)
     request[ACCESS_TOKEN] = validated

@@ -6,13 +6,11 @@ import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 from urllib.parse import quote
 
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import make_mocked_request
 from aiohttp.typedefs import Handler
 from joserfc.jwk import ECKey, Key
 
@@ -246,27 +244,6 @@ async def test_the_connection_says_who_the_proxy_is(
         assert response.status == 401
 
 
-@pytest.mark.parametrize(("proxies", "status"), [(["unix"], 200), (["127.0.0.1", "::/0"], 401)])
-async def test_a_proxy_may_use_a_unix_socket(
-    issuer: Issuer, mine: Identity, tmp_path: Path, proxies: list[str], status: int
-) -> None:
-    app = application(issuer, client_certificate=auth.CertificateHeader(proxies=proxies))
-    runner = Runner(app)
-    await runner.setup()
-    try:
-        await web.UnixSite(runner, str(tmp_path / "socket")).start()
-        headers = {**bearer(issuer.mint(claims=mine.bound)), NAME: structured(mine.der)}
-        async with (
-            aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(str(tmp_path / "socket"))
-            ) as session,
-            session.get("http://localhost/", headers=headers) as response,
-        ):
-            assert response.status == status
-    finally:
-        await runner.cleanup()
-
-
 @pytest.mark.parametrize(
     "proxies", [[], "127.0.0.1", ["localhost"], ["10.0.0.1/8"], [""], ["127.0.0.1:80"], None, [7]]
 )
@@ -387,9 +364,3 @@ async def test_a_wrong_certificate_does_not_use_the_proof_up(
         }
         async with client.get("/", headers=headers) as response:
             assert response.status == status
-
-
-def test_a_connection_that_is_closed_is_no_proxys() -> None:
-    request = make_mocked_request("GET", "/", headers={NAME: ":YQ==:"})
-    with mock.patch.object(request, "get_extra_info", return_value=None):
-        assert auth.CertificateHeader(proxies=["0.0.0.0/0", "::/0", "unix"])(request) is None

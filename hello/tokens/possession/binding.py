@@ -5,7 +5,7 @@ from typing import Any
 
 from hello.tokens.access_token import AccessToken
 from hello.tokens.errors import InvalidTokenError, Reason, UnauthorizedError
-from hello.tokens.presented import BEARER, DPOP, Presented
+from hello.tokens.presented import DPOP, Presented
 from hello.tokens.timing import Timing
 
 from .certificate import check_certificate
@@ -25,10 +25,14 @@ async def check_binding(
 
     `confirmation` is its `cnf`, or None.
     """
-    bound_to, by_dpop = confirmation or {}, presented.scheme == DPOP
+    by_dpop = presented.scheme == DPOP
     if by_dpop and dpop is None:
         raise UnauthorizedError
-    if presented.scheme == BEARER and dpop and dpop.required and _BY_PROOF not in bound_to:
+    proof_is_missing = not by_dpop and dpop is not None and dpop.required
+    if confirmation is None and not by_dpop and not proof_is_missing:
+        return  # a bearer token
+    bound_to = confirmation or {}
+    if proof_is_missing and _BY_PROOF not in bound_to:
         raise InvalidTokenError(Reason.BEARER, subject=token.subject)
     if not can_be_proved(presented, bound_to):
         raise InvalidTokenError(Reason.BOUND, subject=token.subject)
