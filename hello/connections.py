@@ -24,8 +24,8 @@ from yarl import URL
 
 from .auth import json_error
 from .auth.answers import check_nothing_sent, is_client_gone, is_partly_answered
+from .auth.decisions.refusal_log import RefusalLog
 from .auth.explaining import note_server
-from .auth.refusal_log import RefusalLog
 from .bodies import LazyBody
 from .logs import AccessLog
 from .responses import SECURITY_HEADERS, http_error, status_phrase

@@ -14,7 +14,7 @@ from threading import Thread
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-from .auth.refusal_log import is_counted
+from .auth.decisions.refusal_log import is_counted
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _MAX_WAITING = 10_000  # lines that nobody has read yet

@@ -7,6 +7,7 @@ mark is protected: a forgotten decorator leads to a 401.
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
@@ -23,12 +24,13 @@ from hello.tokens.possession.addresses import is_beginning
 from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 
 from .answers import Refuse, check_nothing_sent, refusal_answer
+from .decisions.decision import CHECK_SECONDS, Observer, Observers
+from .decisions.refusal_log import VALIDATED, RefusalLog
 from .decorators import APPLICATION_IS_CLOSED
 from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse
 from .metadata import serve_metadata
 from .reading.certificates import ClientCertificate, of_connection
 from .reading.request import host_of, is_by_dpop, presented_by
-from .refusal_log import VALIDATED, RefusalLog
 from .routes import policy_of
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class _Protection:
     public_url: str | None
     client_certificate: ClientCertificate
     challenges: Challenges
+    observers: Observers
     refusal_log: RefusalLog = field(default_factory=RefusalLog)
     policies: dict[object, Policy] = field(default_factory=dict)  # by route, method, applications
 
@@ -126,10 +129,19 @@ def setup(
         public_url=None if public_url is None else public_url.rstrip("/"),
         client_certificate=client_certificate or of_connection,
         challenges=validator.challenges._replace(resource_metadata=metadata_url),
+        observers=Observers(validator.timing.clock),
     )
     if validator.challenges.next_nonce is not None:
         app.on_response_prepare.append(_next_nonce(validator.challenges.next_nonce, header))
     app.cleanup_ctx.append(_close_validator)
+
+
+def observe(app: web.Application, observer: Observer) -> None:
+    """Have a function called with each Decision of an application with `setup`.
+
+    It is called before the request goes on, so it has to be quick.
+    """
+    app[_PROTECTION].observers.append(observer)
 
 
 def header_of(app: web.Application) -> str:
@@ -165,10 +177,14 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
         raise web.HTTPBadRequest
     try:
         if request.match_info.http_exception is None:  # otherwise it is aiohttp's own 404 or 405
-            await _admit(request, host, protection)
+            if protection.observers:
+                await _admit_and_tell(request, host, protection)
+            else:
+                await _admit(request, host, protection)
         return await handler(request)
     except AuthError as refusal:
         protection.refusal_log.note(request, refusal)
+        protection.observers.tell(request, refusal)
         check_nothing_sent(request)
         challenges = protection.challenges
         if is_by_dpop(request, protection.header):
@@ -208,6 +224,17 @@ async def _admit(request: web.Request, host: str, protection: _Protection) -> No
     if policy.requirements:
         await check_requirements(policy.requirements, validated, validator.timing)
     request[ACCESS_TOKEN] = validated
+
+
+async def _admit_and_tell(request: web.Request, host: str, protection: _Protection) -> None:
+    """Do the same, measure how long it takes, and tell the observers about a request let in."""
+    begun = perf_counter()
+    try:
+        await _admit(request, host, protection)
+    finally:
+        request[CHECK_SECONDS] = perf_counter() - begun
+    if request[POLICY].use is not TokenUse.PUBLIC:
+        protection.observers.tell(request, None)
 
 
 def _policy(request: web.Request, protection: _Protection) -> Policy:

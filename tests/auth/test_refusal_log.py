@@ -10,7 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from hello import auth
 from hello.auth import InvalidTokenError, Reason
-from hello.auth.refusal_log import RefusalLog, is_counted
+from hello.auth.decisions.refusal_log import RefusalLog, is_counted
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, bearer
 from support.protecting import new_handler
@@ -126,7 +126,7 @@ def test_addresses_are_counted_up_to_a_bound(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("hello.auth.refusal_log._MAX_ADDRESSES", 2)
+    monkeypatch.setattr("hello.auth.decisions.refusal_log._MAX_ADDRESSES", 2)
     log = RefusalLog()
     for number in range(20):
         request = make_mocked_request("GET", "/").clone(remote=f"192.0.2.{number}")

@@ -29,7 +29,7 @@ COPIED = ("hello", "tests", "run.py", "README.md", ".env.example", "pyproject.to
 # No step by themselves.
 USED_BY_OTHERS = {
     *(
-        "auth/refusal_log.py",
+        "auth/decisions/refusal_log.py",
         "tokens/bounded.py",
         "tokens/hosts.py",
         "tokens/jwt/base64url.py",

@@ -25,7 +25,7 @@ ORDER = [
 
 AUTH_ORDER = [
     *("__main__", "terminal", "__init__", "explaining", "protection", "metadata", "routes"),
-    *("decorators", "marks", "answers", "reading", "refusal_log"),
+    *("decorators", "decisions", "marks", "answers", "reading"),
 ]
 
 TOKENS_ORDER = [
