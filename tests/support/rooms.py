@@ -10,6 +10,7 @@ ORDER = [
         "run",
         "server",
         "app",
+        "operating",
         "messages",
         "connections",
         "bodies",

@@ -1,0 +1,1 @@
+"""What does an operator see of a running API: health, metrics, traces?"""
