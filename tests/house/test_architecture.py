@@ -80,7 +80,7 @@ SANDBOX_ISSUER = [
     ["__init__"],
     ["app"],
     ["issuer", "login", "tokens", "introspection"],
-    ["pages", "oauth", "signing"],
+    ["pages", "oauth", "proofs", "signing"],
     ["memory"],
     ["people"],
 ]

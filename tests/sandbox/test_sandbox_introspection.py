@@ -144,7 +144,11 @@ async def test_what_a_test_makes_is_active(
 @pytest.mark.parametrize(
     ("claims", "answer"),
     [
-        ({"sub": "auth0|alice", "cnf": {"jkt": "x"}}, {"sub": "auth0|alice", "cnf": {"jkt": "x"}}),
+        ({"sub": "auth0|alice"}, {"sub": "auth0|alice"}),
+        # RFC 9449 §6.2, and RFC 8705 §3.2: a token with the thumbprint of a certificate is Bearer.
+        ({"cnf": {"jkt": "x"}}, {"cnf": {"jkt": "x"}, "token_type": "DPoP"}),
+        ({"cnf": {"x5t#S256": "x"}}, {"cnf": {"x5t#S256": "x"}}),
+        ({"cnf": "jkt"}, {"cnf": "jkt"}),
         ({"azp": "demo"}, {"client_id": "demo"}),
         ({"azp": "demo", "client_id": "another"}, {"client_id": "another"}),
         ({"azp": OMIT}, {"client_id": OMIT}),
@@ -177,6 +181,7 @@ async def test_the_answer_says_what_a_signed_token_says(
         {"active": "true"},
         {"active": OMIT},
         {"token_type": "DPoP", "cnf": {"jkt": "x"}},
+        {"token_type": "Bearer", "cnf": {"jkt": "x"}},
         {"scope": ["a"], "permissions": {"b": 1}},
         {"jti": "x", "username": "alice"},
     ],

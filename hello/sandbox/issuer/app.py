@@ -15,6 +15,7 @@ from .issuer import Issuer
 from .login import Login
 from .memory import AuthorizationCode, ExpiringStore
 from .oauth import ClientAuthentication, errors_as_oauth, loopback_only
+from .proofs import Proofs
 from .tokens import TokenEndpoint
 
 _CODE_SECONDS = 60
@@ -24,7 +25,7 @@ _MAX_COUNTED_PATHS = 1000
 
 def issuer_app(issuer: Issuer) -> web.Application:
     """Return the application that serves an issuer over HTTP."""
-    clients = ClientAuthentication(issuer)
+    clients, proofs = ClientAuthentication(issuer), Proofs(issuer)
     codes = ExpiringStore[AuthorizationCode](_CODE_SECONDS, issuer.clock)
 
     async def metadata(_request: web.Request) -> web.Response:
@@ -41,11 +42,11 @@ def issuer_app(issuer: Issuer) -> web.Application:
         [
             web.get("/.well-known/openid-configuration", metadata),
             web.get("/.well-known/jwks.json", key_set),
-            *TokenEndpoint(issuer, codes, issuer.access_tokens, clients).routes(),
+            *TokenEndpoint(issuer, codes, issuer.access_tokens, clients, proofs).routes(),
         ]
     )
     options = aiohttp_cors.ResourceOptions(
-        allow_headers=("Authorization", "Content-Type", "Auth0-Client"), max_age=86400
+        allow_headers=("Authorization", "Content-Type", "DPoP", "Auth0-Client"), max_age=86400
     )
     cors = aiohttp_cors.setup(app, defaults={issuer.client_origin: options})
     for route in cross_origin_routes:

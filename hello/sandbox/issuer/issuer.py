@@ -15,6 +15,7 @@ from joserfc.jwk import Key, import_key
 from .memory import ExpiringStore, IssuedToken, TokenFamily
 from .oauth import ASSERTION_ALGORITHMS, CLIENT_ID
 from .people import Person
+from .proofs import PROOF_ALGORITHMS
 from .signing import OMIT, changed, new_key, sign
 
 _JWT_ONLY = frozenset({"azp", "gty"})  # of an access token's claims, introspection leaves these out
@@ -113,8 +114,8 @@ class Issuer:
         is that of the login that the token is for.
         """
         usual = self._usual_claims()
-        issued = IssuedToken(changed(_answer_about(usual), claims), family)
-        return self.access_tokens.add(issued, until=usual["exp"])
+        answer = changed(_answer_about({**usual, **(claims or {})}), claims)
+        return self.access_tokens.add(IssuedToken(answer, family), until=usual["exp"])
 
     def revoke(self, token: str) -> None:
         """End an access token, signed or opaque: from now on introspection says it is inactive.
@@ -171,6 +172,7 @@ class Issuer:
             "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
             "introspection_endpoint_auth_methods_supported": _CLIENT_AUTHENTICATION,
             "introspection_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
+            "dpop_signing_alg_values_supported": PROOF_ALGORITHMS,
             "scopes_supported": sorted(_OPENID_SCOPES | self.permissions),
         }
 
@@ -204,4 +206,7 @@ def _answer_about(claims: Mapping[str, Any]) -> dict[str, Any]:
     """Return what introspection says about an access token with these claims (RFC 7662 §2.2)."""
     client = {"client_id": claims["azp"]} if "azp" in claims else {}
     others = {name: value for name, value in claims.items() if name not in _JWT_ONLY}
-    return {**client, **others, "active": True, "token_type": "Bearer"}
+    confirmation = claims.get("cnf")
+    by_proof = isinstance(confirmation, Mapping) and "jkt" in confirmation  # RFC 9449 §6.2
+    token_type = "DPoP" if by_proof else "Bearer"
+    return {**client, **others, "active": True, "token_type": token_type}

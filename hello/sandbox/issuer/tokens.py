@@ -1,7 +1,8 @@
 """Which tokens does the token endpoint issue, and to whom?
 
 RFC 6749 §4.1.3 (codes), §4.4 (client credentials) and §6 (refresh tokens, rotating as RFC 9700
-§4.14.2 says); OpenID Connect Core 1.0 §3.1.3 (ID tokens) and §5.3 (userinfo).
+§4.14.2 says); OpenID Connect Core 1.0 §3.1.3 (ID tokens) and §5.3 (userinfo); RFC 9449 §5 (tokens
+that are bound to a key, which are called by its thumbprint here).
 """
 
 import hashlib
@@ -11,9 +12,12 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from hello.tokens.possession.proof import ProofError
+
 from .memory import AuthorizationCode, ExpiringStore, Grant, IssuedToken, TokenFamily
 from .oauth import NO_STORE, ClientAuthentication, OAuthError, body_parameters, credentials
 from .people import Person
+from .proofs import Proofs
 from .signing import OMIT, base64url
 
 _REFRESH_SECONDS = 30 * 86400
@@ -56,11 +60,13 @@ class TokenEndpoint:
         codes: ExpiringStore[AuthorizationCode],
         access_tokens: ExpiringStore[IssuedToken],
         clients: ClientAuthentication,
+        proofs: Proofs,
     ) -> None:
         self._signer = signer
         self._codes = codes
         self._access_tokens = access_tokens
         self._clients = clients
+        self._proofs = proofs
         self._refresh_tokens = ExpiringStore[TokenFamily](_REFRESH_SECONDS, signer.clock)
 
     def routes(self) -> list[web.RouteDef]:
@@ -73,6 +79,8 @@ class TokenEndpoint:
 
     async def _token(self, request: web.Request) -> web.Response:
         parameters = await body_parameters(request)
+        # First of all: a request with a bad proof uses up neither a code nor an assertion.
+        key = await self._key_of(request)
         grant_type = parameters.get("grant_type")
         # A client in a browser cannot keep a secret (RFC 8252 §8.5); it uses PKCE instead.
         may_be_public = grant_type in ("authorization_code", "refresh_token")
@@ -80,18 +88,26 @@ class TokenEndpoint:
             self._clients.check(request, parameters)
         match grant_type:
             case "client_credentials":
-                answer = self._for_client(parameters)
+                answer = self._for_client(parameters, key)
             case "authorization_code":
-                answer = self._for_code(parameters)
+                answer = self._for_code(parameters, key)
             case "refresh_token":
-                answer = self._for_refresh_token(parameters)
+                answer = self._for_refresh_token(parameters, key)
             case None:
                 raise OAuthError("invalid_request", "grant_type is missing")
             case _:
                 raise OAuthError("unsupported_grant_type", "this grant_type is not supported")
         return web.json_response(answer, headers=NO_STORE)
 
-    def _for_client(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+    async def _key_of(self, request: web.Request) -> str | None:
+        try:
+            return await self._proofs.key_of(request)
+        except ProofError as error:
+            raise OAuthError(
+                "invalid_dpop_proof", f"the DPoP proof fails a check: {error}"
+            ) from None
+
+    def _for_client(self, parameters: Mapping[str, str], key: str | None) -> dict[str, Any]:
         signer = self._signer
         audience = parameters.get("audience")
         if audience not in (None, signer.audience):
@@ -101,17 +117,17 @@ class TokenEndpoint:
         if not all(_SCOPE.fullmatch(scope) for scope in scopes):
             raise OAuthError("invalid_scope", "scope must be ASCII words with spaces between them")
         scope = {"scope": " ".join(sorted(scopes))} if scopes else {}
-        claims = {**scope, "permissions": sorted(scopes)}
+        claims = {**scope, "permissions": sorted(scopes), **_bound_to(key)}
         # As at Auth0: without an audience, the access token is an opaque text.
         token = signer.opaque(claims=claims) if audience is None else signer.mint(claims=claims)
         return {
             "access_token": token,
-            "token_type": "Bearer",
+            "token_type": _token_type(key),
             "expires_in": signer.lifetime,
             **scope,
         }
 
-    def _for_code(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+    def _for_code(self, parameters: Mapping[str, str], key: str | None) -> dict[str, Any]:
         code = self._codes.get(parameters.get("code"))
         if code is None:
             raise OAuthError("invalid_grant", "the code is unknown or has expired")
@@ -137,9 +153,9 @@ class TokenEndpoint:
         ):
             if wrong:
                 raise OAuthError("invalid_grant", description)
-        return self._token_response(code.family, code.family.grant.scopes)
+        return self._token_response(code.family, code.family.grant.scopes, key)
 
-    def _for_refresh_token(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+    def _for_refresh_token(self, parameters: Mapping[str, str], key: str | None) -> dict[str, Any]:
         token = parameters.get("refresh_token")
         family = self._refresh_tokens.get(token)
         if family is None or family.revoked:
@@ -153,12 +169,14 @@ class TokenEndpoint:
         scopes = frozenset(parameters.get("scope", "").split())
         if not scopes <= family.grant.scopes:
             raise OAuthError("invalid_scope", "scope asks for more than was granted")
-        return self._token_response(family, scopes or family.grant.scopes)
+        return self._token_response(family, scopes or family.grant.scopes, key)
 
-    def _token_response(self, family: TokenFamily, scopes: frozenset[str]) -> dict[str, Any]:
+    def _token_response(
+        self, family: TokenFamily, scopes: frozenset[str], key: str | None
+    ) -> dict[str, Any]:
         answer = {
-            "access_token": self._access_token(family, scopes),
-            "token_type": "Bearer",
+            "access_token": self._access_token(family, scopes, key),
+            "token_type": _token_type(key),
             "expires_in": self._signer.lifetime,
             "scope": " ".join(sorted(scopes)),
         }
@@ -168,12 +186,13 @@ class TokenEndpoint:
             family.current = answer["refresh_token"] = self._refresh_tokens.add(family)
         return answer
 
-    def _access_token(self, family: TokenFamily, scopes: frozenset[str]) -> str:
+    def _access_token(self, family: TokenFamily, scopes: frozenset[str], key: str | None) -> str:
         grant = family.grant
         claims = {
             "sub": grant.person.subject,
             "scope": " ".join(sorted(scopes)),
             "permissions": sorted(self._signer.permissions_of(grant.person)),
+            **_bound_to(key),
         }
         if grant.audience is None:
             return self._signer.opaque(
@@ -207,6 +226,14 @@ class TokenEndpoint:
         scopes = frozenset(issued.answer.get("scope", "").split())
         claims = issued.family.grant.person.claims(scopes)
         return web.json_response(claims, headers=NO_STORE)
+
+
+def _bound_to(key: str | None) -> dict[str, Any]:
+    return {} if key is None else {"cnf": {"jkt": key}}
+
+
+def _token_type(key: str | None) -> str:
+    return "Bearer" if key is None else "DPoP"
 
 
 def _s256(verifier: str) -> str:
