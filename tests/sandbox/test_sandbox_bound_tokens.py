@@ -8,28 +8,14 @@ from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from hello.sandbox.issuer import CLIENT_ID, CLIENT_SECRET, OMIT, Issuer
 from support.api import AUDIENCE, Client
+from support.bound_tokens import ask, proving, redeeming, refreshing
 from support.clock import FakeClock
-from support.logging_in import CALLBACK, VERIFIER, claims_of, log_in
-from support.proofs import CLIENT_KEY, bound_to, proof, public
-from support.token_endpoint import ASKED, TOKEN, basic
+from support.logging_in import claims_of, log_in
+from support.proofs import CLIENT_KEY, bound_to, public
+from support.token_endpoint import ASKED, basic
 
 OTHER = ECKey.generate_key("P-256")
 RSA = RSAKey.generate_key(2048)
-
-
-def proving(own: Issuer, header: Mapping[str, Any] | None = None, **changes: Any) -> str:
-    """A proof for a request for tokens, with changes."""
-    usual = {"htm": "POST", "ath": OMIT, **changes}
-    return proof("", now=own.clock(), url=f"{own.url}oauth/token", header=header, **usual)
-
-
-async def ask(
-    client: Client, form: Mapping[str, str], *proofs: str, **headers: str
-) -> tuple[int, dict[str, Any]]:
-    sent = [*(("DPoP", each) for each in proofs), *headers.items()]
-    async with client.post(TOKEN, data=form, headers=sent) as response:
-        assert response.headers["Cache-Control"] == "no-store"
-        return response.status, await response.json()
 
 
 async def introspected(client: Client, token: str) -> dict[str, Any]:
@@ -37,17 +23,6 @@ async def introspected(client: Client, token: str) -> dict[str, Any]:
     async with client.post("/oauth/introspect", data={"token": token}, headers=headers) as response:
         answer: dict[str, Any] = await response.json()
         return answer
-
-
-def redeeming(code: str, **changes: str) -> dict[str, str]:
-    return {
-        "grant_type": "authorization_code",
-        "client_id": "demo",
-        "code": code,
-        "code_verifier": VERIFIER,
-        "redirect_uri": CALLBACK,
-        **changes,
-    }
 
 
 async def is_bound(client: Client, answer: Mapping[str, Any], key: Any = CLIENT_KEY) -> bool:
@@ -85,6 +60,17 @@ async def test_a_person_gets_a_token_that_is_bound_to_the_clients_key(
     assert status == 200
     assert await is_bound(browser, answer)
     assert "cnf" not in claims_of(answer["id_token"])
+
+
+@pytest.mark.parametrize("audience", [AUDIENCE, None])
+async def test_a_renewed_token_is_bound_to_the_same_key(
+    browser: Client, own: Issuer, audience: str | None
+) -> None:
+    code = await log_in(browser, audience=audience, scope="offline_access")
+    _, first = await ask(browser, redeeming(code), proving(own))
+    status, second = await ask(browser, refreshing(first), proving(own))
+    assert status == 200
+    assert await is_bound(browser, second)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +129,9 @@ HOSTILE: dict[str, Callable[[Issuer], list[str]]] = {
 async def test_a_bad_proof_is_refused_and_uses_nothing_up(
     browser: Client, own: Issuer, make: Callable[[Issuer], list[str]]
 ) -> None:
-    code = await log_in(browser)
-    for form in (ASKED, redeeming(code)):
+    _, first = await ask(browser, redeeming(await log_in(browser, scope="offline_access")))
+    code = await log_in(browser, prompt="login")
+    for form in (ASKED, redeeming(code), refreshing(first)):
         status, answer = await ask(browser, form, *make(own))
         assert (status, answer["error"]) == (400, "invalid_dpop_proof")
         assert answer.keys() == {"error", "error_description"}
@@ -152,9 +139,10 @@ async def test_a_bad_proof_is_refused_and_uses_nothing_up(
         assert answer["error_description"].isascii()
         assert answer["error_description"].isprintable()
         assert not set(answer["error_description"]) & set('"\\')
-    status, answer = await ask(browser, redeeming(code), proving(own))
-    assert status == 200
-    assert await is_bound(browser, answer)
+    for form in (redeeming(code), refreshing(first)):
+        status, answer = await ask(browser, form, proving(own))
+        assert status == 200
+        assert await is_bound(browser, answer)
 
 
 @pytest.mark.parametrize(
@@ -202,8 +190,8 @@ async def test_a_proof_is_refused_if_it_is_unknown_whether_it_is_new(
     assert (status, answer["error"]) == (400, "invalid_dpop_proof")
 
 
-async def test_a_bad_proof_uses_no_assertion_up(browser: Client, own: Issuer) -> None:
-    """The proof is looked at before the client."""
+async def test_a_proof_is_looked_at_before_the_client(browser: Client, own: Issuer) -> None:
+    """So that a bad one uses up no assertion of a client."""
     wrong = {**ASKED, "client_secret": "wrong"}
     assert (await ask(browser, wrong, "proof"))[1]["error"] == "invalid_dpop_proof"
     assert (await ask(browser, wrong, proving(own)))[1]["error"] == "invalid_client"

@@ -46,7 +46,9 @@ def issuer_app(issuer: Issuer) -> web.Application:
         ]
     )
     options = aiohttp_cors.ResourceOptions(
-        allow_headers=("Authorization", "Content-Type", "DPoP", "Auth0-Client"), max_age=86400
+        allow_headers=("Authorization", "Content-Type", "DPoP", "Auth0-Client"),
+        expose_headers=("WWW-Authenticate",),
+        max_age=86400,
     )
     cors = aiohttp_cors.setup(app, defaults={issuer.client_origin: options})
     for route in cross_origin_routes:

@@ -1,7 +1,7 @@
 """How does a person log in and out, and how is the client told about it?
 
 The authorization endpoint of RFC 6749 §4.1 with PKCE (RFC 7636), as OpenID Connect Core 1.0 §3.1.2
-and Auth0's clients use it.
+and Auth0's clients use it. RFC 9449 §10 binds the code to a key.
 """
 
 import re
@@ -22,7 +22,8 @@ _COOKIE = "sandbox_session"
 _SESSION_SECONDS = 86400
 _TRANSACTION_SECONDS = 600
 
-_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 §4.2: a SHA-256 in base64url
+# A SHA-256 in base64url: a code_challenge (RFC 7636 §4.2), or a dpop_jkt (RFC 9449 §10).
+_SHA256 = re.compile(r"[A-Za-z0-9_-]{43}")
 _REDIRECT_URI = re.compile(r'[!"$-\[\]-~]+')  # visible ASCII, without # and backslash
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 _UNKNOWN_LOGIN = "This login has ended or never began. Go back to the client and log in from there."
@@ -40,6 +41,7 @@ class AuthorizationRequest:
     audience: str | None
     nonce: str | None
     code_challenge: str
+    dpop_jkt: str | None
     prompts: frozenset[str]
     max_age: int | None
 
@@ -155,6 +157,7 @@ class Login:
         prompts = frozenset(parameters.get("prompt", "").split())
         max_age = parameters.get("max_age")
         audience = parameters.get("audience")
+        dpop_jkt = parameters.get("dpop_jkt")
         for wrong, error, description in (
             ("response_type" not in parameters, "invalid_request", "response_type is missing"),
             (
@@ -169,9 +172,14 @@ class Login:
             ),
             (
                 parameters.get("code_challenge_method") != "S256"
-                or not _CHALLENGE.fullmatch(parameters.get("code_challenge", "")),
+                or not _SHA256.fullmatch(parameters.get("code_challenge", "")),
                 "invalid_request",
                 "PKCE is required: code_challenge_method=S256 and its code_challenge",
+            ),
+            (
+                dpop_jkt is not None and not _SHA256.fullmatch(dpop_jkt),
+                "invalid_request",
+                "dpop_jkt must be the SHA-256 thumbprint of a key",
             ),
             (
                 not prompts <= _PROMPTS or ("none" in prompts and len(prompts) > 1),
@@ -200,6 +208,7 @@ class Login:
             audience=audience,
             nonce=parameters.get("nonce"),
             code_challenge=parameters["code_challenge"],
+            dpop_jkt=dpop_jkt,
             prompts=prompts,
             max_age=None if max_age is None else int(max_age),
         )
@@ -227,7 +236,10 @@ class Login:
         )
         code = self._codes.add(
             AuthorizationCode(
-                TokenFamily(grant), authorization.redirect_uri, authorization.code_challenge
+                TokenFamily(grant),
+                authorization.redirect_uri,
+                authorization.code_challenge,
+                authorization.dpop_jkt,
             )
         )
         parameters = {"response_mode": authorization.response_mode}

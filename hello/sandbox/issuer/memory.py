@@ -36,21 +36,29 @@ class Grant:
 class TokenFamily:
     """All tokens of one login: `revoked` ends them together (RFC 6749 §4.1.2, RFC 9700 §4.14.2).
 
-    Of its refresh tokens only `current`, the latest, is valid.
+    Of its refresh tokens only `current`, the latest, is valid. It is good for who got it: if
+    `authenticated`, for a client that authenticates; or else for one that proves to have `key`,
+    unless this is None (RFC 9449 §5).
     """
 
     grant: Grant
     current: str | None = None
+    authenticated: bool = False
+    key: str | None = None
     revoked: bool = False
 
 
 @dataclass(slots=True)
 class AuthorizationCode:
-    """What a code was issued for (RFC 6749 §4.1.2, RFC 7636 §4.4). It can be used once."""
+    """What a code was issued for (RFC 6749 §4.1.2, RFC 7636 §4.4). It can be used once.
+
+    It is good for a client that proves to have `key`, unless this is None (RFC 9449 §10).
+    """
 
     family: TokenFamily
     redirect_uri: str
     code_challenge: str
+    key: str | None
     used: bool = False
 
 

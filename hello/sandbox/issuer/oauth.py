@@ -48,13 +48,24 @@ class ClientSettings(Protocol):
 
 
 class OAuthError(Exception):
-    """A refusal. RFC 6749 §4.1.2.1 and §5.2 and OpenID Connect Core §3.1.2.6 list the errors."""
+    """A refusal. RFC 6749 §4.1.2.1 and §5.2 and OpenID Connect Core §3.1.2.6 list the errors.
 
-    def __init__(self, error: str, description: str, *, status: int = 400) -> None:
+    `challenge` is what an answer with the status 401 says in WWW-Authenticate.
+    """
+
+    def __init__(
+        self,
+        error: str,
+        description: str,
+        *,
+        status: int = 400,
+        challenge: str = 'Basic realm="sandbox"',
+    ) -> None:
         super().__init__(description)
         self.error = error
         self.description = description
         self.status = status
+        self.challenge = challenge
 
 
 @web.middleware
@@ -66,8 +77,7 @@ async def errors_as_oauth(request: web.Request, handler: "Handler") -> web.Strea
         body = {"error": error.error, "error_description": error.description}
         headers = dict(NO_STORE)
         if error.status == 401:  # noqa: PLR2004
-            scheme = "Bearer" if error.error == "invalid_token" else "Basic"
-            headers["WWW-Authenticate"] = f'{scheme} realm="sandbox"'
+            headers["WWW-Authenticate"] = error.challenge
         return web.json_response(body, status=error.status, headers=headers)
 
 

@@ -30,16 +30,17 @@ class Proofs:
     async def key_of(
         self, request: web.Request, *, token: str | None = None, bound_to: str | None = None
     ) -> str | None:
-        """Return the thumbprint of the key that a request proves, or None if it has no proof.
+        """Return the thumbprint of the key that a request proves to have. Raises ProofError.
 
         `token` is the access token that the request carries, and `bound_to` is the thumbprint of
-        its key. A request for tokens carries none, and every key is good (§5). Raises ProofError.
+        its key. A request for tokens carries none. Its proof may be of any key, and if it has no
+        proof, None is returned (§5).
         """
         proofs = request.headers.getall("DPoP", ())
-        if not proofs:
+        if not proofs and token is None:
             return None
-        if len(proofs) > 1:
-            raise ProofError("several proofs")
+        if len(proofs) != 1:
+            raise ProofError("several proofs" if proofs else "no proof")
         now = self._settings.clock()
         proof = check_proof(
             proofs[0],

@@ -8,18 +8,20 @@ that are bound to a key, which are called by its thumbprint here).
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from aiohttp import web
 
-from hello.tokens.possession.proof import ProofError
+from hello.tokens import Challenges
+from hello.tokens.possession.proof import OtherKeyError, ProofError
 
 from .memory import AuthorizationCode, ExpiringStore, Grant, IssuedToken, TokenFamily
 from .oauth import NO_STORE, ClientAuthentication, OAuthError, body_parameters, credentials
 from .people import Person
-from .proofs import Proofs
+from .proofs import PROOF_ALGORITHMS, Proofs
 from .signing import OMIT, base64url
 
+_BAD_PROOF = "invalid_dpop_proof"  # RFC 9449 §5 and §7.1
 _REFRESH_SECONDS = 30 * 86400
 # RFC 6749 §3.3, but without the comma: with one, the client probably meant two scopes.
 _SCOPE = re.compile(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+")
@@ -45,6 +47,13 @@ class Signer(Protocol):
 
     def permissions_of(self, person: Person, /) -> frozenset[str]:
         """Return the permissions that a person has at the API."""
+
+
+class _Sender(NamedTuple):
+    """Who asks for tokens: a client that proves to have `key`, or no key."""
+
+    key: str | None
+    authenticated: bool
 
 
 class TokenEndpoint:
@@ -84,15 +93,17 @@ class TokenEndpoint:
         grant_type = parameters.get("grant_type")
         # A client in a browser cannot keep a secret (RFC 8252 §8.5); it uses PKCE instead.
         may_be_public = grant_type in ("authorization_code", "refresh_token")
-        if not may_be_public or credentials(request, parameters):
+        authenticated = not may_be_public or bool(credentials(request, parameters))
+        if authenticated:
             self._clients.check(request, parameters)
+        sender = _Sender(key, authenticated=authenticated)
         match grant_type:
             case "client_credentials":
                 answer = self._for_client(parameters, key)
             case "authorization_code":
-                answer = self._for_code(parameters, key)
+                answer = self._for_code(parameters, sender)
             case "refresh_token":
-                answer = self._for_refresh_token(parameters, key)
+                answer = self._for_refresh_token(parameters, sender)
             case None:
                 raise OAuthError("invalid_request", "grant_type is missing")
             case _:
@@ -103,9 +114,7 @@ class TokenEndpoint:
         try:
             return await self._proofs.key_of(request)
         except ProofError as error:
-            raise OAuthError(
-                "invalid_dpop_proof", f"the DPoP proof fails a check: {error}"
-            ) from None
+            raise OAuthError(_BAD_PROOF, _failed(error)) from None
 
     def _for_client(self, parameters: Mapping[str, str], key: str | None) -> dict[str, Any]:
         signer = self._signer
@@ -127,7 +136,7 @@ class TokenEndpoint:
             **scope,
         }
 
-    def _for_code(self, parameters: Mapping[str, str], key: str | None) -> dict[str, Any]:
+    def _for_code(self, parameters: Mapping[str, str], sender: _Sender) -> dict[str, Any]:
         code = self._codes.get(parameters.get("code"))
         if code is None:
             raise OAuthError("invalid_grant", "the code is unknown or has expired")
@@ -150,12 +159,14 @@ class TokenEndpoint:
                 not _VERIFIER.fullmatch(verifier) or _s256(verifier) != code.code_challenge,
                 "the code_verifier does not fit the code_challenge",
             ),
+            (code.key not in (None, sender.key), "no proof of the key that dpop_jkt names"),
         ):
             if wrong:
                 raise OAuthError("invalid_grant", description)
-        return self._token_response(code.family, code.family.grant.scopes, key)
+        code.family.authenticated = sender.authenticated
+        return self._token_response(code.family, code.family.grant.scopes, sender.key)
 
-    def _for_refresh_token(self, parameters: Mapping[str, str], key: str | None) -> dict[str, Any]:
+    def _for_refresh_token(self, parameters: Mapping[str, str], sender: _Sender) -> dict[str, Any]:
         token = parameters.get("refresh_token")
         family = self._refresh_tokens.get(token)
         if family is None or family.revoked:
@@ -166,10 +177,15 @@ class TokenEndpoint:
             # RFC 9700 §4.14.2: two parties have it, one of them a thief, so both lose it.
             family.revoked = True
             raise OAuthError("invalid_grant", "the refresh token was used before")
+        # Nothing is revoked here: who fails at this cannot use the token, and who got it still can.
+        if family.authenticated and not sender.authenticated:
+            raise OAuthError("invalid_client", "the client must authenticate", status=401)
+        if family.key not in (None, sender.key):
+            raise OAuthError("invalid_grant", "no proof of the key that the token is bound to")
         scopes = frozenset(parameters.get("scope", "").split())
         if not scopes <= family.grant.scopes:
             raise OAuthError("invalid_scope", "scope asks for more than was granted")
-        return self._token_response(family, scopes or family.grant.scopes, key)
+        return self._token_response(family, scopes or family.grant.scopes, sender.key)
 
     def _token_response(
         self, family: TokenFamily, scopes: frozenset[str], key: str | None
@@ -184,6 +200,7 @@ class TokenEndpoint:
             answer["id_token"] = self._id_token(family.grant, scopes)
         if "offline_access" in family.grant.scopes:  # even if fewer scopes are asked for now
             family.current = answer["refresh_token"] = self._refresh_tokens.add(family)
+            family.key = None if family.authenticated else key
         return answer
 
     def _access_token(self, family: TokenFamily, scopes: frozenset[str], key: str | None) -> str:
@@ -216,16 +233,47 @@ class TokenEndpoint:
 
     async def _userinfo(self, request: web.Request) -> web.Response:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        issued = self._access_tokens.get(token) if scheme.lower() == "bearer" else None
+        is_known = scheme.lower() in ("bearer", "dpop")
+        issued = self._access_tokens.get(token) if is_known else None
         if issued is None or issued.family is None or issued.revoked:
-            raise OAuthError(
-                "invalid_token",
-                "this is no valid access token of a login at this issuer",
-                status=401,
-            )
+            raise _unauthorized(request, "this is no valid access token of a login at this issuer")
+        await self._check_binding(request, token, issued.answer.get("cnf"))
         scopes = frozenset(issued.answer.get("scope", "").split())
         claims = issued.family.grant.person.claims(scopes)
         return web.json_response(claims, headers=NO_STORE)
+
+    async def _check_binding(
+        self, request: web.Request, token: str, confirmation: Mapping[str, str] | None
+    ) -> None:
+        """Raise OAuthError unless who sends a token proves to have its key (RFC 9449 §7.1)."""
+        if _is_by_dpop(request) != (confirmation is not None):
+            raise _unauthorized(request, "bound tokens are sent by the scheme DPoP, and only those")
+        if confirmation is None:
+            return
+        try:
+            await self._proofs.key_of(request, token=token, bound_to=confirmation["jkt"])
+        except OtherKeyError:
+            raise _unauthorized(request, "the access token is bound to another key") from None
+        except ProofError as error:
+            raise _unauthorized(request, _failed(error), _BAD_PROOF) from None
+
+
+def _failed(error: ProofError) -> str:
+    return f"the DPoP proof fails a check: {error}"
+
+
+def _unauthorized(
+    request: web.Request, description: str, error: str = "invalid_token"
+) -> OAuthError:
+    challenges = Challenges(proof_algorithms=PROOF_ALGORITHMS, by_dpop=_is_by_dpop(request))
+    # RFC 6750 §3.1: a request without credentials is told no error.
+    told = {"error": error, "error_description": description}
+    challenge = challenges.of(told if "Authorization" in request.headers else {})
+    return OAuthError(error, description, status=401, challenge=challenge)
+
+
+def _is_by_dpop(request: web.Request) -> bool:
+    return request.headers.get("Authorization", "")[:5].lower() == "dpop "
 
 
 def _bound_to(key: str | None) -> dict[str, Any]:
