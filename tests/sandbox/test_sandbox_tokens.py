@@ -2,11 +2,13 @@
 
 import pytest
 
-from hello.sandbox.issuer import Issuer
+from hello.sandbox.issuer import CLIENT_ID, CLIENT_SECRET, Issuer
 from hello.sandbox.issuer.people import PEOPLE
 from support.api import AUDIENCE, ORIGIN, Client, bearer
+from support.bound_tokens import ask, redeeming, refreshing
 from support.clock import FakeClock
 from support.logging_in import ADA, CHALLENGE, ROBIN, claims_of, log_in, refresh, tokens
+from support.token_endpoint import basic
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,33 @@ async def test_a_client_with_a_secret_must_know_it(browser: Client) -> None:
     code = await log_in(browser)
     status, answer = await tokens(browser, code, client_secret="guess")
     assert (status, answer["error"]) == (401, "invalid_client")
+
+
+BY_HEADER = basic(CLIENT_ID, CLIENT_SECRET)
+
+
+@pytest.mark.parametrize("name", [{}, {"client_id": CLIENT_ID}])
+async def test_a_client_that_authenticates_need_not_name_itself_again(
+    browser: Client, name: dict[str, str]
+) -> None:
+    """RFC 6749 §4.1.3 and §6."""
+    code = await log_in(browser, client_id=CLIENT_ID, scope="offline_access")
+    status, answer = await ask(browser, unnamed(redeeming(code)) | name, **BY_HEADER)
+    assert status == 200
+    assert (await ask(browser, unnamed(refreshing(answer)) | name, **BY_HEADER))[0] == 200
+
+
+async def test_a_client_that_authenticates_is_no_other_client(browser: Client) -> None:
+    """Whatever name it adds."""
+    code = await log_in(browser)
+    status, answer = await ask(browser, redeeming(code), **BY_HEADER)
+    assert (status, answer["error"]) == (401, "invalid_client")
+    status, answer = await ask(browser, unnamed(redeeming(code)), **BY_HEADER)
+    assert (status, answer["error"]) == (400, "invalid_grant")
+
+
+def unnamed(form: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in form.items() if name != "client_id"}
 
 
 async def test_refresh_tokens_rotate_and_a_stolen_one_ends_them_all(browser: Client) -> None:

@@ -1,6 +1,6 @@
 """What does the sandbox's issuer consist of?
 
-Its keys, its login, its token endpoint and its introspection endpoint do not know each other. This
+Its keys, its login, its token endpoint and what it says about tokens do not know each other. This
 file puts them together. What Auth0 has too is at the same paths as there.
 """
 
@@ -10,7 +10,7 @@ import aiohttp_cors
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from .introspection import Introspection
+from .introspection import Introspection, Userinfo
 from .issuer import Issuer
 from .login import Login
 from .memory import AuthorizationCode, ExpiringStore
@@ -42,7 +42,8 @@ def issuer_app(issuer: Issuer) -> web.Application:
         [
             web.get("/.well-known/openid-configuration", metadata),
             web.get("/.well-known/jwks.json", key_set),
-            *TokenEndpoint(issuer, codes, issuer.access_tokens, clients, proofs).routes(),
+            *TokenEndpoint(issuer, codes, clients, proofs).routes(),
+            *Userinfo(issuer.access_tokens, proofs).routes(),
         ]
     )
     options = aiohttp_cors.ResourceOptions(

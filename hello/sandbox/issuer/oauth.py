@@ -155,7 +155,12 @@ class ClientAuthentication:
         self._used = ExpiringStore[str](0, self._now)  # the jti of each assertion, until its exp
 
     def check(self, request: web.Request, parameters: Mapping[str, str]) -> None:
-        """Raise OAuthError, unless the client of this request authenticated in one way."""
+        """Raise OAuthError, unless the client of this request authenticated in one way.
+
+        That client is CLIENT_ID, and the request does not name another one.
+        """
+        if parameters.get("client_id", CLIENT_ID) != CLIENT_ID:
+            raise _invalid_client("this client has no secret and no key")
         match credentials(request, parameters):
             case [_, _, *_]:
                 raise OAuthError("invalid_request", "the client authenticated in two ways")
@@ -189,10 +194,6 @@ class ClientAuthentication:
             (
                 not claims.get("iss") == claims.get("sub") == CLIENT_ID,
                 "iss and sub of the client_assertion must be the client_id",
-            ),
-            (
-                parameters.get("client_id", CLIENT_ID) != CLIENT_ID,
-                "client_id is not that of the client_assertion",
             ),
             (
                 not any(audience in _listed(claims.get("aud")) for audience in audiences),

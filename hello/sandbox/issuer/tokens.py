@@ -1,8 +1,8 @@
 """Which tokens does the token endpoint issue, and to whom?
 
 RFC 6749 §4.1.3 (codes), §4.4 (client credentials) and §6 (refresh tokens, rotating as RFC 9700
-§4.14.2 says); OpenID Connect Core 1.0 §3.1.3 (ID tokens) and §5.3 (userinfo); RFC 9449 §5 (tokens
-that are bound to a key, which are called by its thumbprint here).
+§4.14.2 says); OpenID Connect Core 1.0 §3.1.3 (ID tokens); RFC 9449 §5 (tokens that are bound to a
+key, which is named by its thumbprint here).
 """
 
 import hashlib
@@ -12,16 +12,21 @@ from typing import Any, NamedTuple, Protocol
 
 from aiohttp import web
 
-from hello.tokens import Challenges
-from hello.tokens.possession.proof import OtherKeyError, ProofError
+from hello.tokens.possession.proof import ProofError
 
-from .memory import AuthorizationCode, ExpiringStore, Grant, IssuedToken, TokenFamily
-from .oauth import NO_STORE, ClientAuthentication, OAuthError, body_parameters, credentials
+from .memory import AuthorizationCode, ExpiringStore, Grant, TokenFamily
+from .oauth import (
+    CLIENT_ID,
+    NO_STORE,
+    ClientAuthentication,
+    OAuthError,
+    body_parameters,
+    credentials,
+)
 from .people import Person
-from .proofs import PROOF_ALGORITHMS, Proofs
+from .proofs import Proofs
 from .signing import OMIT, base64url
 
-_BAD_PROOF = "invalid_dpop_proof"  # RFC 9449 §5 and §7.1
 _REFRESH_SECONDS = 30 * 86400
 # RFC 6749 §3.3, but without the comma: with one, the client probably meant two scopes.
 _SCOPE = re.compile(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+")
@@ -50,41 +55,32 @@ class Signer(Protocol):
 
 
 class _Sender(NamedTuple):
-    """Who asks for tokens: a client that proves to have `key`, or no key."""
+    """Who asks for tokens: which client, and the key that it proves to have, if it does."""
 
+    client_id: str | None
     key: str | None
     authenticated: bool
 
 
 class TokenEndpoint:
-    """The token endpoint, and userinfo, which accepts the access tokens of every audience.
-
-    `codes` are the authorization codes that were issued at login. `access_tokens` are those that
-    the signer made.
-    """
+    """The token endpoint. `codes` are the authorization codes that were issued at login."""
 
     def __init__(
         self,
         signer: Signer,
         codes: ExpiringStore[AuthorizationCode],
-        access_tokens: ExpiringStore[IssuedToken],
         clients: ClientAuthentication,
         proofs: Proofs,
     ) -> None:
         self._signer = signer
         self._codes = codes
-        self._access_tokens = access_tokens
         self._clients = clients
         self._proofs = proofs
         self._refresh_tokens = ExpiringStore[TokenFamily](_REFRESH_SECONDS, signer.clock)
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes of both endpoints."""
-        return [
-            web.post("/oauth/token", self._token),
-            web.get("/userinfo", self._userinfo),
-            web.post("/userinfo", self._userinfo),
-        ]
+        """Return the route of the endpoint."""
+        return [web.post("/oauth/token", self._token)]
 
     async def _token(self, request: web.Request) -> web.Response:
         parameters = await body_parameters(request)
@@ -96,7 +92,9 @@ class TokenEndpoint:
         authenticated = not may_be_public or bool(credentials(request, parameters))
         if authenticated:
             self._clients.check(request, parameters)
-        sender = _Sender(key, authenticated=authenticated)
+        # RFC 6749 §4.1.3: a client that authenticates need not name itself another time.
+        client_id = CLIENT_ID if authenticated else parameters.get("client_id")
+        sender = _Sender(client_id, key, authenticated)
         match grant_type:
             case "client_credentials":
                 answer = self._for_client(parameters, key)
@@ -114,7 +112,7 @@ class TokenEndpoint:
         try:
             return await self._proofs.key_of(request)
         except ProofError as error:
-            raise OAuthError(_BAD_PROOF, _failed(error)) from None
+            raise OAuthError("invalid_dpop_proof", f"the proof fails a check: {error}") from None
 
     def _for_client(self, parameters: Mapping[str, str], key: str | None) -> dict[str, Any]:
         signer = self._signer
@@ -148,7 +146,7 @@ class TokenEndpoint:
         verifier = parameters.get("code_verifier", "")
         for wrong, description in (
             (
-                parameters.get("client_id") != code.family.grant.client_id,
+                sender.client_id != code.family.grant.client_id,
                 "the code is another client's",
             ),
             (
@@ -171,7 +169,7 @@ class TokenEndpoint:
         family = self._refresh_tokens.get(token)
         if family is None or family.revoked:
             raise OAuthError("invalid_grant", "the refresh token is unknown, expired or revoked")
-        if parameters.get("client_id") != family.grant.client_id:
+        if sender.client_id != family.grant.client_id:
             raise OAuthError("invalid_grant", "the refresh token is another client's")
         if token != family.current:
             # RFC 9700 §4.14.2: two parties have it, one of them a thief, so both lose it.
@@ -230,50 +228,6 @@ class TokenEndpoint:
                 **nonce,
             }
         )
-
-    async def _userinfo(self, request: web.Request) -> web.Response:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        is_known = scheme.lower() in ("bearer", "dpop")
-        issued = self._access_tokens.get(token) if is_known else None
-        if issued is None or issued.family is None or issued.revoked:
-            raise _unauthorized(request, "this is no valid access token of a login at this issuer")
-        await self._check_binding(request, token, issued.answer.get("cnf"))
-        scopes = frozenset(issued.answer.get("scope", "").split())
-        claims = issued.family.grant.person.claims(scopes)
-        return web.json_response(claims, headers=NO_STORE)
-
-    async def _check_binding(
-        self, request: web.Request, token: str, confirmation: Mapping[str, str] | None
-    ) -> None:
-        """Raise OAuthError unless who sends a token proves to have its key (RFC 9449 §7.1)."""
-        if _is_by_dpop(request) != (confirmation is not None):
-            raise _unauthorized(request, "bound tokens are sent by the scheme DPoP, and only those")
-        if confirmation is None:
-            return
-        try:
-            await self._proofs.key_of(request, token=token, bound_to=confirmation["jkt"])
-        except OtherKeyError:
-            raise _unauthorized(request, "the access token is bound to another key") from None
-        except ProofError as error:
-            raise _unauthorized(request, _failed(error), _BAD_PROOF) from None
-
-
-def _failed(error: ProofError) -> str:
-    return f"the DPoP proof fails a check: {error}"
-
-
-def _unauthorized(
-    request: web.Request, description: str, error: str = "invalid_token"
-) -> OAuthError:
-    challenges = Challenges(proof_algorithms=PROOF_ALGORITHMS, by_dpop=_is_by_dpop(request))
-    # RFC 6750 §3.1: a request without credentials is told no error.
-    told = {"error": error, "error_description": description}
-    challenge = challenges.of(told if "Authorization" in request.headers else {})
-    return OAuthError(error, description, status=401, challenge=challenge)
-
-
-def _is_by_dpop(request: web.Request) -> bool:
-    return request.headers.get("Authorization", "")[:5].lower() == "dpop "
 
 
 def _bound_to(key: str | None) -> dict[str, Any]:
