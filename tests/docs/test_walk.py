@@ -86,6 +86,7 @@ def _can_be_walked() -> None:
 def test_the_guide_goes_as_it_says(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
     shutil.copy(PROJECT / ".env.example", project)
+    (project / "bound.py").write_text(example(GUIDE, "bound-client"))
     terminal = Terminal(project)
     shown = outputs(GUIDE)
 
