@@ -6,7 +6,7 @@ Fixtures for your own suite; they need pytest-aiohttp. In your conftest.py:
 
 `sandbox_issuer` is an issuer on a real port of this machine. Give its `url` and its `audience` to
 your TokenValidator; its `mint` makes a token, valid or not. Its `opaque` makes one that only it can
-read, and its `revoke` ends either.
+read, and its `revoke` ends either. A ClientKey is for tokens that are bound to a key.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,9 +17,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from joserfc.jwk import Key
 
+from .client_key import ClientKey
 from .issuer import Issuer, issuer_app, new_key
 
-__all__ = ["Issuer"]
+__all__ = ["ClientKey", "Issuer"]
 
 
 @pytest.fixture(scope="session")
