@@ -17,36 +17,17 @@ from hello.sandbox.issuer.people import PEOPLE
 from support.logging_in import ADA, ROBIN
 from support.naming import naming
 from support.pages import PROJECT
-from support.sandbox_walk import LOG_IN, Walk, chromium, sandbox, walking, why_not
+from support.sandbox_walk import IN_A_BROWSER, LOG_IN, Walk, sandbox, walking
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Route
 
-pytestmark = [
-    pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
-    pytest.mark.asyncio(loop_scope="module"),
-]
+pytestmark = IN_A_BROWSER
 
 PAGES = ["/", "/profile", "/public", "/protected", "/admin"]
 # Where the README's pictures are. RENEW_SCREENSHOTS=1 makes them anew.
 SCREENSHOTS = PROJECT / "tests/screenshots"
 RENEW = os.environ.get("RENEW_SCREENSHOTS") == "1"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator["Browser"]:
-    """One Chromium for all walks: each has a context, and so cookies, of its own."""
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def walk(browser: "Browser") -> AsyncIterator[Walk]:
-    """A browser before a sandbox; the walk ends without a complaint and without a foreign host."""
-    async with sandbox() as there, walking(browser, there) as walk:
-        yield walk
-        assert walk.complaints == []
-        assert walk.foreign_hosts() == set()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -339,8 +320,7 @@ async def test_every_page_is_accessible(browser: "Browser", scheme: str) -> None
                 await walk.alert()
             elif path in ("/public", "/protected"):
                 await walk.message()
-            for details in await walk.page.locator("details:not([open]) > summary").all():
-                await details.click()
+            await walk.open_details()
             assert await walk.violations() == [], path
         await walk.open("/callback?code=x&state=y")
         await walk.alert()
@@ -356,8 +336,7 @@ async def test_no_page_scrolls_sideways(browser: "Browser", width: int) -> None:
         for path in PAGES:
             await walk.go(path)
             await walk.title()
-            for details in await walk.page.locator("details:not([open]) > summary").all():
-                await details.click()
+            await walk.open_details()
             assert await walk.page.evaluate("document.documentElement.scrollWidth") <= width
 
 

@@ -4,14 +4,16 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from aiohttp import ClientSession, web
 
 from hello.app import create_app
+from hello.auth import DPoP
 from hello.config import Config
 from hello.sandbox.client import client_app
 from hello.sandbox.issuer import Issuer, issuer_app
@@ -44,6 +46,12 @@ def why_not() -> str | None:
     if find_spec("playwright") is None or not AXE.exists():
         return "Playwright is not installed: python -m pip install -e '.[browser]'"
     return None if CHROMIUM.exists() else f"there is no {CHROMIUM}: apt-get install chromium"
+
+
+IN_A_BROWSER = [
+    pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 @dataclass
@@ -116,6 +124,12 @@ class Walk:
             await self.page.keyboard.press("Tab")
         raise AssertionError(f"Tab does not lead to {selector}")
 
+    async def open_details(self) -> None:
+        """Open what the page at hand has closed."""
+        closed = self.page.locator("details:not([open]) > summary")
+        while await closed.count():
+            await closed.first.click()
+
     async def violations(self) -> list[str]:
         """What axe has to say against the page at hand, once it is there."""
         await self.page.get_by_role("heading", level=1).wait_for()
@@ -142,10 +156,12 @@ async def sandbox(
     *,
     admin_permission: str = "",
     other_origin: bool = False,
+    dpop: DPoP | None = None,
     ports: tuple[int, int, int] | None = None,
 ) -> AsyncIterator[Sandbox]:
     """Serve the three applications; with `other_origin`, the API expects another client.
 
+    `dpop`: what the API demands of proofs, or None for what it demands by default.
     `ports`: the API's, the issuer's and the client's, or None for some that are free.
     """
     api_port, issuer_port, client_port = ports or free_ports(3)
@@ -160,6 +176,8 @@ async def sandbox(
             "ADMIN_PERMISSION": admin_permission,
         }
     )
+    if dpop is not None:
+        config = replace(config, dpop=dpop)  # type: ignore[arg-type] # no variable can say it
     client_application = client_app(
         api_url=config.base_url, issuer=issuer.url, client_id="demo", audience=AUDIENCE
     )
