@@ -3,6 +3,7 @@
 import { Login } from "./login.js";
 import { CALLBACK, NOT_FOUND, PAGES, personName } from "./pages.js";
 import { LoginRequired, NoSilentAnswer, Problem, ask } from "./problem.js";
+import { showSwitch } from "./switch.js";
 import { alert, announce, button, el, waiting } from "./view.js";
 
 const main = document.getElementById("main");
@@ -32,7 +33,29 @@ async function start() {
     );
     silence.then(showAccount);
   }
-  await show(location.pathname, { moveFocus: false });
+  const shown = show(location.pathname, { moveFocus: false });
+  showSwitch(document.getElementById("binding"), login, inTurn(shown, replaceTokens));
+  await shown;
+}
+
+/** Return a function that calls another one: after `first`, and after its own earlier calls. */
+function inTurn(first, then) {
+  let last = first;
+  return () => {
+    last = last.then(then);
+    return last;
+  };
+}
+
+/** The person has chosen whether tokens are to be bound. Those at hand are of the other kind. */
+async function replaceTokens() {
+  if (login.person === null) return;
+  silence = login.replace().then(
+    () => null,
+    (problem) => problem,
+  );
+  if ((await silence) instanceof LoginRequired) await leave({ signUp: false });
+  else await show(location.pathname, { moveFocus: false });
 }
 
 async function loadConfig() {

@@ -1,7 +1,16 @@
 // Who is logged in, with which tokens, and how does a login begin, continue and end?
 
+import { bindingWanted, browserKey, forgetKey } from "./binding.js";
 import { authorizeInFrame } from "./frame.js";
-import { authorizationUrl, discover, logoutUrl, newTransaction, redeem, refusal } from "./oidc.js";
+import {
+  authorizationUrl,
+  bindsTokens,
+  discover,
+  logoutUrl,
+  newTransaction,
+  redeem,
+  refusal,
+} from "./oidc.js";
 import { LoginRequired, Problem } from "./problem.js";
 
 const TRANSACTION = "login";
@@ -14,12 +23,13 @@ const NEEDS_A_PERSON = new Set([
   "account_selection_required",
 ]);
 
-/** Dispatches "change" whenever a person logs in or out. */
+/** Dispatches "change" whenever a person logs in or out, or gets other tokens. */
 export class Login extends EventTarget {
   // Only in memory: any script that ever gets into this origin could read it from storage.
   #tokens = null;
   #config;
   #renewal = null;
+  #issuerBinds = null; // null until the issuer has said it
 
   constructor(config) {
     super();
@@ -35,16 +45,29 @@ export class Login extends EventTarget {
     return this.#tokens?.idToken ?? null;
   }
 
+  /** Whether the access token is bound to this browser's key. */
+  get bound() {
+    return (this.#tokens?.key ?? null) !== null;
+  }
+
+  /** Whether the issuer said that it cannot bind tokens. */
+  get cannotBind() {
+    return this.#issuerBinds === false;
+  }
+
   /** Go to the issuer's login page, and come back to `returnTo`. */
   async start({ returnTo, signUp = false, automatic = false }) {
-    const metadata = await discover(this.#config.issuer);
+    const metadata = await this.#discover();
     const transaction = newTransaction();
+    const key = await this.#keyToBindTo();
     const more = signUp ? { prompt: "login", screen_hint: "signup" } : {};
     const url = await authorizationUrl(metadata, this.#config, transaction, {
       response_mode: "query",
+      ...binding(key),
       ...more,
     });
-    sessionStorage.setItem(TRANSACTION, JSON.stringify({ ...transaction, returnTo }));
+    const thumbprint = key?.thumbprint ?? null;
+    sessionStorage.setItem(TRANSACTION, JSON.stringify({ ...transaction, thumbprint, returnTo }));
     // If no person asked for this login, the browser's Back button must not lead here again.
     if (automatic) location.replace(url);
     else location.assign(url);
@@ -71,19 +94,30 @@ export class Login extends EventTarget {
     if (answer.iss !== undefined && answer.iss !== this.#config.issuer) {
       throw new Problem("This answer is from another issuer"); // RFC 9207: a mix-up
     }
-    await this.#accept(await discover(this.#config.issuer), transaction, answer);
+    const metadata = await this.#discover();
+    const key = transaction.thumbprint === null ? null : await browserKey();
+    if (key !== null && key.thumbprint !== transaction.thumbprint) {
+      throw new Problem(
+        "The key of this login is gone",
+        "Another tab has logged out or switched the binding off. Please log in again.",
+      );
+    }
+    await this.#accept(metadata, transaction, answer, key);
     return transaction.returnTo;
   }
 
-  /** Return an access token that does not expire soon. Throws LoginRequired. */
+  /**
+   * Return an access token that does not expire soon, and its key: { accessToken, key }. A bearer
+   * token has the key null. Throws LoginRequired.
+   */
   async accessToken() {
     await this.#renewal?.catch(() => {});
     if (this.#tokens === null) throw new LoginRequired();
     const left = this.#tokens.expiresAt - Date.now();
-    if (left > NEARLY_EXPIRED_MILLISECONDS) return this.#tokens.accessToken;
-    const { accessToken } = this.#tokens;
+    if (left > NEARLY_EXPIRED_MILLISECONDS) return this.#tokens;
+    const tokens = this.#tokens;
     return this.renew().catch((problem) => {
-      if (left > 0) return accessToken; // better than none
+      if (left > 0) return tokens; // better than none
       throw problem;
     });
   }
@@ -96,25 +130,37 @@ export class Login extends EventTarget {
     return this.#renewal;
   }
 
+  /** Get new tokens that are bound or not, as it is wanted now. Throws LoginRequired. */
+  async replace() {
+    await this.#renewal?.catch(() => {}); // it may have begun before the person chose otherwise
+    return this.renew().catch((problem) => {
+      this.#become(null);
+      throw problem;
+    });
+  }
+
   async #renew() {
-    const metadata = await discover(this.#config.issuer);
+    const metadata = await this.#discover();
     const transaction = newTransaction();
+    const key = await this.#keyToBindTo();
     const url = await authorizationUrl(metadata, this.#config, transaction, {
       prompt: "none",
       response_mode: "web_message",
+      ...binding(key),
     });
     const answer = await authorizeInFrame(url, this.#config.issuer, transaction.state);
     if (NEEDS_A_PERSON.has(answer.error)) {
       this.#become(null);
       throw new LoginRequired();
     }
-    return this.#accept(metadata, transaction, answer);
+    return this.#accept(metadata, transaction, answer, key);
   }
 
-  /** Forget the tokens, and log out at the issuer. */
+  /** Forget the tokens and the key, and log out at the issuer. */
   async end() {
     const { idToken } = this;
     this.#become(null);
+    await forgetKey();
     try {
       const metadata = await discover(this.#config.issuer);
       location.assign(logoutUrl(metadata, this.#config, idToken));
@@ -126,15 +172,32 @@ export class Login extends EventTarget {
     }
   }
 
-  async #accept(metadata, transaction, answer) {
+  async #discover() {
+    const metadata = await discover(this.#config.issuer);
+    this.#issuerBinds = bindsTokens(metadata);
+    return metadata;
+  }
+
+  /** Return the key for the next tokens, or null if they are to be bearer tokens. */
+  async #keyToBindTo() {
+    // An issuer that cannot bind tokens promised nothing, so a bearer token of it is no surprise.
+    return bindingWanted() && this.#issuerBinds ? browserKey() : null;
+  }
+
+  async #accept(metadata, transaction, answer, key) {
     if (answer.error !== undefined) throw refusal(answer);
     if (!answer.code) throw new Problem("The issuer's answer has no code in it");
-    this.#become(await redeem(metadata, this.#config, transaction, answer.code));
-    return this.#tokens.accessToken;
+    this.#become(await redeem(metadata, this.#config, transaction, answer.code, key));
+    return this.#tokens;
   }
 
   #become(tokens) {
     this.#tokens = tokens;
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** Return what the issuer is told about the key of a login (RFC 9449 §10). */
+function binding(key) {
+  return key === null ? {} : { dpop_jkt: key.thumbprint };
 }

@@ -1,9 +1,21 @@
 // How does a page get its message, and how does it show the request and the answer?
 
 import { READABLE, getMessage } from "./api.js";
+import { copies } from "./copies.js";
 import { LoginRequired } from "./problem.js";
+import { proofDetails } from "./proof.js";
 import { decode, explainClaims, explainHeader, shortened } from "./token.js";
-import { alert, announce, button, disclosure, el, table, waiting } from "./view.js";
+import {
+  alert,
+  announce,
+  button,
+  copyButton,
+  disclosure,
+  el,
+  jwtParts,
+  table,
+  waiting,
+} from "./view.js";
 
 const EXPLANATIONS = {
   401: "A token was sent, and the API does not accept it. Why is in the API's log: telling a stranger would help them guess.",
@@ -11,6 +23,14 @@ const EXPLANATIONS = {
   404: "The API has no such page. Is that the right API?",
   429: "That was too often.",
   503: "The API could not get the issuer's keys, so it cannot tell a good token from a bad one.",
+};
+
+const REFUSED_PROOF =
+  "The API does not accept the proof that came with the token. Is this machine's clock right?";
+
+const WHERE_TOKENS_GO = {
+  Bearer: "The token goes into this header and nowhere else: addresses end up in logs.",
+  DPoP: "The token is bound to a key (DPoP, RFC 9449). The second header has a proof that this browser has that key.",
 };
 
 /**
@@ -50,6 +70,9 @@ export async function showMessage(
           ),
         ]
       : []),
+    ...(exchange.request.proof ? [proofDetails(exchange.request)] : []),
+    // Only then has the API seen the proof, and refuses a copy of it.
+    ...(exchange.request.proof && exchange.answer.acceptsToken ? [copies(exchange.request)] : []),
   );
 }
 
@@ -90,6 +113,7 @@ function outcome({ request, answer, problem }, note) {
 }
 
 function explain(answer) {
+  if (answer.refusesProof) return REFUSED_PROOF;
   const explanation =
     EXPLANATIONS[answer.status] ??
     (answer.ok || answer.status < 500
@@ -104,44 +128,45 @@ function permissions(token) {
   return el("p", {}, "The permissions in it: ", el("code", {}, rows[0][1]));
 }
 
-function sent({ method, url, token }) {
-  const credentials = token === null ? "" : `\nAuthorization: Bearer ${shortened(token)}`;
-  const curl =
-    token === null
-      ? `curl -i ${url}`
-      : `TOKEN='the token'\ncurl -i ${url} \\\n  -H "Authorization: Bearer $TOKEN"`;
+function sent(request) {
+  const { method, url, token, scheme, proof, repeated } = request;
+  const lines = [
+    `${method} ${url}`,
+    ...(token === null ? [] : [`Authorization: ${scheme} ${shortened(token)}`]),
+    ...(proof === null ? [] : [`DPoP: ${shortened(proof)}`]),
+  ];
   return disclosure(
     "What was sent",
     true,
-    el("pre", {}, `${method} ${url}${credentials}`),
+    el("pre", {}, lines.join("\n")),
     el(
       "p",
       { class: "hint" },
       token === null
         ? "No Authorization header: nobody is asked who they are."
-        : "The token goes into this header and nowhere else: addresses end up in logs.",
+        : WHERE_TOKENS_GO[scheme],
     ),
-    el(
-      "p",
-      {},
-      token === null
-        ? "The same in a terminal:"
-        : "The same in a terminal, with the token that the button below copies:",
-    ),
-    el("pre", {}, curl),
-    token === null ? null : copyButton(token),
+    repeated
+      ? el(
+          "p",
+          { class: "hint", "data-testid": "repeated" },
+          "It was sent twice: the first time, the API answered that it wants its nonce in the proof.",
+        )
+      : null,
+    proof === null ? inTerminal(request) : null,
   );
 }
 
-function copyButton(token) {
-  return button("Copy the token", async (event) => {
-    const copied = await navigator.clipboard.writeText(token).then(
-      () => "Copied: it is yours alone, for as long as it lasts",
-      () => "The browser did not let it be copied",
-    );
-    event.target.textContent = copied;
-    announce(copied);
-  });
+function inTerminal({ url, token }) {
+  if (token === null) {
+    return [el("p", {}, "The same in a terminal:"), el("pre", {}, `curl -i ${url}`)];
+  }
+  const curl = `TOKEN='the token'\ncurl -i ${url} \\\n  -H "Authorization: Bearer $TOKEN"`;
+  return [
+    el("p", {}, "The same in a terminal, with the token that the button below copies:"),
+    el("pre", {}, curl),
+    copyButton("Copy the token", token),
+  ];
 }
 
 function received(answer) {
@@ -169,19 +194,8 @@ export function tokenDetails(token, summary, trust) {
       {},
       `A JWT: a header, a payload and a signature, with dots between them. Anybody who has it can read it, as this page does. ${trust}`,
     ),
-    el("pre", { class: "parts" }, ...coloured(token)),
+    jwtParts(token),
     table("Header", ["Parameter", ...columns.slice(1)], explainHeader(parts.header)),
     table("Payload", columns, explainClaims(parts.payload)),
   );
-}
-
-function coloured(token) {
-  const [header, payload, signature] = token.split(".").map((part) => `${part.slice(0, 12)}…`);
-  return [
-    el("span", { class: "part-header" }, header),
-    ".",
-    el("span", { class: "part-payload" }, payload),
-    ".",
-    el("span", { class: "part-signature" }, signature),
-  ];
 }

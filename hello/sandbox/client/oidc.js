@@ -1,5 +1,7 @@
 // How does the client talk to the issuer? (OpenID Connect, authorization code with PKCE: RFC 7636)
 
+import { ALGORITHM, askWithProof } from "./dpop.js";
+import { random, sha256 } from "./encoding.js";
 import { Problem, ask } from "./problem.js";
 import { decode } from "./token.js";
 
@@ -38,23 +40,25 @@ export async function discover(issuer) {
   return metadata;
 }
 
-/** Return the random secrets of one login, which bind the issuer's answer to this browser. */
-export function newTransaction() {
-  return { state: random(), nonce: random(), verifier: random() };
+/** Return whether an issuer says that it binds tokens to keys like this page's (RFC 9449 §5.1). */
+export function bindsTokens(metadata) {
+  const algorithms = metadata.dpop_signing_alg_values_supported;
+  return Array.isArray(algorithms) && algorithms.includes(ALGORITHM);
 }
 
-/** Return the address that asks for a code. */
-export async function authorizationUrl(metadata, config, transaction, more) {
+/** Return the random secrets of one login, which bind the issuer's answer to this browser. */
+export function newTransaction() {
   if (!globalThis.crypto?.subtle) {
     throw new Problem(
       "This page cannot log anybody in",
       "It needs https, or an address on this machine.",
     );
   }
-  const digest = await crypto.subtle.digest(
-    "SHA-256",
-    new TextEncoder().encode(transaction.verifier),
-  );
+  return { state: random(), nonce: random(), verifier: random() };
+}
+
+/** Return the address that asks for a code. */
+export async function authorizationUrl(metadata, config, transaction, more) {
   const url = new URL(metadata.authorization_endpoint);
   const parameters = {
     response_type: "code",
@@ -64,7 +68,7 @@ export async function authorizationUrl(metadata, config, transaction, more) {
     audience: config.audience,
     state: transaction.state,
     nonce: transaction.nonce,
-    code_challenge: base64url(new Uint8Array(digest)),
+    code_challenge: await sha256(transaction.verifier),
     code_challenge_method: "S256",
     ...more,
   };
@@ -72,9 +76,14 @@ export async function authorizationUrl(metadata, config, transaction, more) {
   return url.href;
 }
 
-/** Exchange a code for tokens. Return { accessToken, idToken, claims, expiresAt }. */
-export async function redeem(metadata, config, transaction, code) {
-  const { response, text } = await ask("issuer", metadata.token_endpoint, {
+/**
+ * Exchange a code for tokens. Return { accessToken, idToken, claims, expiresAt, key }.
+ *
+ * `key` is what the access token is to be bound to, or null for a bearer token.
+ */
+export async function redeem(metadata, config, transaction, code, key) {
+  const url = metadata.token_endpoint;
+  const request = {
     method: "POST",
     body: new URLSearchParams({
       grant_type: "authorization_code",
@@ -83,7 +92,10 @@ export async function redeem(metadata, config, transaction, code) {
       code_verifier: transaction.verifier,
       redirect_uri: redirectUri(),
     }),
-  });
+  };
+  const { response, text } = await (key === null
+    ? ask("issuer", url, request)
+    : askWithProof("issuer", url, request, { key }));
   const answer = json(text);
   if (!response.ok && typeof answer?.error === "string") throw refusal(answer);
   if (
@@ -91,15 +103,31 @@ export async function redeem(metadata, config, transaction, code) {
     typeof answer?.access_token !== "string" ||
     typeof answer.id_token !== "string"
   ) {
-    throw unexpected(metadata.token_endpoint, response);
+    throw unexpected(url, response);
   }
+  checkType(answer.token_type, key);
   const seconds = answer.expires_in ?? decode(answer.access_token)?.payload.exp - Date.now() / 1000;
   return {
     accessToken: answer.access_token,
     idToken: answer.id_token,
     claims: checkIdToken(answer.id_token, config, transaction.nonce),
     expiresAt: Date.now() + seconds * 1000,
+    key,
   };
+}
+
+/** Refuse a token that is sent in another way than it was asked for (RFC 6749 §7.1). */
+function checkType(type, key) {
+  const wanted = key === null ? "bearer" : "dpop";
+  if (typeof type === "string" && type.toLowerCase() === wanted) return;
+  if (key === null) {
+    throw new Problem("The issuer's token cannot be used", `Its type is ${type}, and not Bearer.`);
+  }
+  // The metadata said that it would be bound, so something on the way took the proof away (§5).
+  throw new Problem(
+    "The issuer did not bind the token to this browser",
+    `Its type is ${type}, and not DPoP, although the issuer says that it binds tokens. Whoever has a copy could use this one, so this page threw it away. To log in without binding, switch it off.`,
+  );
 }
 
 /**
@@ -154,17 +182,6 @@ function unexpected(url, response) {
 
 function redirectUri() {
   return `${location.origin}/callback`;
-}
-
-function random() {
-  return base64url(crypto.getRandomValues(new Uint8Array(32)));
-}
-
-function base64url(bytes) {
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
 }
 
 function json(text) {

@@ -107,6 +107,16 @@ function home(place, { config }) {
       el(
         "li",
         {},
+        el("strong", {}, "Bind my tokens to this browser"),
+        el(
+          "p",
+          {},
+          "Switch it on at the top, and open Protected again. Each request then comes with a proof, and the page shows what a stolen copy of the token is worth.",
+        ),
+      ),
+      el(
+        "li",
+        {},
         el("strong", {}, "Reload"),
         el(
           "p",

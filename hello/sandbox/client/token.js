@@ -41,6 +41,21 @@ const CLAIMS = {
   org_name: "The organization's name.",
 };
 
+const PROOF_HEADER = {
+  typ: "That this is a proof, and not a token.",
+  alg: "How the proof is signed.",
+  jwk: "The public half of the key. Its thumbprint must be the token's cnf.jkt.",
+};
+
+const PROOF_CLAIMS = {
+  jti: "The proof's own number. The API accepts it once.",
+  htm: "The method of the request. For another one, this proof is no good.",
+  htu: "The address of the request. At another one, this proof is no good.",
+  iat: "When it was made. After a few minutes it is too old.",
+  ath: "A hash of the access token. With another token, this proof is no good.",
+  nonce: "The last that the API sent, so that nobody can make proofs in advance.",
+};
+
 const TIMES = new Set(["exp", "iat", "nbf", "auth_time", "updated_at"]);
 
 /** Return { header, payload } of a JWT (RFC 7519), unchecked, or null if it is not a JWT. */
@@ -72,6 +87,11 @@ export function explainHeader(header) {
 /** Return rows of [name, value, what it is for]. */
 export function explainClaims(claims) {
   return rows(claims, CLAIMS, "A claim of the issuer's own.");
+}
+
+/** Return the rows for a proof's header, and for its payload. */
+export function explainProof({ header, payload }) {
+  return [rows(header, PROOF_HEADER), rows(payload, PROOF_CLAIMS)];
 }
 
 function rows(object, purposes, otherwise) {

@@ -19,6 +19,32 @@ export function button(label, onclick, kind = "") {
   return el("button", { type: "button", class: kind || null, onclick }, label);
 }
 
+/** A button that copies a text, which is of use only to the person. */
+export function copyButton(label, text) {
+  return button(label, async (event) => {
+    const copied = await navigator.clipboard.writeText(text).then(
+      () => "Copied: it is yours alone, for as long as it lasts",
+      () => "The browser did not let it be copied",
+    );
+    event.target.textContent = copied;
+    announce(copied);
+  });
+}
+
+/** The three parts of a JWT, too short to be of use to anybody. */
+export function jwtParts(jwt) {
+  const [header, payload, signature] = jwt.split(".").map((part) => `${part.slice(0, 12)}…`);
+  return el(
+    "pre",
+    { class: "parts" },
+    el("span", { class: "part-header" }, header),
+    ".",
+    el("span", { class: "part-payload" }, payload),
+    ".",
+    el("span", { class: "part-signature" }, signature),
+  );
+}
+
 /** A line to show while something loads. */
 export function waiting(text) {
   return el("p", { class: "waiting" }, text);
