@@ -1,5 +1,6 @@
 """Why does an application refuse a token, and which of its routes would refuse it?"""
 
+from collections.abc import Collection
 from functools import partial
 
 from aiohttp import hdrs, web
@@ -9,10 +10,11 @@ from hello.tokens import AccessToken, AuthError, Timing, TokenValidator, check_r
 from hello.tokens.explain import Explanation, walk
 from hello.tokens.explain.explanation import Routes
 from hello.tokens.explain.lacking import missing
+from hello.tokens.explain.possession import Sent
 from hello.tokens.presented import is_authorization
 
 from .marks import TOKEN_VALIDATOR, TokenUse
-from .protection import header_of
+from .protection import header_of, public_url_of
 from .routes import mounted_routes
 
 _MAX_FIELD_SIZE = 8190  # aiohttp's own, if a server is given none
@@ -21,11 +23,20 @@ _COMPILED = HttpRequestParser is not HttpRequestParserPy
 _SERVERS_LIMIT = web.AppKey("SERVERS_LIMIT", int)
 
 
-async def explain(app: web.Application, token: str, *, host: str = "") -> Explanation:
+async def explain(
+    app: web.Application,
+    token: str,
+    *,
+    host: str = "",
+    scheme: str | None = None,
+    proofs: Collection[str] = (),
+) -> Explanation:
     """Check every rule with the keys and the settings of an application with `setup`.
 
-    `host` is what a request would name, for a resolver of issuers. Nothing that is returned
-    contains the token's text. Raises RuntimeError for an application without a TokenValidator.
+    `host` is what a request would name, for a resolver of issuers. `scheme` is "Bearer" or "DPoP",
+    if that is known, and `proofs` are the values of the header DPoP. Nothing that is returned
+    contains the text of the token or of a proof. Raises RuntimeError for an application without a
+    TokenValidator.
     """
     validator = app.get(TOKEN_VALIDATOR)
     if not isinstance(validator, TokenValidator):
@@ -41,6 +52,7 @@ async def explain(app: web.Application, token: str, *, host: str = "") -> Explan
         validator,
         token,
         host=host,
+        sent=Sent(scheme, tuple(proofs), public_url_of(app) or Sent().address),
         max_length=(_MAX_FIELD_SIZE if limit is None else limit) - len(before),
         max_length_is_usual=limit is None,
         routes_for=partial(_routes, app, validator.timing),

@@ -149,6 +149,11 @@ def header_of(app: web.Application) -> str:
     return app[_PROTECTION].header
 
 
+def public_url_of(app: web.Application) -> str | None:
+    """Return what stands before a request's path where clients see it, if `setup` was told."""
+    return app[_PROTECTION].public_url
+
+
 def token(request: web.Request) -> AccessToken:
     """Return the token that admitted a request.
 

@@ -9,11 +9,13 @@ import re
 import sys
 from collections.abc import Mapping
 from getpass import getpass
+from typing import NamedTuple, cast
 
 from aiohttp import web
 
 from hello.tokens.explain import Explanation
 from hello.tokens.jwt.strict_json import load_object
+from hello.tokens.presented import BEARER, DPOP
 
 from .explaining import explain
 from .marks import TOKEN_VALIDATOR
@@ -25,9 +27,23 @@ _ERROR = re.compile(r"[ -~]{1,64}")  # an issuer's error that is safe to print
 # A scheme with a colon is no header: it is a mistake to be told of.
 _BEFORE_TOKEN = re.compile(
     r"""((authorization["']?\s*:|(?!(bearer|dpop|basic|token|jwt)\b)[a-z][a-z0-9-]*["']?:\s)\s*["']?)?"""
-    r"""(bearer\s+)?["']?""",
+    r"""((?P<scheme>bearer|dpop)\s+)?["']?""",
     re.IGNORECASE,
 )
+# In the headers of a request, or in a command for curl.
+_CREDENTIALS = re.compile(
+    r"""authorization["']?\s*:\s*["']?(bearer|dpop)\s+([^\s"'\\,]+)""", re.IGNORECASE
+)
+_PROOF = re.compile(r"""(?<![\w-])dpop["']?\s*:\s*["']?([^\s"'\\,]+)["']?,?""", re.IGNORECASE)
+_SCHEMES = {"bearer": BEARER, "dpop": DPOP}
+
+
+class Given(NamedTuple):
+    """A token, the scheme that stood before it, and the proofs that came with it."""
+
+    token: str
+    scheme: str | None = None
+    proofs: tuple[str, ...] = ()
 
 
 class NoTokenError(Exception):
@@ -51,14 +67,16 @@ def check_token(app: web.Application, host: str = "") -> int:
     token. Raises RuntimeError for an application without `setup`.
     """
     try:
-        token = read_token()
+        given = read_token()
     except (NoTokenError, KeyboardInterrupt) as error:  # Ctrl+C has no text, and no traceback here
         print(error, file=sys.stderr)
         return 2
 
     async def explained() -> Explanation:
         try:
-            return await explain(app, token, host=host)
+            return await explain(
+                app, given.token, host=host, scheme=given.scheme, proofs=given.proofs
+            )
         finally:
             if TOKEN_VALIDATOR in app:
                 await app[TOKEN_VALIDATOR].close()
@@ -68,10 +86,10 @@ def check_token(app: web.Application, host: str = "") -> int:
     return 0 if explanation.refusal is None and not explanation.too_long else 1
 
 
-def read_token() -> str:
-    """Read a token from standard input: the token alone, a whole header, or an issuer's answer.
+def read_token() -> Given:
+    """Read a token from standard input: the token alone, its header, or an issuer's answer.
 
-    Raises NoTokenError if there is none.
+    With its header, the header DPoP may be given, too. Raises NoTokenError if there is no token.
     """
     if sys.stdin.isatty():
         text = getpass("The access token, which is not shown: ")
@@ -81,13 +99,18 @@ def read_token() -> str:
     text = text.strip()
     if text.startswith("{"):
         try:
-            return _token_in(load_object(text.encode()))
+            return Given(_token_in(load_object(text.encode())))
         except ValueError:
             pass  # the explanation will say that it is no token
-    token = _BEFORE_TOKEN.sub("", text.strip("\"'"), count=1)
+    proofs, credentials = tuple(_PROOF.findall(text)), _CREDENTIALS.search(text)
+    if proofs and credentials:
+        return Given(credentials[2], _SCHEMES[credentials[1].lower()], proofs)
+    text = _PROOF.sub("", text).strip()
+    before = cast("re.Match[str]", _BEFORE_TOKEN.match(text.strip("\"'")))
+    token = before.string[before.end() :]
     if not token:
         raise NoTokenError("there is no token: nothing was given")
-    return token
+    return Given(token, _SCHEMES.get((before["scheme"] or "").lower()), proofs)
 
 
 def _token_in(answer: Mapping[str, object]) -> str:

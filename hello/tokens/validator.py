@@ -24,7 +24,7 @@ from .errors import (
 from .hooks import HookError, ask
 from .introspection.introspector import Introspector
 from .issuers.listed import ListedIssuers
-from .issuers.resolved import ResolvedIssuers, Resolver
+from .issuers.resolved import ResolvedIssuers, Resolver, chosen
 from .issuers.trusted import TrustedIssuer
 from .jwt.claim_rules import Expected, claim_rules, validity
 from .jwt.compact import KeyName, begins_like_jws, parse
@@ -131,8 +131,9 @@ class TokenValidator:
         if revoked is not None and not callable(revoked):
             raise ValueError(f"revoked is a function that gets the AccessToken, not {revoked!r}")
         self.timing: Timing = Timing(leeway=leeway, hook_timeout=hook_timeout, clock=clock)
-        self._max_age, self._revoked, self._dpop = max_age, revoked, DPoP.of(dpop)
-        self.challenges: Challenges = self._dpop.challenges(clock) if self._dpop else Challenges()
+        self._max_age, self._revoked = max_age, revoked
+        self.dpop: DPoP | None = DPoP.of(dpop)
+        self.challenges: Challenges = self.dpop.challenges(clock) if self.dpop else Challenges()
         self.header_rules: tuple[Rule[frozenset[str]], ...] = header_rules(strict=strict)
         self._claim_rules: tuple[Rule[Expected], ...] = claim_rules(
             required=required_claims, strict=strict, max_age=max_age
@@ -148,7 +149,7 @@ class TokenValidator:
         def new_fetched(place: Place) -> FetchedKeys:
             return FetchedKeys(partial(place.load, send), policy, clock)
 
-        issuers = _trusted(issuers, issuer, audience, algorithms)
+        issuers = chosen(issuers, issuer, audience, algorithms)
         self.issuers: ListedIssuers | ResolvedIssuers = (
             ResolvedIssuers(issuers, new_fetched=new_fetched, size=max_issuers, timing=self.timing)
             if callable(issuers)
@@ -165,7 +166,9 @@ class TokenValidator:
             if trusted.introspection is not None:  # at most one has it
                 introspector = new_introspector(trusted.issuer, trusted.introspection)
                 self.introspected = trusted, introspector
-        self._cache = VerifiedTokens(self._verify, self._still_holds, size=token_cache_size)
+        self.verified: VerifiedTokens = VerifiedTokens(
+            self._verify, self._still_holds, size=token_cache_size
+        )
 
     async def validate(self, presented: Presented) -> AccessToken:
         """Return what a valid token grants.
@@ -173,17 +176,17 @@ class TokenValidator:
         Raises InvalidTokenError for every other token, and InvalidProofError for a bad DPoP proof.
         Raises UnavailableError if it is unknown at the moment whether the token is valid.
         """
-        verified = await self._cache.verify(presented)
+        verified = await self.verified.verify(presented)
         token, bound_to = verified.access_token, verified.confirmation
-        await check_binding(self._dpop, presented, token, bound_to, self.timing)
-        await self._refuse_revoked(token)
+        await check_binding(self.dpop, presented, token, bound_to, self.timing)
+        await self.refuse_revoked(token)
         return token
 
     async def close(self) -> None:
         """End what is under way, and close the connections."""
         await self.issuers.close()
-        if self._dpop is not None:
-            await self._dpop.close()
+        if self.dpop is not None:
+            await self.dpop.close()
         if self.introspected is not None:
             await self.introspected[1].close()
 
@@ -261,7 +264,7 @@ class TokenValidator:
         source = self.issuers.keys_of(issuer, verified.algorithm)
         return verified.key in await source.find(verified.key_name, verified.algorithm)
 
-    async def _refuse_revoked(self, token: AccessToken) -> None:
+    async def refuse_revoked(self, token: AccessToken) -> None:
         """Raise InvalidTokenError for a revoked token, UnavailableError if the hook failed."""
         if self._revoked is None:
             return
@@ -282,19 +285,3 @@ class TokenValidator:
         """Return what the claims of an issuer's token are compared with at this moment."""
         now = self.timing.clock.time()
         return Expected(issuer.audience, self.timing.leeway, self._max_age, now)
-
-
-def _trusted(
-    issuers: Iterable[TrustedIssuer] | Resolver | None,
-    issuer: str | None,
-    audience: str | Collection[str] | None,
-    algorithms: Collection[str] | None,
-) -> Iterable[TrustedIssuer] | Resolver:
-    """Return the issuers. Raises ValueError unless they are given in one of the two ways."""
-    if issuers is None:
-        if issuer is None or audience is None:
-            raise ValueError("give issuer and audience, or issuers")
-        return [TrustedIssuer(issuer=issuer, audience=audience, algorithms=algorithms)]
-    if (issuer, audience, algorithms) != (None, None, None):
-        raise ValueError("give issuers, or issuer, audience and algorithms, but not both")
-    return issuers

@@ -11,9 +11,11 @@ from aiohttp import web
 
 from hello.auth import terminal
 from hello.sandbox.issuer import Issuer
+from hello.tokens.explain.sentences import _SENTENCES
 from support.api import AUDIENCE
 from support.check_token import check_token, environ_for
 from support.naming import naming
+from support.proofs import bound_to, proof
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,45 @@ async def test_a_good_token_is_valid_however_it_is_given(
 @pytest.mark.parametrize("text", ["user:password", "Bearer: abc", "token: abc", "https://a.b/c"])
 def test_what_is_no_header_is_kept(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
-    assert terminal.read_token() == text
+    assert terminal.read_token().token == text
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "proofs"),
+    [
+        ("a.b.c", None, ()),
+        ("DPoP a.b.c", "DPoP", ()),
+        ("Authorization: dpop a.b.c", "DPoP", ()),
+        ("Authorization: DPoP a.b.c\nDPoP: d.e.f\n", "DPoP", ("d.e.f",)),
+        ("dpop: d.e.f\r\nauthorization: dpop a.b.c\r\nhost: x", "DPoP", ("d.e.f",)),
+        ("curl http://a -H 'Authorization: DPoP a.b.c' -H 'DPoP: d.e.f'", "DPoP", ("d.e.f",)),
+        ('curl -H "DPoP: d.e.f" -H "Authorization: Bearer a.b.c" x', "Bearer", ("d.e.f",)),
+        ('"authorization": "DPoP a.b.c", "dpop": "d.e.f"', "DPoP", ("d.e.f",)),
+        ("Authorization: DPoP a.b.c\nDPoP: d.e.f\nDPoP: g", "DPoP", ("d.e.f", "g")),
+        ("a.b.c\nDPoP: d.e.f", None, ("d.e.f",)),
+        ('{"access_token": "a.b.c", "token_type": "DPoP"}', None, ()),
+    ],
+)
+def test_a_proof_may_be_given_with_the_token(
+    monkeypatch: pytest.MonkeyPatch, text: str, scheme: str | None, proofs: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert terminal.read_token() == terminal.Given("a.b.c", scheme, proofs)
+
+
+async def test_a_bound_token_and_its_proof_are_told_of(issuer: Issuer, tmp_path: Path) -> None:
+    token = issuer.mint(claims=bound_to())
+    for headers, status, told in [
+        ("", 1, "bound.dpop"),
+        (f"\nDPoP: {proof(token, now=issuer.clock())}", 0, None),
+        (f"\nDPoP: {proof('another', now=issuer.clock())}", 1, "proof.ath"),
+    ]:
+        ended = await check_token(f"{token}{headers}", tmp_path, **environ_for(issuer))
+        assert (ended.status, ended.err) == (status, "")
+        if told is not None:
+            reason, _, within = told.partition(".")
+            said = _SENTENCES[reason][within].partition("{")[0]
+            assert " ".join(said.split()) in ended.text
 
 
 async def test_a_missing_permission_is_told(issuer: Issuer, tmp_path: Path) -> None:
@@ -137,7 +177,7 @@ async def test_without_a_configuration_that_works_nothing_is_read(tmp_path: Path
 
 def test_no_more_than_a_token_could_be_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"a" * 2 * terminal.MAX_READ)))
-    assert len(terminal.read_token()) == terminal.MAX_READ
+    assert len(terminal.read_token().token) == terminal.MAX_READ
 
 
 def test_who_ends_the_question_for_a_token_sees_no_stack(
@@ -164,5 +204,5 @@ def test_at_a_terminal_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr(terminal, "getpass", getpass)
-    assert terminal.read_token() == "abc"
+    assert terminal.read_token() == terminal.Given("abc", "Bearer")
     assert len(asked) == 1

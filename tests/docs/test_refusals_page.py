@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from aiohttp import web
-from joserfc.jwk import Key, OctKey, RSAKey
+from joserfc.jwk import ECKey, Key, OctKey, RSAKey
 
 from hello import auth
 from hello.app import create_app
@@ -29,6 +29,7 @@ from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
 from support.outputs import logged, same_check, same_text
 from support.pages import PROJECT, example, examples, output, outputs, rows, run_py
+from support.proofs import bound_to, proof
 
 PAGE = "hello/docs/refusals.md"
 NOW = 1_795_470_210.0
@@ -44,6 +45,16 @@ ALICE = {
     "scope": "openid profile email",
     "gty": OMIT,
 }
+# The example of RFC 7515, appendix A.3.1: everybody has it.
+RFC_7515_KEY = ECKey.import_key(
+    {
+        "kty": "EC",
+        "crv": "P-256",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+        "d": "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
+    }
+)
 
 
 class Tenant(NamedTuple):
@@ -89,6 +100,17 @@ def too_long(tenant: Tenant) -> str:
 
 
 # By the id of the output of --check-token. What client and log are told has the same id, and more.
+def bound(tenant: Tenant) -> str:
+    return tenant.mint(**bound_to(RFC_7515_KEY))
+
+
+def bound_with_an_old_proof(tenant: Tenant) -> str:
+    token = bound(tenant)
+    url = "https://api.example.com/api/messages/protected"
+    made = proof(token, now=NOW - 600, url=url, key=RFC_7515_KEY, jti="5b7c3b7e")
+    return f"DPoP {token}\nDPoP: {made}"
+
+
 MISTAKES: dict[str, Mistake] = {
     "check": Mistake(lambda t: t.mint(permissions=["read:admin-messages"])),
     "opaque-token": Mistake(lambda _: "V1StGXR8Z5jdHi6BmyT8Nq0aXkLpWc3e"),
@@ -108,6 +130,8 @@ MISTAKES: dict[str, Mistake] = {
     "bearer-twice": Mistake(lambda t: f"Bearer {t.mint()}"),
     "issuer-down": Mistake(Tenant.mint, down=True),
     "too-long": Mistake(too_long),
+    "bound-token": Mistake(bound),
+    "bound-proof": Mistake(bound_with_an_old_proof),
 }
 ANSWERED = [name for name in MISTAKES if f"{name}-answer" in outputs(PAGE)]
 
@@ -155,10 +179,12 @@ async def test_the_page_shows_what_check_token_prints(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    given = f"Bearer {MISTAKES[name].make(tenant)}\n".encode()
+    made = MISTAKES[name].make(tenant)
+    given = f"{made}\n".encode() if made.startswith("DPoP ") else f"Bearer {made}\n".encode()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
     app = api(MISTAKES[name])
-    printed = str(await auth.explain(app, terminal.read_token()))
+    token, scheme, proofs = terminal.read_token()
+    printed = str(await auth.explain(app, token, scheme=scheme, proofs=proofs))
     await app[auth.TOKEN_VALIDATOR].close()
     assert same_check(printed, output(PAGE, name)), printed
 
@@ -240,7 +266,7 @@ async def test_what_arrives_otherwise_is_refused_as_the_page_says(
 def test_what_is_copied_along_is_forgiven(monkeypatch: pytest.MonkeyPatch) -> None:
     for form in example(PAGE, "accepted-forms").splitlines():
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(form.encode())))
-        assert terminal.read_token() == "TOKEN"
+        assert terminal.read_token().token == "TOKEN"
 
 
 @pytest.mark.parametrize("command", examples(PAGE, "bash").values())

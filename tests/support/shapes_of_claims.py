@@ -136,6 +136,12 @@ CLAIMS = [
     ),
     *each("bound.dpop", "cnf", {"jkt": "x"}, {"jkt": "x", "x5t#S256": "y"}, {"jkt": ""}),
     *each("bound.dpop", "cnf", {"jkt": None}, {"jkt": "x", "kid": "a"}),
+    *(
+        Shape(f"DPoP is off, {number}", "bound.dpop_off", {"cnf": cnf}, settings={"dpop": "off"})
+        for number, cnf in enumerate(
+            ({"jkt": "x"}, {"jkt": "x", "x5t#S256": "y"}, {"jkt": ""}, {"jkt": None}, {"jkt": 1})
+        )
+    ),
     *each("bound.mtls", "cnf", {"x5t#S256": "x"}, {"x5t#S256": ""}, {"x5t#S256": "x", "kid": "a"}),
     *each("bound.mtls", "cnf", {"x5t#S256": None}, {"x5t#S256": ["x"]}),
     *each("bound.other", "cnf", {"kid": "x"}, {"jwk": {}}, {"jwe": "x"}, {"jku": "x"}, {"x5t": 1}),

@@ -45,7 +45,7 @@ async def remembered(validator: TokenValidator, token: str) -> str:
 
 
 def is_cached(validator: TokenValidator, token: str) -> bool:
-    return token in validator._cache._tokens._entries
+    return token in validator.verified._tokens._entries
 
 
 async def test_a_signature_is_verified_once(
@@ -192,7 +192,7 @@ async def test_a_refusal_is_never_remembered(
     token = issuer.mint(claims=claims)
     for _ in range(5):
         assert await reason_for(validator, token) is not None
-    assert len(validator._cache._tokens) == 0
+    assert len(validator.verified._tokens) == 0
 
 
 async def test_a_token_that_nearly_equals_a_remembered_one_is_checked_in_full(
@@ -289,7 +289,7 @@ async def test_the_cache_takes_as_much_memory_as_it_says(
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(validator._cache._tokens) < count
+    assert len(validator.verified._tokens) < count
     assert is_cached(validator, tokens[-1])
     assert size / 2 < held < size * 1.05
 

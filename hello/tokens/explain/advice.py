@@ -13,11 +13,13 @@ from hello.tokens.errors import Reason
 from hello.tokens.introspection.introspector import TOO_MANY
 from hello.tokens.jwt.claim_rules import RFC_9068_REQUIRED
 from hello.tokens.jwt.header_rules import OTHER_TYPES, type_name
+from hello.tokens.jwt.rules import ABSENT
 from hello.tokens.keys.jwk import ALGORITHMS
 from hello.tokens.keys.signing_key import HASH_BYTES
 
 from . import audiences, origins, times
 from .case import Case, Choice, kind
+from .explanation import shown
 from .sentences import Advice, sentence
 from .shapes import shortest_signature
 
@@ -45,6 +47,7 @@ def advice(reason: Reason, case: Case) -> Advice:
             "trusted": " or ".join(case.trusted) or ANY_TRUSTED,
             "issuer": case.issuer or " or ".join(case.trusted) or ANY_TRUSTED,
             "kids": case.kids or "none",
+            "proof_algs": ", ".join(case.proof_algorithms),
             "leeway": f"{case.leeway:g}",
             "now": f"{datetime.fromtimestamp(case.now, UTC):%Y-%m-%d %H:%M:%S} UTC",
             **values,
@@ -148,9 +151,10 @@ def _bound(case: Case) -> Choice:
     cnf = case.claims.get("cnf")
     if not isinstance(cnf, Mapping) or not cnf:
         return "empty"
-    if "jkt" in cnf:
-        return "dpop"
-    return "mtls" if "x5t#S256" in cnf else "other"
+    return case.binding, {
+        "key": shown(cnf.get("jkt", ABSENT)),
+        "certificate": shown(cnf.get("x5t#S256", ABSENT)),
+    }
 
 
 def _missing_claim(case: Case) -> Choice:
@@ -183,5 +187,7 @@ _CHOICES: Mapping[Reason, Callable[[Case], Choice]] = {
     Reason.CLAIM_TYPE: times.claim_type,
     Reason.MISSING_CLAIM: _missing_claim,
     Reason.BOUND: _bound,
+    Reason.NO_CREDENTIALS: lambda case: case.binding or "nothing",
+    Reason.PROOF: lambda case: case.binding,
     Reason.INTROSPECTION_UNAVAILABLE: _unasked,
 }

@@ -17,7 +17,8 @@ class Case:
     is where its keys are if the settings say so, and `keys_given` says that the settings have its
     keys. `trusted` is empty if there is a resolver, and `has_host` says that the resolver was
     called with a host. `asked` says that there is an issuer which is asked about opaque tokens, and
-    `answered` that the claims are from its answer. `detail` is the refusal's.
+    `answered` that the claims are from its answer. `detail` is the refusal's. `binding` is the
+    variant of the advice about how the token was sent.
     """
 
     shape: str
@@ -34,11 +35,13 @@ class Case:
     detail: str = ""
     audience: tuple[str, ...] = ()
     algorithms: tuple[str, ...] = ()
+    proof_algorithms: tuple[str, ...] = ()
     max_age: float | None = None
     kids: str = ""
     header: Mapping[str, Any] = field(default_factory=dict)
     claims: Mapping[str, Any] = field(default_factory=dict)
     signature: bytes = b""
+    binding: str = ""
     rule: str = ""
     wants: str = ""
 

@@ -1,10 +1,12 @@
 """What was found out about a token, and how is it shown to a person?"""
 
+import json
 from dataclasses import dataclass
 from textwrap import TextWrapper
 from typing import NamedTuple
 
 from hello.tokens.errors import AuthError, Reason
+from hello.tokens.jwt.rules import ABSENT
 
 OK, FAILED, NOT_CHECKED = "ok", "FAILED", "not checked"
 
@@ -12,6 +14,7 @@ Routes = tuple[tuple[str, str, str], ...]
 """The method and the path of each route, and what a token lacks for it, which may be nothing."""
 
 _COLUMNS = 100  # the width of a terminal
+_MAX_SHOWN = 160  # characters of a value
 
 
 class Finding(NamedTuple):
@@ -51,7 +54,7 @@ class Explanation:
         decisive = next((finding for finding in self.findings if self._decides(finding)), None)
         lines = []
         for finding in self.findings:
-            rule = f"{finding.status:12}{finding.rule:12}"
+            rule = f"{finding.status:12}{finding.rule.replace('proof.', '- '):12}"
             if finding.status == OK:
                 # On one line, so that the others stand out.
                 lines.append(f"{rule}{finding.has} (wants {finding.wants})")
@@ -88,3 +91,11 @@ class Explanation:
             return lines + valid
         status, message = self.refusal.status, self.refusal.message
         return [*lines, f'{refused}: {status} "{message}", reason {self.refusal.reason}.']
+
+
+def shown(value: object) -> str:
+    """Return a value on one line, as JSON in ASCII, so that it has no control characters."""
+    if value is ABSENT:
+        return "(absent)"
+    text = json.dumps(value).replace("\x7f", "\\u007f")
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

@@ -4,8 +4,8 @@ The validator itself gives the verdict, and its own tables give the rules. Here 
 of the rules and the words.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,18 +18,19 @@ from hello.tokens.jwt.claim_rules import Expected
 from hello.tokens.jwt.compact import UnverifiedToken, parse
 from hello.tokens.jwt.rules import ABSENT, Rule
 from hello.tokens.keys.signing_key import signer
-from hello.tokens.presented import present
+from hello.tokens.presented import DPOP, present
 from hello.tokens.timing import is_numeric_date
 from hello.tokens.validator import TokenValidator
 
 from .advice import ANY_TRUSTED, advice, diagnosis
 from .case import Case
-from .explanation import FAILED, NOT_CHECKED, OK, Explanation, Finding, Routes
+from .explanation import FAILED, NOT_CHECKED, OK, Explanation, Finding, Routes, shown
+from .possession import Examined, Sent, examine
 from .sentences import Advice, sentence
 from .shapes import shape_of
 from .times import in_seconds, unit_of
 
-_MAX_SHOWN = 160  # characters of a value
+_ALONE = Sent()
 _FORM = "a signed JWT: three parts of base64url, the first two of them JSON objects"
 _NOT_ANSWERED = "(not answered)"
 
@@ -39,29 +40,42 @@ async def explain(
     token: str,
     *,
     host: str = "",
+    sent: Sent = _ALONE,
     max_length: int | None = None,
     max_length_is_usual: bool = False,
     routes_for: Callable[[AccessToken], Awaitable[Routes]] | None = None,
 ) -> Explanation:
     """Check every rule with the keys and the settings of a validator.
 
-    `host` is what a request would name, for a resolver of issuers. `max_length` is the number of
-    characters that a server allows a token to have. `max_length_is_usual` says that the server is
-    unknown, and that it may allow more. `routes_for` is called with a valid token and returns the
-    explanation's routes. Nothing that is returned contains the token's text.
+    `host` is what a request would name, for a resolver of issuers. `sent` says how the token was
+    sent, if that is known. `max_length` is the number of characters that a server allows a token to
+    have. `max_length_is_usual` says that the server is unknown, and that it may allow more.
+    `routes_for` is called with a valid token and returns the explanation's routes. Nothing that is
+    returned contains the token's text.
     """
     too_long = max_length is not None and len(token) > max_length
     refusal: AuthError | None = None
     routes: Routes = ()
+    examined = Examined(unproved=None if sent.by_dpop else Reason.BOUND)
     try:
         presented = present(lambda _name: [f"Bearer {token}"], host=host)
-        granted = await validator.validate(presented)
+        # How it is bound is looked at separately, so that it is known whether the rest is good.
+        presented = replace(presented, scheme=DPOP, certificate=lambda: None)
+        verified = await validator.verified.verify(presented)
+        granted, confirmation = verified.access_token, verified.confirmation
+        now = validator.timing.clock.time()
+        examined = examine(validator.dpop, sent, token, confirmation, now)
+        if examined.refusal is not None:
+            raise examined.refusal
+        await validator.refuse_revoked(granted)
     except AuthError as error:
         refusal = error.without_traceback()
     else:
         if routes_for is not None and (not too_long or max_length_is_usual):
             routes = await routes_for(granted)
     walk = _Walk(validator, token, host, refusal)
+    walk.case.binding = examined.variant
+    walk.unproved = examined.unproved
     if max_length is not None:
         server = "a server of aiohttp takes unless it is told otherwise"
         wants = f"at most {max_length} bytes, which "
@@ -69,6 +83,7 @@ async def explain(
         status = FAILED if too_long else OK
         walk.findings.append(Finding("size", wants, f"{len(token)} bytes", status))
     await walk.through()
+    walk.findings += examined.findings
     if refusal is not None and refusal.reason in (Reason.REVOKED, Reason.REVOCATION_UNAVAILABLE):
         has = "yes" if refusal.reason is Reason.REVOKED else _NOT_ANSWERED
         walk.note("revoked", "no", has, refusal.reason)
@@ -98,6 +113,7 @@ class _Walk:
         # The validator asks nobody about some texts, so they are not asked about here either.
         self._unreadable = refusal is not None and refusal.reason is Reason.MALFORMED
         self.findings: list[Finding] = []
+        self.unproved: Reason | None = None  # why a token that is bound is refused
         self.case = Case(
             shape=shape_of(token),
             now=validator.timing.clock.time(),
@@ -106,6 +122,7 @@ class _Walk:
             trusted=tuple(trusted.issuer for trusted in validator.issuers.listed),
             has_host=split_host(host) is not None,
             asked=validator.introspected is not None,
+            proof_algorithms=validator.challenges.proof_algorithms,
             detail=(refusal and refusal.detail) or "",
         )
         # If there is only one issuer, the claims are compared with what it says, even if the token
@@ -133,11 +150,11 @@ class _Walk:
         issuer, untrusted = await self._issuer(iss)
         types = frozenset[str]() if issuer is None else issuer.types
         for rule in self._validator.header_rules:
-            has = _shown(parsed.header.get(rule.name, ABSENT))
+            has = shown(parsed.header.get(rule.name, ABSENT))
             self.note(rule.name, rule.wants, has, rule.broken_by(parsed.header, types))
         unanswered = f" {_NOT_ANSWERED}" if untrusted is Reason.RESOLVER_UNAVAILABLE else ""
         wants = " or ".join(self.case.trusted) or ANY_TRUSTED
-        self.note("iss", wants, _shown(iss) + unanswered, untrusted)
+        self.note("iss", wants, shown(iss) + unanswered, untrusted)
         await self._signature(parsed, issuer)
         issuer = issuer or self._presumed
         if issuer is not None:
@@ -161,7 +178,7 @@ class _Walk:
         self.note("form", wants, "an opaque token")
         self.note("active", "yes, says the issuer", "yes")
         trusted = claims["iss"] == issuer.issuer
-        self.note("iss", issuer.issuer, _shown(claims["iss"]), None if trusted else Reason.ISSUER)
+        self.note("iss", issuer.issuer, shown(claims["iss"]), None if trusted else Reason.ISSUER)
         self._claims(claims, issuer, self._validator.rules_for(issuer) + issuer.answer_rules)
 
     def _compare_with(self, issuer: TrustedIssuer | None) -> None:
@@ -183,7 +200,7 @@ class _Walk:
     async def _signature(self, parsed: UnverifiedToken, issuer: TrustedIssuer | None) -> None:
         algorithm = parsed.header.get("alg", ABSENT)
         name = parsed.key_name
-        kid, alg = _shown(name.kid or name.thumbprint or ABSENT), _shown(algorithm)
+        kid, alg = shown(name.kid or name.thumbprint or ABSENT), shown(algorithm)
         if issuer is None:
             self._skip("no trusted issuer was found", alg=alg, key=kid, signature="")
             return
@@ -198,7 +215,7 @@ class _Walk:
         try:
             keys = await source.find(name, algorithm)
         except AuthError as refusal:
-            kids = ", ".join(sorted(_shown(each or ABSENT) for each in source.kids))
+            kids = ", ".join(sorted(shown(each or ABSENT) for each in source.kids))
             self.case.kids = kids
             # During an outage, the keys that were fetched last are too old to be listed.
             unavailable = refusal.reason is Reason.KEYS_UNAVAILABLE
@@ -224,20 +241,20 @@ class _Walk:
             value = claims.get(rule.name, ABSENT)
             # Only for the first rule of a claim: a second one only requires its presence.
             wants = as_configured.pop(rule.name, rule.wants)
-            has = self._when(value) if rule.name in ("exp", "nbf", "iat") else _shown(value)
+            has = self._when(value) if rule.name in ("exp", "nbf", "iat") else shown(value)
             reason = rule.broken_by(claims, expected)
-            if rule.name == "cnf" and value is not ABSENT:
-                reason = Reason.BOUND  # a token alone does not prove that its sender has the key
+            if rule.name == "cnf" and value is not ABSENT and reason is None and self.unproved:
+                wants, reason = "that the sender proves to have the key", self.unproved
             self.note(rule.name, wants, has, reason)
 
     def _when(self, value: Any) -> str:
         if not is_numeric_date(value):
-            return _shown(value)
+            return shown(value)
         if unit := unit_of(value):
             try:
                 time = datetime.fromtimestamp(in_seconds(value), UTC)
             except (ValueError, OverflowError, OSError):
-                return _shown(value)
+                return shown(value)
             return f"{value}, which is {time:%Y-%m-%d %H:%M:%S} UTC in {unit}"
         seconds = value - self.case.now
         ago = f"{abs(seconds):.0f} s ago" if seconds <= 0 else f"in {seconds:.0f} s"
@@ -262,11 +279,3 @@ class _Walk:
         self.findings += [
             Finding(rule, f"({why})", has, NOT_CHECKED) for rule, has in rules.items()
         ]
-
-
-def _shown(value: Any) -> str:
-    """Return a value on one line, as JSON in ASCII, so that it has no control characters."""
-    if value is ABSENT:
-        return "(absent)"
-    text = json.dumps(value).replace("\x7f", "\\u007f")
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

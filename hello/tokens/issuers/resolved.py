@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from types import NoneType
 from typing import NamedTuple
 from weakref import WeakSet
@@ -225,3 +225,19 @@ class ResolvedIssuers:
 def _host(host: str) -> str:
     named = split_host(host)
     return "" if named is None else named[0]
+
+
+def chosen(
+    issuers: Iterable[TrustedIssuer] | Resolver | None,
+    issuer: str | None,
+    audience: str | Collection[str] | None,
+    algorithms: Collection[str] | None,
+) -> Iterable[TrustedIssuer] | Resolver:
+    """Return the issuers. Raises ValueError unless they are given in one of the two ways."""
+    if issuers is None:
+        if issuer is None or audience is None:
+            raise ValueError("give issuer and audience, or issuers")
+        return [TrustedIssuer(issuer=issuer, audience=audience, algorithms=algorithms)]
+    if (issuer, audience, algorithms) != (None, None, None):
+        raise ValueError("give issuers, or issuer, audience and algorithms, but not both")
+    return issuers

@@ -11,7 +11,8 @@ from hello.tokens.timing import Timing
 from .certificate import check_certificate
 from .dpop import DPoP
 
-_BY_PROOF, _BY_CERTIFICATE = "jkt", "x5t#S256"
+BY_PROOF, BY_CERTIFICATE = "jkt", "x5t#S256"
+"""Members of `cnf`: thumbprints of a key (RFC 9449 §6.1) and of a certificate (RFC 8705 §3.1)."""
 
 
 async def check_binding(
@@ -32,16 +33,16 @@ async def check_binding(
     if confirmation is None and not by_dpop and not proof_is_missing:
         return  # a bearer token
     bound_to = confirmation or {}
-    if proof_is_missing and _BY_PROOF not in bound_to:
+    if proof_is_missing and BY_PROOF not in bound_to:
         raise InvalidTokenError(Reason.BEARER, subject=token.subject)
     if not can_be_proved(presented, bound_to):
         raise InvalidTokenError(Reason.BOUND, subject=token.subject)
-    if presented.certificate is not None and _BY_CERTIFICATE in bound_to:
-        thumbprint = bound_to[_BY_CERTIFICATE]
+    if presented.certificate is not None and BY_CERTIFICATE in bound_to:
+        thumbprint = bound_to[BY_CERTIFICATE]
         await check_certificate(presented.certificate, token, thumbprint, timing)
     if by_dpop and dpop is not None:
         # Last of all: a proof of a request that is refused for another reason stays unused.
-        await dpop.check(presented, token, bound_to.get(_BY_PROOF), timing.clock.time())
+        await dpop.check(presented, token, bound_to.get(BY_PROOF), timing.clock.time())
 
 
 def can_be_proved(presented: Presented, confirmation: Mapping[str, Any]) -> bool:
@@ -52,7 +53,7 @@ def can_be_proved(presented: Presented, confirmation: Mapping[str, Any]) -> bool
     """
     comparable = set()
     if presented.scheme == DPOP:
-        comparable.add(_BY_PROOF)
+        comparable.add(BY_PROOF)
     if presented.certificate is not None:
-        comparable.add(_BY_CERTIFICATE)
+        comparable.add(BY_CERTIFICATE)
     return confirmation.keys() <= comparable

@@ -67,7 +67,7 @@ class DPoP:
         self.required: bool = required
         self.algorithms: tuple[str, ...] = tuple(sorted(set(algorithms)))
         self.nonces: Nonces | None = nonces
-        self._window = Window(max_age, future)
+        self.window = Window(max_age, future)
         self._replay: ReplayStore = replay or MemoryReplayStore()
         self._fail_open = fail_open
         self._failures = 0  # of the replay store, in a row
@@ -114,7 +114,7 @@ class DPoP:
                 bound_to=bound_to,
                 algorithms=self.algorithms,
                 now=now,
-                window=self._window,
+                window=self.window,
             )
         except OtherKeyError:
             # RFC 9449 §7.1: the key of the proof must be the one that the token is bound to.
@@ -140,7 +140,7 @@ class DPoP:
         seen = f"{proof.thumbprint} {proof.jti}".encode("utf-8", "surrogatepass")
         digest = hashlib.sha256(seen).digest()[:16]
         # It is rounded up, so that a copy of a proof is never a second too late to be known.
-        until = proof.issued_at + self._window.past + 1
+        until = proof.issued_at + self.window.past + 1
         add = partial(self._replay.add, until=until, now=now)
         try:
             new = await ask(add, digest, timeout=_STORE_SECONDS, returns=(bool,))

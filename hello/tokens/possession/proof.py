@@ -6,7 +6,7 @@ Nothing here remembers anything: whether a proof was seen before is another ques
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hello.tokens.jwt import base64url
 from hello.tokens.jwt.compact import UnverifiedToken, parse
@@ -20,7 +20,11 @@ _MAX_JTI = 1024  # characters; RFC 9449 §11.1 lets a server refuse longer ones
 
 
 class ProofError(Exception):
-    """A proof fails a check. The message names the member that failed it, for the log."""
+    """A proof fails a check. `member` is the one that fails it, or `form` if it is no JWT."""
+
+    def __init__(self, member: str, detail: str = "") -> None:
+        super().__init__(f"{member}: {detail}" if detail else member)
+        self.member: Final = member
 
 
 class OtherKeyError(ProofError):
@@ -63,7 +67,7 @@ def check_proof(
     try:
         proof = parse(text)
     except ValueError:
-        raise ProofError("it is no JWT") from None
+        raise ProofError("form") from None
     key, thumbprint = _key_of(proof, algorithms)
     # Before the signature, because a large key takes long to verify one.
     if token is not None and thumbprint != bound_to:
@@ -109,7 +113,7 @@ def _key_of(proof: UnverifiedToken, algorithms: Collection[str]) -> tuple[Signin
     try:
         key = SigningKey(jwk)
     except ValueError as error:
-        raise ProofError(f"jwk: {error}") from None
+        raise ProofError("jwk", str(error)) from None
     return key, _thumbprint(key.members)  # of the members that were read, so it is this key's
 
 

@@ -128,7 +128,7 @@ async def test_a_claim_that_may_be_absent_is_ok_without_one(
 @pytest.mark.parametrize(
     ("token", "parts", "advice", "named"),
     [
-        ("", 0, "no_credentials", ()),
+        ("", 0, "no_credentials.nothing", ()),
         ("kX7dq9Z0pQ", 1, "malformed.opaque", (AUDIENCE,)),
         ("eyJlbmMiOiJhIn0.b.c.d.e", 5, "malformed.encrypted", (AUDIENCE, "JWE")),
         ("eyJh.eyJ", 2, "malformed.damaged", ()),
