@@ -5,6 +5,7 @@ from aiohttp import web
 from . import auth
 from .config import Config
 from .messages import message_routes
+from .operating.audit_file import AuditFile
 from .responses import allow_client, errors_as_json, security_headers
 
 
@@ -18,6 +19,7 @@ def create_app(config: Config) -> web.Application:
         resource=config.resource_url,
         public_url=config.public_url,
         client_certificate=auth.CertificateHeader(proxies=proxies) if proxies else None,
+        on_decision=AuditFile(config.audit_file) if config.audit_file else None,
     )
     app.add_routes(message_routes(admin_permission=config.admin_permission))
     security_headers(app)

@@ -53,6 +53,7 @@ class Config:
     client_cert_proxies: tuple[str, ...]
     dpop: Mode
     log_level: str
+    audit_file: str | None
     jwks_max_age: float
     jwks_max_stale: float
     jwks_cooldown: float
@@ -82,6 +83,7 @@ class Config:
             client_cert_proxies=read("CLIENT_CERT_PROXIES", values.proxies),
             dpop=read("DPOP", values.dpop, "allowed"),
             log_level=read("LOG_LEVEL", values.log_level, "info"),
+            audit_file=read("AUDIT_FILE", values.audit_file),
             jwks_max_age=read("JWKS_MAX_AGE", values.seconds, "600"),
             jwks_max_stale=read("JWKS_MAX_STALE", values.seconds, "3600"),
             jwks_cooldown=read("JWKS_COOLDOWN", values.seconds, "10"),

@@ -5,6 +5,7 @@ variable's name.
 """
 
 import math
+import os
 import re
 from typing import cast, get_args
 from urllib.parse import urlsplit
@@ -202,6 +203,17 @@ def permission(value: str) -> str | None:
     if value and not SCOPE_TOKEN.fullmatch(value):
         raise ValueError(f"is {value!r}, which is not one permission, like read:admin-messages")
     return value or None
+
+
+def audit_file(value: str) -> str | None:
+    """Return the name of a file that can be written. It is made if it does not exist."""
+    if not value:
+        return None
+    try:
+        os.close(os.open(value, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise ValueError(f"is {value!r}, which cannot be written: {error.strerror}") from None
+    return value
 
 
 def log_level(value: str) -> str:

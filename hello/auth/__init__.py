@@ -19,23 +19,29 @@ from hello.tokens import *  # noqa: F403 - whoever protects an application needs
 from hello.tokens.explain import Explanation, Finding
 
 from .answers import Refuse, json_error
+from .decisions.audit import AuditCounts, OnDecision
+from .decisions.decision import Decision
 from .decorators import optional, protected, public
 from .explaining import explain
 from .marks import TOKEN_VALIDATOR, RouteTable
-from .protection import ACCESS_TOKEN, setup, token, token_or_none
+from .protection import ACCESS_TOKEN, audit_counts, setup, token, token_or_none
 from .reading.certificates import CertificateHeader, ClientCertificate
 from .routes import RouteAccess, routes
 
 __all__ = [
     "ACCESS_TOKEN",
     "TOKEN_VALIDATOR",
+    "AuditCounts",
     "CertificateHeader",
     "ClientCertificate",
+    "Decision",
     "Explanation",
     "Finding",
+    "OnDecision",
     "Refuse",
     "RouteAccess",
     "RouteTable",
+    "audit_counts",
     "explain",
     "json_error",
     "optional",

@@ -24,6 +24,7 @@ from hello.tokens.possession.addresses import is_beginning
 from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 
 from .answers import Refuse, check_nothing_sent, refusal_answer
+from .decisions.audit import Audit, AuditCounts, OnDecision
 from .decisions.decision import CHECK_SECONDS, Observer, Observers
 from .decisions.refusal_log import VALIDATED, RefusalLog
 from .decorators import APPLICATION_IS_CLOSED
@@ -51,6 +52,7 @@ class _Protection:
     client_certificate: ClientCertificate
     challenges: Challenges
     observers: Observers
+    audit: Audit | None
     refusal_log: RefusalLog = field(default_factory=RefusalLog)
     policies: dict[object, Policy] = field(default_factory=dict)  # by route, method, applications
 
@@ -75,6 +77,7 @@ def setup(
     client_certificate: ClientCertificate | None = None,
     header: str = AUTHORIZATION,
     refuse: Refuse | None = None,
+    on_decision: OnDecision | None = None,
 ) -> None:
     """Protect an application and its sub-applications with a validator.
 
@@ -89,11 +92,12 @@ def setup(
     and send the token in a header of their own; name it, and the Authorization header is not read.
     `refuse` is called with the request and the AuthError and returns a web.Response. The body and
     the content type of that response replace the usual JSON; the status, the challenge and
-    Retry-After stay.
+    Retry-After stay. `on_decision` is called with each Decision, if you have to keep them. It may
+    be slow or fail, because no request waits for it.
 
     Raises RuntimeError if it was called for this application before, TypeError if the application
     is marked as open, and ValueError if `resource` is not the URL of a resource, `header` can carry
-    no token, or `client_certificate` is no function.
+    no token, or `client_certificate` or `on_decision` is no function.
     """
     if TOKEN_VALIDATOR in app:
         raise RuntimeError("this application is protected already: call auth.setup once")
@@ -114,6 +118,14 @@ def setup(
             "client_certificate is a CertificateHeader, or a function that gets the request, not "
             f"{client_certificate!r}"
         )
+    audit, observers = None, Observers(validator.timing.clock)
+    if on_decision is not None:
+        if not callable(on_decision):
+            raise ValueError(
+                f"on_decision is a function that gets each Decision, not {on_decision!r}"
+            )
+        audit = Audit(on_decision, validator.timing.hook_timeout)
+        observers.append(audit.put)
     metadata_url = None
     if resource is not None:
         # RFC 9728 §2 has a name for the Authorization header, and none for others.
@@ -129,7 +141,8 @@ def setup(
         public_url=None if public_url is None else public_url.rstrip("/"),
         client_certificate=client_certificate or of_connection,
         challenges=validator.challenges._replace(resource_metadata=metadata_url),
-        observers=Observers(validator.timing.clock),
+        observers=observers,
+        audit=audit,
     )
     if validator.challenges.next_nonce is not None:
         app.on_response_prepare.append(_next_nonce(validator.challenges.next_nonce, header))
@@ -142,6 +155,15 @@ def observe(app: web.Application, observer: Observer) -> None:
     It is called before the request goes on, so it has to be quick.
     """
     app[_PROTECTION].observers.append(observer)
+
+
+def audit_counts(app: web.Application) -> AuditCounts:
+    """Return what has become of the decisions for `on_decision`, all 0 without such a function.
+
+    Raises KeyError for an application without `setup`.
+    """
+    audit = app[_PROTECTION].audit
+    return AuditCounts() if audit is None else audit.counts
 
 
 def header_of(app: web.Application) -> str:
@@ -271,5 +293,8 @@ async def _close_validator(app: web.Application) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        app[_PROTECTION].refusal_log.sum_up(last=True)
+        protection = app[_PROTECTION]
+        protection.refusal_log.sum_up(last=True)
+        if protection.audit is not None:
+            await protection.audit.close()
         await app[TOKEN_VALIDATOR].close()

@@ -1,5 +1,6 @@
 """What does the environment decide, and what does it hear that decides nothing?"""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import FrozenInstanceError
@@ -34,6 +35,7 @@ DEFAULTS = {
     "client_cert_proxies": (),
     "dpop": "allowed",
     "log_level": "info",
+    "audit_file": None,
     "jwks_max_age": 600.0,
     "jwks_max_stale": 3600.0,
     "jwks_cooldown": 10.0,
@@ -60,6 +62,7 @@ VARIABLES = {
     "CLIENT_CERT_PROXIES",
     "DPOP",
     "LOG_LEVEL",
+    "AUDIT_FILE",
     "JWKS_MAX_AGE",
     "JWKS_MAX_STALE",
     "JWKS_COOLDOWN",
@@ -136,6 +139,7 @@ def test_a_tenant_an_audience_and_an_origin_are_enough() -> None:
         ("DPOP", "Required", "dpop", "required"),
         ("DPOP", "off", "dpop", "off"),
         ("AUTH0_CLIENT_ID", "aBc123", "client_id", None),
+        ("AUDIT_FILE", os.devnull, "audit_file", None),
         ("LOG_LEVEL", "debug", "log_level", None),
         ("LOG_LEVEL", "WARNING", "log_level", "warning"),
         ("JWKS_MAX_AGE", "1e3", "jwks_max_age", 1000.0),

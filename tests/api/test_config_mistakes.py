@@ -1,5 +1,7 @@
 """What does somebody hear whose environment makes no configuration?"""
 
+import errno
+import os
 import re
 from collections.abc import Mapping
 
@@ -107,6 +109,8 @@ NO_ISSUERS = [
         ("CLIENT_CERT_PROXIES", "10.0.0.1/8", "unix"),
         ("CLIENT_CERT_PROXIES", "127.0.0.1,", "unix"),
         ("DPOP", "yes", "allowed, required, off"),
+        ("AUDIT_FILE", "/", os.strerror(errno.EISDIR)),
+        ("AUDIT_FILE", "/nowhere/audit.jsonl", os.strerror(errno.ENOENT)),
         ("ALLOW_INSECURE_HTTP", "yes", "true"),
         ("ALLOW_INSECURE_HTTP", "1", "true"),
         ("ADMIN_PERMISSION", "read:a read:b", ""),

@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from hello import auth
-from hello.auth.decisions.decision import Decision
+from hello.auth.decisions.decision import Decision, Observers
 from hello.auth.protection import observe
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, bearer
+from support.clock import FakeClock
 from support.protecting import new_handler
 
 
@@ -77,8 +79,8 @@ async def test_each_decision_is_told(
         assert decision.seconds > 0
         assert abs(decision.at - issuer.clock()) < 60
         assert (decision.subject == "alice") is (token is not None)
-        valid = decision.outcome not in ("no_credentials", "expired")
-        assert (decision.token is not None) is (valid and token is not None)
+        valid = decision.outcome not in ("no_credentials", "expired") and token is not None
+        assert decision.issuer == (issuer.url if valid else None)
         assert [each.scopes for each in decision.requirements] == (
             [{"admin"}] if path == "/admin" else []
         )
@@ -104,3 +106,13 @@ async def test_a_listener_that_fails_harms_nobody(
             assert response.status == 200
     assert len(decisions) == 4
     assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"] * 2
+
+
+@pytest.mark.parametrize(("method", "kept"), [("PROPFIND", "PROPFIND"), ("X" * 8000, "X" * 32)])
+def test_no_method_is_kept_that_is_longer_than_methods_are(
+    decisions: list[Decision], clock: FakeClock, method: str, kept: str
+) -> None:
+    observers = Observers(clock)
+    observers.append(decisions.append)
+    observers.tell(make_mocked_request(method, "/"), None)
+    assert [decision.method for decision in decisions] == [kept]

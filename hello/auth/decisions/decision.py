@@ -1,13 +1,15 @@
 """What was decided about a request, and what is told to those who watch?"""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from aiohttp import web
 
 from hello.auth.marks import POLICY
-from hello.tokens import AccessToken, AuthError, Clock, Requirement
+from hello.tokens import AuthError, Clock, Requirement
 
 from .refusal_log import VALIDATED
 
@@ -15,39 +17,56 @@ CHECK_SECONDS = web.RequestKey("CHECK_SECONDS", float)
 """The key for how long the check of a request took."""
 
 _logger = logging.getLogger("hello.auth")
+_METHOD_LENGTH = 32  # the longest one that is registered has 17; a client may invent others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What was decided about a request for a handler that is not public.
 
-    `refusal` is None if the request was let through. A handler that refuses it later makes a second
-    decision. `route` is the path as the application wrote it, such as /users/{id}, and empty if
-    there is none. `remote` is the address of the client. `requirements` are those of the route.
-    `token` is the valid token of the request, or None; a token may be valid and lack something.
-    `seconds` is how long the check took, and `at` is when it ended, in seconds since the epoch.
+    `at` is when, in seconds since the epoch, and `seconds` is how long the check took. `method` has
+    32 characters at most. `route` is the path as the application wrote it, such as /users/{id}, and
+    empty if there is none. `remote` is the address of the client. `requirements` are those of the
+    route. `refusal` is None if the request was let through. A handler that refuses it later makes a
+    second decision.
+
+    `subject` is the `sub` of the token, if its signature was verified. `issuer`, `client_id` and
+    `token_id` are known if the token is valid, even if it lacks something: the `iss`, the
+    `client_id` or else the `azp`, and the `jti`. The token itself is left out.
     """
 
+    at: float
     method: str
     route: str
     remote: str | None
     requirements: tuple[Requirement, ...]
-    token: AccessToken | None
     refusal: AuthError | None
     seconds: float
-    at: float
+    subject: str | None
+    issuer: str | None
+    client_id: str | None
+    token_id: str | None
 
     @property
     def outcome(self) -> str:
         """The reason of the refusal, or `allowed`."""
         return "allowed" if self.refusal is None else str(self.refusal.reason)
 
-    @property
-    def subject(self) -> str | None:
-        """The `sub` of the token, if its signature was verified."""
-        if self.token is not None:
-            return self.token.subject
-        return None if self.refusal is None else self.refusal.subject
+    def as_dict(self) -> dict[str, Any]:
+        """Return the decision as JSON can hold it. `at` is a date and time in UTC (RFC 3339)."""
+        at = datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds")
+        return {
+            "at": at.replace("+00:00", "Z"),
+            "outcome": self.outcome,
+            "method": self.method,
+            "route": self.route,
+            "subject": self.subject,
+            "issuer": self.issuer,
+            "client_id": self.client_id,
+            "token_id": self.token_id,
+            "remote": self.remote,
+            "requirements": [str(each) for each in self.requirements],
+        }
 
 
 Observer = Callable[[Decision], None]
@@ -80,13 +99,23 @@ class Observers(list[Observer]):
 
     def _decision(self, request: web.Request, refusal: AuthError | None) -> Decision:
         policy, resource = request.get(POLICY), request.match_info.route.resource
+        token = request.get(VALIDATED)
+        claims: Mapping[str, Any] = {} if token is None else token.claims
+        subject = None if refusal is None else refusal.subject
         return Decision(
-            method=request.method,
+            at=self._clock.time(),
+            method=request.method[:_METHOD_LENGTH],
             route="" if resource is None else resource.canonical,
             remote=request.remote,
             requirements=() if policy is None else policy.requirements,
-            token=request.get(VALIDATED),
             refusal=None if refusal is None else refusal.without_traceback(),
             seconds=request.get(CHECK_SECONDS, 0.0),
-            at=self._clock.time(),
+            subject=subject if token is None else token.subject,
+            issuer=None if token is None else token.issuer,
+            client_id=_text(claims.get("client_id")) or _text(claims.get("azp")),
+            token_id=_text(claims.get("jti")),
         )
+
+
+def _text(claim: object) -> str | None:
+    return claim if isinstance(claim, str) else None

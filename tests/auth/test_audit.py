@@ -1,0 +1,398 @@
+"""Does the function of the application get every decision, and what if it cannot keep up?"""
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from hello import auth
+from hello.auth.decisions import audit
+from hello.auth.decisions.audit import Audit
+from hello.sandbox.issuer import Issuer
+from support.api import ApiServer, Client
+from support.logs import codes, faults, why
+from support.protecting import new_handler, status
+
+REFUSED = auth.InvalidTokenError(auth.Reason.EXPIRED)
+
+
+def decision(at: float = 0, *, refused: bool = False) -> auth.Decision:
+    return auth.Decision(
+        at=at,
+        method="GET",
+        route="/",
+        remote=None,
+        requirements=(),
+        refusal=REFUSED if refused else None,
+        seconds=0,
+        subject=None,
+        issuer=None,
+        client_id=None,
+        token_id=None,
+    )
+
+
+class Kept:
+    """Keeps decisions, in one of the ways that a function can be written."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+        self.threads: set[int] = set()
+
+    def sync(self, decided: auth.Decision) -> None:
+        self.at.append(decided.at)
+        self.threads.add(threading.get_ident())
+
+    async def asynchronous(self, decided: auth.Decision) -> None:
+        await asyncio.sleep(0)
+        self.sync(decided)
+
+    def sync_that_returns_a_coroutine(self, decided: auth.Decision) -> Awaitable[None]:
+        return self.asynchronous(decided)
+
+    async def __call__(self, decided: auth.Decision) -> None:
+        await self.asynchronous(decided)
+
+
+Begin = Callable[..., Audit]
+
+
+@pytest.fixture
+async def begin() -> AsyncIterator[Begin]:
+    """Makes a queue, which is closed at the end."""
+    begun = []
+
+    def make(hook: auth.OnDecision, timeout: float = 10) -> Audit:
+        begun.append(Audit(hook, timeout))
+        return begun[-1]
+
+    yield make
+    for each in begun:
+        await each.close()
+
+
+async def emptied(queue: Audit) -> auth.AuditCounts:
+    async with asyncio.timeout(10):
+        while queue._worker is not None and not queue._worker.done():
+            await asyncio.wait([queue._worker])
+    return queue.counts
+
+
+def put(queue: Audit, count: int, *, refused: bool = False, first: int = 0) -> None:
+    for number in range(first, first + count):
+        queue.put(decision(number, refused=refused))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda kept: kept.sync,
+        lambda kept: kept.asynchronous,
+        lambda kept: partial(kept.asynchronous),
+        lambda kept: kept.sync_that_returns_a_coroutine,
+        lambda kept: kept,
+    ],
+)
+async def test_all_are_recorded_in_order_however_the_function_is_written(
+    begin: Begin, way: Callable[[Kept], auth.OnDecision]
+) -> None:
+    kept = Kept()
+    queue = begin(way(kept))
+    put(queue, audit.MAX_WAITING)
+    assert (await emptied(queue)).recorded == audit.MAX_WAITING
+    put(queue, 1, first=audit.MAX_WAITING)  # and after a rest
+    assert await emptied(queue) == auth.AuditCounts(recorded=audit.MAX_WAITING + 1)
+    assert kept.at == [*range(audit.MAX_WAITING + 1)]
+    blocks = way(kept) == kept.sync
+    assert (threading.get_ident() not in kept.threads) is blocks
+    assert len(kept.threads) == 1
+
+
+class Failing(Kept):
+    """Fails at some of the decisions."""
+
+    def __init__(self, how: Callable[[], object], at: range) -> None:
+        super().__init__()
+        self._how, self._fails_at = how, at
+
+    def sync(self, decided: auth.Decision) -> None:
+        if decided.at in self._fails_at:
+            self._how()
+        super().sync(decided)
+
+
+def raises(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (OSError("disk full"), OSError),
+        (StopIteration(), StopIteration),
+        (SystemExit(3), SystemExit),
+        (asyncio.CancelledError(), asyncio.CancelledError),
+        (auth.UnauthorizedError(), auth.UnauthorizedError),
+    ],
+)
+async def test_a_function_that_raises_is_logged_once_an_outage(
+    begin: Begin,
+    caplog: pytest.LogCaptureFixture,
+    error: BaseException,
+    logged: type[BaseException],
+) -> None:
+    kept = Failing(partial(raises, error), range(2, 5))
+    queue = begin(kept.sync)
+    put(queue, 7)
+    assert await emptied(queue) == auth.AuditCounts(recorded=4, failed=3)
+    assert kept.at == [0, 1, 5, 6]
+    first, last = faults(caplog)
+    assert codes(caplog) == ["audit_failed", "audit_failed"]
+    assert (first.levelname, type(why(first))) == ("ERROR", logged)
+    assert last.levelname == "WARNING"
+    assert last.args == ("on_decision works again", 3)
+
+
+@pytest.mark.parametrize("how", ["raises", "is cancelled", "hangs", "hangs on"])
+async def test_a_coroutine_function_that_fails_is_left_behind(
+    begin: Begin, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    kept = Kept()
+
+    async def fails_at_one(decided: auth.Decision) -> None:
+        if decided.at == 1:
+            match how:
+                case "raises":
+                    raise OSError
+                case "is cancelled":
+                    raise asyncio.CancelledError
+                case "hangs":
+                    await asyncio.Event().wait()
+                case "hangs on":
+                    try:
+                        await asyncio.Event().wait()
+                    finally:
+                        await asyncio.sleep(0)
+        await kept(decided)
+
+    queue = begin(fails_at_one, timeout=0.05)
+    put(queue, 3)
+    assert await emptied(queue) == auth.AuditCounts(recorded=2, failed=1)
+    assert kept.at == [0, 2]
+    assert codes(caplog) == ["audit_failed", "audit_failed"]
+
+
+async def test_a_coroutine_of_a_sync_function_is_left_behind_too(begin: Begin) -> None:
+    queue = begin(lambda _: asyncio.Event().wait(), timeout=0.05)
+    put(queue, 1)
+    assert await emptied(queue) == auth.AuditCounts(failed=1)
+
+
+async def test_a_function_that_blocks_is_waited_for_and_nobody_else_waits(
+    begin: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its thread cannot be cancelled, and a second one would mix up the order."""
+    free = threading.Event()
+    kept = Failing(free.wait, range(1))
+    queue = begin(kept.sync, timeout=0.05)
+    put(queue, 3)
+    async with asyncio.timeout(5):
+        while not codes(caplog):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+    assert queue.counts == auth.AuditCounts(waiting=3)
+    [thread] = [each for each in threading.enumerate() if each.name == "on_decision"]
+    assert thread.daemon  # or it would keep the program from ending
+    free.set()
+    assert await emptied(queue) == auth.AuditCounts(recorded=3)
+    assert kept.at == [0, 1, 2]
+    assert codes(caplog) == ["audit_failed", "audit_failed"]
+    assert faults(caplog)[1].args == ("on_decision works again", 0)
+
+
+async def test_what_does_not_fit_is_dropped_and_counted(
+    begin: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Refusals, which everybody can cause, leave room for others."""
+    free, kept = asyncio.Event(), Kept()
+
+    async def waits(decided: auth.Decision) -> None:
+        await free.wait()
+        await kept(decided)
+
+    room = audit.MAX_WAITING - audit.MAX_REFUSED
+    queue = begin(waits)
+    put(queue, audit.MAX_REFUSED + 7, refused=True)
+    put(queue, room + 3, first=audit.MAX_WAITING)
+    put(queue, 2, refused=True)
+    assert queue.counts == auth.AuditCounts(
+        dropped_allowed=3, dropped_refused=9, waiting=audit.MAX_WAITING
+    )
+    assert codes(caplog) == ["audit_dropped"]
+    free.set()
+    assert (await emptied(queue)).recorded == audit.MAX_WAITING
+    expected = [*range(audit.MAX_REFUSED), *range(audit.MAX_WAITING, audit.MAX_WAITING + room)]
+    assert kept.at == expected
+    assert codes(caplog) == ["audit_dropped", "audit_dropped"]
+    assert faults(caplog)[1].args == (3, 9)
+    put(queue, audit.MAX_REFUSED, refused=True)  # there is room again
+    assert (await emptied(queue)).dropped_refused == 9
+
+
+@pytest.fixture
+def short_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "_CLOSING_SECONDS", 0.05)
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+async def test_at_the_end_the_queue_is_emptied_for_a_while_and_the_rest_is_lost(
+    begin: Begin, short_end: None, caplog: pytest.LogCaptureFixture, *, blocks: bool
+) -> None:
+    free, kept, ended = threading.Event(), Kept(), asyncio.Event()
+
+    async def waits(decided: auth.Decision) -> None:
+        if decided.at == 2:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+        await kept(decided)
+
+    queue = begin(Failing(free.wait, range(2, 3)).sync if blocks else waits)
+    put(queue, 5)
+    await queue.close()
+    assert queue.counts == auth.AuditCounts(recorded=2, lost=3)
+    assert codes(caplog) == ["audit_lost"]
+    assert faults(caplog)[0].args == (3,)
+    free.set()
+    if not blocks:
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_the_end_sums_up_what_is_failing_and_dropped(
+    begin: Begin, short_end: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(decided: auth.Decision) -> None:
+        if decided.at == 1:
+            await asyncio.Event().wait()
+        raise OSError
+
+    queue = begin(fails)
+    put(queue, audit.MAX_WAITING + 1)
+    await queue.close()
+    await queue.close()  # once more tells nothing new
+    assert queue.counts == auth.AuditCounts(failed=1, dropped_allowed=1, lost=audit.MAX_WAITING - 1)
+    assert sorted(codes(caplog)) == [*["audit_dropped"] * 2, *["audit_failed"] * 2, "audit_lost"]
+
+
+# --- An application ------------------------------------------------------------------------------
+
+
+def protected(validator: auth.TokenValidator, hook: Any) -> web.Application:
+    app = web.Application()
+    auth.setup(app, validator, on_decision=hook)
+    app.router.add_get("/users/{id}", new_handler())
+    app.router.add_get("/admin", auth.protected(scopes={"admin"})(new_handler()))
+    return app
+
+
+CURRENT = ContextVar[web.Request]("CURRENT")
+Start = Callable[[ApiServer], Awaitable[Client]]
+
+
+async def test_who_asked_for_what_and_why_not(
+    validator: auth.TokenValidator, aiohttp_client: Start, issuer: Issuer
+) -> None:
+    kept: list[auth.Decision] = []
+    client = await aiohttp_client(ApiServer(protected(validator, kept.append)))
+    token = issuer.mint(claims={"sub": "alice", "azp": "app", "jti": "t1", "client_id": ["x"]})
+    assert await status(client, token, "/users/7") == 200
+    assert await status(client, token, "/admin") == 403
+    assert await status(client, None, "/users/7") == 401
+    await client.close()
+    who = {"subject": "alice", "issuer": issuer.url, "client_id": "app", "token_id": "t1"}
+    where = {"method": "GET", "route": "/users/{id}", "remote": "127.0.0.1"}
+    told = [each.as_dict() for each in kept]
+    assert all(each.pop("at")[-5:-4] == "." for each in told)
+    assert told == [
+        {"outcome": "allowed", **who, **where, "requirements": []},
+        {"outcome": "scope", **who, **where, "route": "/admin", "requirements": ["scope admin"]},
+        {"outcome": "no_credentials", **dict.fromkeys(who), **where, "requirements": []},
+    ]
+    everything = repr(kept) + repr([vars(each.refusal) for each in kept if each.refusal])
+    assert not any(part in everything for part in token.split("."))
+
+
+async def test_the_queue_keeps_no_request_alive(
+    validator: auth.TokenValidator, aiohttp_client: Start, issuer: Issuer
+) -> None:
+    hold = asyncio.Event()
+    requests: list[weakref.ref[web.Request]] = []
+
+    async def waits(decided: auth.Decision) -> None:
+        if decided.route == "/x":
+            await hold.wait()
+
+    @auth.protected(scopes={"x"})
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response()
+
+    @web.middleware
+    async def note(request: web.Request, handler: Any) -> web.StreamResponse:
+        if request.path == "/x":
+            CURRENT.set(request)
+            requests.append(weakref.ref(request))
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
+    app = protected(validator, waits)
+    app.middlewares.insert(0, note)
+    app.router.add_get("/x", handler)
+    client = await aiohttp_client(ApiServer(app))
+    await status(client, issuer.mint(), "/users/7")  # the keys are fetched
+    while auth.audit_counts(app).waiting:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)
+    for _ in range(3):
+        assert await status(client, issuer.mint(claims={"scope": "x"}), "/x") == 200
+    assert auth.audit_counts(app).waiting == 3
+    assert len(requests) == 3
+    await client.session.close()
+    async with asyncio.timeout(5):
+        while any(each() for each in requests):  # some end a little after their answer
+            gc.collect()
+            await asyncio.sleep(0)
+    assert auth.audit_counts(app).waiting == 3
+    hold.set()
+
+
+async def test_each_application_has_a_queue_of_its_own(
+    validator: auth.TokenValidator, aiohttp_client: Start, issuer: Issuer
+) -> None:
+    """One in another decides, too. One without a function has none."""
+    outside: list[auth.Decision] = []
+    inside: list[auth.Decision] = []
+    outer, inner = protected(validator, outside.append), protected(validator, inside.append)
+    silent = protected(validator, None)
+    outer.add_subapp("/inner", inner)
+    outer.add_subapp("/silent", silent)
+    client = await aiohttp_client(ApiServer(outer))
+    for path in ("/users/7", "/inner/users/7", "/silent/users/7"):
+        assert await status(client, issuer.mint(), path) == 200
+    await client.close()
+    routes = [each.route for each in outside]
+    assert routes == ["/users/{id}", "/inner/users/{id}", "/silent/users/{id}"]
+    assert [each.route for each in inside] == ["/inner/users/{id}"]
+    assert auth.audit_counts(outer).recorded == 3
+    assert auth.audit_counts(inner).recorded == 1
+    assert auth.audit_counts(silent) == auth.AuditCounts()
+
+
+def test_what_is_no_function_is_refused(validator: auth.TokenValidator) -> None:
+    with pytest.raises(ValueError, match="on_decision"):
+        auth.setup(web.Application(), validator, on_decision="file")  # type: ignore[arg-type]
