@@ -97,6 +97,8 @@ def read_env_file(path: Path) -> dict[str, str]:
 def run(environ: Mapping[str, str], *, client: bool | None) -> int:
     """Serve the API until a signal ends it, and with it the sandbox if no issuer is named."""
     config, in_sandbox = configure(environ)
+    # OpenTelemetry reads its other variables itself, and .env may have some.
+    os.environ.update({name: text for name, text in environ.items() if name.startswith("OTEL_")})
     services = []
     greeting = f"The API is at {config.base_url} for tokens of {config.issuer}"
     if in_sandbox:

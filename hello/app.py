@@ -6,6 +6,7 @@ from . import auth
 from .config import Config
 from .messages import message_routes
 from .operating.audit_file import AuditFile
+from .operating.telemetry import send_traces
 from .responses import allow_client, errors_as_json, security_headers
 
 
@@ -24,6 +25,8 @@ def create_app(config: Config) -> web.Application:
     app.add_routes(message_routes(admin_permission=config.admin_permission))
     security_headers(app)
     allow_client(app, config.client_origin)
+    if config.traces_exporter is not None:
+        send_traces(app, config.traces_exporter)
     return app
 
 

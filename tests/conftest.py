@@ -15,7 +15,12 @@ from support.api import AUDIENCE, ApiServer, Client, config_for
 from support.clock import FakeClock
 from support.forger import Forger
 
-pytest_plugins = ["hello.sandbox.fixtures", "support.logging_in", "support.protecting"]
+pytest_plugins = [
+    "hello.sandbox.fixtures",
+    "support.logging_in",
+    "support.protecting",
+    "support.spans",
+]
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ DEFAULTS = {
     "dpop": "allowed",
     "log_level": "info",
     "audit_file": None,
+    "traces_exporter": None,
     "jwks_max_age": 600.0,
     "jwks_max_stale": 3600.0,
     "jwks_cooldown": 10.0,
@@ -63,6 +64,7 @@ VARIABLES = {
     "DPOP",
     "LOG_LEVEL",
     "AUDIT_FILE",
+    "OTEL_TRACES_EXPORTER",
     "JWKS_MAX_AGE",
     "JWKS_MAX_STALE",
     "JWKS_COOLDOWN",
@@ -140,6 +142,7 @@ def test_a_tenant_an_audience_and_an_origin_are_enough() -> None:
         ("DPOP", "off", "dpop", "off"),
         ("AUTH0_CLIENT_ID", "aBc123", "client_id", None),
         ("AUDIT_FILE", os.devnull, "audit_file", None),
+        ("OTEL_TRACES_EXPORTER", "otlp, Console", "traces_exporter", "otlp,console"),
         ("LOG_LEVEL", "debug", "log_level", None),
         ("LOG_LEVEL", "WARNING", "log_level", "warning"),
         ("JWKS_MAX_AGE", "1e3", "jwks_max_age", 1000.0),
@@ -151,6 +154,11 @@ def test_a_tenant_an_audience_and_an_origin_are_enough() -> None:
 def test_good_values(name: str, value: str, field: str, expected: Any) -> None:
     config = Config.from_environ(environ_with(name, value))
     assert getattr(config, field) == (value if expected is None else expected)
+
+
+@pytest.mark.parametrize("value", ["", "none", " None "])
+def test_no_traces_are_sent_unless_an_exporter_is_named(value: str) -> None:
+    assert Config.from_environ({**TENANT, "OTEL_TRACES_EXPORTER": value}).traces_exporter is None
 
 
 KEYCLOAK = "http://keycloak:8080/realms/hello"

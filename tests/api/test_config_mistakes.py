@@ -4,6 +4,7 @@ import errno
 import os
 import re
 from collections.abc import Mapping
+from importlib.metadata import EntryPoints
 
 import pytest
 
@@ -109,6 +110,7 @@ NO_ISSUERS = [
         ("CLIENT_CERT_PROXIES", "10.0.0.1/8", "unix"),
         ("CLIENT_CERT_PROXIES", "127.0.0.1,", "unix"),
         ("DPOP", "yes", "allowed, required, off"),
+        ("OTEL_TRACES_EXPORTER", "zipkin", "console"),
         ("AUDIT_FILE", "/", os.strerror(errno.EISDIR)),
         ("AUDIT_FILE", "/nowhere/audit.jsonl", os.strerror(errno.ENOENT)),
         ("ALLOW_INSECURE_HTTP", "yes", "true"),
@@ -270,3 +272,9 @@ def test_stale_keys_are_kept_no_shorter_than_fresh_ones(
         (problem,) = problems_of(environ)
         assert problem.startswith("JWKS_MAX_STALE ")
         assert re.search(naming("JWKS_MAX_AGE"), problem)
+
+
+def test_traces_need_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hello.values.entry_points", lambda **group: EntryPoints())
+    [problem] = problems_of({**TENANT, "OTEL_TRACES_EXPORTER": "otlp"})
+    assert "[tracing]" in problem

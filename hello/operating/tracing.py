@@ -1,0 +1,94 @@
+"""What does a trace of a request show: which route, what was decided, and what the issuer took?
+
+OpenTelemetry's own instrumentation makes the spans. It is shown a copy of each request without what
+must not get into a trace, and without what would make it fail.
+"""
+
+import warnings
+from typing import TYPE_CHECKING
+
+from aiohttp import hdrs, web
+from opentelemetry import trace
+from opentelemetry.instrumentation.aiohttp_server import (
+    AioHttpServerInstrumentor,
+    create_aiohttp_middleware,
+)
+
+from hello import auth
+from hello.auth.protection import header_of, observe
+from hello.logs import without_secrets
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler, Middleware
+
+_SECRET_HEADERS = (hdrs.AUTHORIZATION, hdrs.PROXY_AUTHORIZATION, hdrs.COOKIE, "DPoP")
+_NO_HOST = "host.invalid"  # RFC 6761 §6.4
+
+
+def trace_requests(app: web.Application, *, user_id: bool = False) -> None:
+    """Make a span of each request of an application with `setup`, and note what was decided.
+
+    The span gets `hello.auth.outcome`, `hello.auth.reason` and `hello.auth.duration` (seconds), and
+    `user.id` if `user_id` is set: the `sub`, which identifies a person. Call it before the
+    application starts. The span has no query, no token, and nothing that looks like a token.
+    """
+    for each in [*app.middlewares]:
+        if getattr(each, "__module__", None) == create_aiohttp_middleware.__module__:
+            # It is at work already, and has put itself first into each application.
+            app.middlewares.remove(each)
+    app.middlewares.insert(0, _traced(app))
+
+    def note(decision: auth.Decision) -> None:
+        span = trace.get_current_span()
+        span.set_attribute("hello.auth.outcome", "allowed" if not decision.refusal else "refused")
+        span.set_attribute("hello.auth.duration", decision.seconds)
+        if decision.refusal is not None:
+            span.set_attribute("hello.auth.reason", decision.outcome)
+        if user_id and decision.subject is not None:
+            span.set_attribute("user.id", without_secrets(decision.subject))
+
+    observe(app, note)
+
+
+def _traced(app: web.Application) -> "Middleware":
+    instrumentor = AioHttpServerInstrumentor()
+    if not instrumentor.is_instrumented_by_opentelemetry:
+        with warnings.catch_warnings():
+            # It derives a class from web.Application, which aiohttp discourages, and puts it in the
+            # place of web.Application. Neither is needed here, and the latter is undone.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            instrumentor.instrument(raise_exception_on_conflict=True)
+        instrumentor.uninstrument()
+    instrumented = create_aiohttp_middleware()
+    hidden = (*_SECRET_HEADERS, header_of(app))
+
+    @web.middleware
+    async def traced(request: web.Request, handler: "Handler") -> web.StreamResponse:
+        async def handle(_shown: web.Request) -> web.StreamResponse:
+            return await handler(request)
+
+        answer: web.StreamResponse = await instrumented(_shown(request, hidden), handle)
+        return answer
+
+    return traced
+
+
+def _shown(request: web.Request, hidden: tuple[str, ...]) -> web.Request:
+    """Return a copy of a request for a trace."""
+    headers = request.headers.copy()
+    for name in hidden:
+        headers.popall(name, None)
+    for name in {*headers}:
+        values = headers.popall(name)
+        headers.extend((without_secrets(name), without_secrets(value)) for value in values)
+    path = without_secrets(request.rel_url.raw_path)
+    shown = request.clone(
+        rel_url=request.rel_url.with_path(path, encoded=True),
+        headers=headers,
+        host=without_secrets(request.host),
+    )
+    try:
+        _ = shown.url.host
+    except ValueError:  # `authenticate` refuses such a host
+        return shown.clone(host=_NO_HOST)
+    return shown
