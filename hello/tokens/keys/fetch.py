@@ -18,8 +18,17 @@ from hello.tokens.urls import is_loopback
 
 from .fetched import FetchError
 
+# Those that a request to an issuer may have, in lower case. A tracer names its trace in the last.
+_HEADERS = frozenset(
+    [
+        *("accept", "accept-encoding", "authorization", "connection", "content-length"),
+        *("content-type", "host", "proxy-authorization", "transfer-encoding", "user-agent"),
+        "traceparent",
+    ]
+)
 _MAX_BYTES = 512 * 1024
 _CHUNK_BYTES = 64 * 1024
+_ERRORS = (aiohttp.ClientError, OSError, ValueError)  # a certificate error is a ValueError
 # Threads of our own for DNS: event loops have few, and the names of some tenants may take long.
 _LOOKUPS = ThreadPoolExecutor(100, "issuer-dns")
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
@@ -54,7 +63,29 @@ def new_session() -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(resolver=_Resolver(), keepalive_timeout=3),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=headers,
+        middlewares=(_keep_to_ourselves,),
     )
+
+
+async def _keep_to_ourselves(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send no header and raise no error that somebody else has put something into.
+
+    A tracer passes on what a client sent, such as `baggage`, and some issuers refuse a request with
+    so long a header. It also records errors, and some of them repeat what an issuer answered.
+    """
+    for name in {*request.headers}:
+        if name.lower() not in _HEADERS:
+            request.headers.popall(name)
+    try:
+        return await handler(request)
+    except aiohttp.ServerDisconnectedError:
+        raise aiohttp.ServerDisconnectedError from None  # aiohttp itself tries again
+    except _ERRORS as error:
+        if type(error) is aiohttp.ClientOSError:
+            raise  # here, too
+        raise _fetch_error(str(request.url), error) from None
 
 
 async def send(
@@ -76,9 +107,12 @@ async def send(
                 if len(body) > _MAX_BYTES:
                     raise FetchError(f"{url} answered with more than {_MAX_BYTES} bytes")
             return response.status, bytes(body)
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        # A certificate error is a ValueError too.
-        raise FetchError(f"{url}: {type(error).__name__}{_detail(error)}") from error
+    except _ERRORS as error:
+        raise _fetch_error(url, error) from error
+
+
+def _fetch_error(url: str, error: Exception) -> FetchError:
+    return FetchError(f"{url}: {type(error).__name__}{_detail(error)}")
 
 
 def _detail(error: Exception) -> str:
