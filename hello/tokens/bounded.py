@@ -17,7 +17,7 @@ class Bounded(Generic[_K, _V]):
     def __init__(self, size: int, weigh: Callable[[_V], int] = lambda _: 1) -> None:
         self._size = size
         self._weigh = weigh
-        self._weight = 0
+        self.weight: int = 0  # of all entries together
         self._entries: OrderedDict[_K, tuple[_V, int]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -38,13 +38,13 @@ class Bounded(Generic[_K, _V]):
         if weight > self._size:
             return  # it would push out all others, and then itself
         self._entries[key] = value, weight
-        self._weight += weight
-        while self._weight > self._size:
-            self._weight -= self._entries.popitem(last=False)[1][1]
+        self.weight += weight
+        while self.weight > self._size:
+            self.weight -= self._entries.popitem(last=False)[1][1]
 
     def forget(self, key: _K) -> None:
         """Remove an entry, if it is there."""
-        self._weight -= self._entries.pop(key, (None, 0))[1]
+        self.weight -= self._entries.pop(key, (None, 0))[1]
 
 
 def check_flag(name: str, value: object) -> None:

@@ -42,7 +42,8 @@ class VerifiedTokens:
     """Verifies tokens, and remembers `size` bytes of them by their text.
 
     `verify` is the full check. `still_holds` checks only what may have changed since then. Both
-    raise an AuthError for a token that is refused.
+    raise an AuthError for a token that is refused. `hits` counts the tokens that were remembered
+    and still hold, `misses` the full checks.
     """
 
     def __init__(
@@ -55,14 +56,22 @@ class VerifiedTokens:
         self._verify = verify
         self._still_holds = still_holds
         self._tokens = Bounded[str, Verified](size, _bytes_of)
+        self.hits = self.misses = 0
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes of memory the cached tokens take, nearly."""
+        return self._tokens.weight
 
     async def verify(self, presented: Presented) -> Verified:
         """Return the result of the full check, or the cached result if it still holds."""
         cached = self._tokens.get(presented.token)
         if cached is not None:
             if await self._still_holds(cached, presented):
+                self.hits += 1
                 return cached
             self._tokens.forget(presented.token)
+        self.misses += 1
         verified = await self._verify(presented)
         if verified.key is not None:
             self._tokens.put(presented.token, verified)

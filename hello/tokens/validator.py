@@ -31,8 +31,9 @@ from .jwt.compact import KeyName, begins_like_jws, parse
 from .jwt.header_rules import header_rules
 from .jwt.rules import Rule, check_rules
 from .keys.discovery import Fetch, Place, fetch_with_aiohttp
-from .keys.fetched import FetchedKeys, KeyPolicy
+from .keys.fetched import KeyPolicy
 from .keys.signing_key import signer
+from .keys.state import FetchListeners
 from .possession.binding import can_be_proved, check_binding
 from .possession.dpop import DPoP, Mode
 from .presented import Presented
@@ -145,10 +146,10 @@ class TokenValidator:
             timeout=jwks_timeout,
         )
         send = fetch or fetch_with_aiohttp
-
-        def new_fetched(place: Place) -> FetchedKeys:
-            return FetchedKeys(partial(place.load, send), policy, clock)
-
+        self.fetch_listeners = FetchListeners()
+        new_fetched = partial(
+            Place.keys, fetch=send, policy=policy, clock=clock, listeners=self.fetch_listeners
+        )
         issuers = chosen(issuers, issuer, audience, algorithms)
         self.issuers: ListedIssuers | ResolvedIssuers = (
             ResolvedIssuers(issuers, new_fetched=new_fetched, size=max_issuers, timing=self.timing)

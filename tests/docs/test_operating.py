@@ -17,6 +17,7 @@ from joserfc.jwk import Key
 from hello import auth
 from hello.auth import AuthError, TokenValidator
 from hello.sandbox.issuer import Issuer
+from hello.tokens.keys import fetch_log
 from support.api import ApiServer, Client, bearer
 from support.check_token import check_token, environ_for
 from support.clock import FakeClock
@@ -116,6 +117,12 @@ def test_what_sounds_bad_at_the_end_is_what_gunicorn_can_say() -> None:
     assert "Error while closing socket %s" in sources[0]
     assert killed.strip("`") == f"Worker (pid:…) was sent {signal.SIGQUIT.name}!"
     assert "Worker (pid:%s) was sent %s!" in sources[1]
+
+
+def test_each_line_about_keys_begins_as_the_page_says() -> None:
+    source = inspect.getsource(fetch_log)
+    codes = [row[0].strip("`") for row in rows(PAGE, "key-lines")]
+    assert sorted(codes) == sorted(re.findall(r'^ +"(\w+:) ', source, re.MULTILINE))
 
 
 # --- Keys and outages ----------------------------------------------------------------------------

@@ -34,6 +34,8 @@ USED_BY_OTHERS = {
         "tokens/hosts.py",
         "tokens/jwt/base64url.py",
         "tokens/jwt/rules.py",
+        "tokens/keys/fetch_log.py",
+        "tokens/keys/state.py",
         "tokens/possession/dpop.py",
         "tokens/possession/replay.py",
         "tokens/timing.py",

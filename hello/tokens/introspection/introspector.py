@@ -87,6 +87,7 @@ class Introspector:
         self._outage = Outage(clock)
         # The issuer may fail because of what a stranger sends. That keeps nobody else from asking.
         self._strangers_outage = Outage(clock)
+        self.counts: dict[str, int] = {"active": 0, "inactive": 0, "failed": 0}  # questions
 
     async def ask(self, token: str) -> Mapping[str, Any]:
         """Return what the issuer says about an active token, as claims with an `iss`.
@@ -193,6 +194,7 @@ class Introspector:
             async with asyncio.timeout(self._policy.timeout):
                 answer = await self._send(token, outage)
         except (FetchError, TimeoutError) as error:
+            self.counts["failed"] += 1
             if isinstance(error, RefusedTextError) and outage is self._strangers_outage:
                 # Or else one such text after another would keep all new tokens from being asked
                 # about. The allowance protects the issuer.
@@ -201,13 +203,16 @@ class Introspector:
             outage.failed(str(error) or f"no answer within {self._policy.timeout:g} s")
             raise unavailable(outage.seconds) from None
         except Exception as error:
+            self.counts["failed"] += 1
             _logger.exception("an introspection failed in an unexpected way")
             outage.failed(type(error).__name__)
             raise unavailable(outage.seconds) from None
         self._outage.over()
         self._strangers_outage.over()
         now = self._clock.monotonic()
-        if not answer.pop("active"):
+        active = answer.pop("active")
+        self.counts["active" if active else "inactive"] += 1
+        if not active:
             self._inactive.put(digest, now + _INACTIVE_SECONDS)
             self._proven.forget(digest)  # whoever had it may send it, and many others, for ever
             return None

@@ -3,9 +3,10 @@
 No request is ever sent to an address that only a token names.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from hello.tokens.errors import untrusted
+from hello.tokens.keys.fetched import FetchedKeys
 
 from .trusted import FetchedKeysOf, KeySource, TrustedIssuer
 
@@ -47,6 +48,11 @@ class ListedIssuers:
             }
             for issuer in self.listed
         }
+
+    @property
+    def fetched(self) -> Collection[FetchedKeys]:
+        """The keys that are fetched, one FetchedKeys for each place."""
+        return self._fetched.values()
 
     async def find(self, issuer: object, _host: str) -> TrustedIssuer:
         """Return the issuer that an unverified `iss` names.

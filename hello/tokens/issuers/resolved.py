@@ -95,6 +95,11 @@ class ResolvedIssuers:
         self._failures = 0  # in a row
         self._failed_at = -math.inf
 
+    @property
+    def fetched(self) -> Collection[FetchedKeys]:
+        """The keys that are fetched, one FetchedKeys for each place."""
+        return list(self._all_sources)
+
     async def find(self, issuer: object, host: str) -> TrustedIssuer:
         """Return the issuer that an unverified `iss` names. `host` is the host of the request.
 

@@ -5,13 +5,16 @@ Its metadata says so (OpenID Connect Discovery 1.0 §4, or RFC 8414 §3 for plai
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 
 from hello.tokens.jwt.strict_json import load_document
+from hello.tokens.timing import Clock
 from hello.tokens.urls import is_secure_url
 
-from .fetched import FetchError
+from .fetched import FetchedKeys, FetchError, KeyPolicy
 from .key_set import KeySet, load_key_set
+from .state import FetchListeners
 
 _MAX_SHOWN = 200  # characters of what an issuer wrote, in a line of the log
 
@@ -37,6 +40,17 @@ class Place:
     issuer: str | None
     jwks_uri: str | None
     allow_insecure_http: bool
+
+    @property
+    def name(self) -> str:
+        """The issuer, or the URL of its keys without the query, in which there may be a secret."""
+        return self.issuer or urlunsplit(urlsplit(self.jwks_uri or "")._replace(query=""))
+
+    def keys(
+        self, *, fetch: Fetch, policy: KeyPolicy, clock: Clock, listeners: FetchListeners
+    ) -> FetchedKeys:
+        """Return the keys of this place. They are not fetched yet."""
+        return FetchedKeys(self.name, partial(self.load, fetch), policy, clock, listeners)
 
     async def load(self, fetch: Fetch) -> KeySet:
         """Fetch the keys. Raises FetchError."""

@@ -14,8 +14,10 @@ from hello.tokens.errors import InvalidTokenError, KeysUnavailableError, Reason
 from hello.tokens.jwt.compact import KeyName
 from hello.tokens.timing import Clock, check_seconds
 
+from .fetch_log import FetchLog
 from .key_set import KeySet
 from .signing_key import VerifyingKey
+from .state import FetchListeners, KeyFetch, KeysState, State
 
 _logger = logging.getLogger("hello.auth")
 
@@ -55,14 +57,25 @@ class KeyPolicy:
 
 
 class FetchedKeys:
-    """The keys of one issuer, which `load` fetches. It raises FetchError if it cannot."""
+    """The keys of one issuer, which `load` fetches. It raises FetchError if it cannot.
+
+    `source` names them: it is the issuer, or the URL of its keys.
+    """
 
     def __init__(
-        self, load: Callable[[], Awaitable[KeySet]], policy: KeyPolicy, clock: Clock
+        self,
+        source: str,
+        load: Callable[[], Awaitable[KeySet]],
+        policy: KeyPolicy,
+        clock: Clock,
+        listeners: FetchListeners,
     ) -> None:
+        self.source = source
         self._load = load
         self._policy = policy
         self._clock = clock
+        self._listeners = listeners
+        self._log = FetchLog(source)
         self._keys = KeySet(())
         self._fetched_at = -math.inf  # the last success
         self._failed_at = -math.inf  # the last failure
@@ -70,7 +83,10 @@ class FetchedKeys:
         self._unknown_key_at = -math.inf  # the end of the last attempt that an unknown key forced
         self._bad_signature_at = -math.inf  # the end of the last one that a bad signature forced
         self._failures = 0  # since the last success
+        self._failing_since = -math.inf  # the first of them
         self._pending: asyncio.Task[None] | None = None
+        self._tries_again = False
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def usable(self) -> bool:
@@ -98,6 +114,23 @@ class FetchedKeys:
     def kids(self) -> frozenset[str | None]:
         """The `kid` of each key that was fetched. None stands for the keys without one."""
         return self._keys.kids
+
+    @property
+    def state(self) -> KeysState:
+        """Whether tokens can be verified at the moment. To ask this causes no fetch."""
+        age = self._clock.monotonic() - self._fetched_at
+        if age >= self._policy.max_stale:
+            return KeysState(State.MISSING if self._failures else State.NOT_ASKED)
+        state = State.FRESH if age < self._policy.max_age else State.STALE
+        return KeysState(state, age, self._clock.time() - age + self._policy.max_stale)
+
+    def try_again(self) -> None:
+        """From now on, try again after a failure while there are no usable keys.
+
+        Without this, only a token causes an attempt. Who stops sending requests to this process
+        while it has no keys would keep it without keys.
+        """
+        self._tries_again = True
 
     async def find(self, name: KeyName, algorithm: str) -> Sequence[VerifyingKey]:
         """Return the keys that a token names and that fit its `alg`. Usually there is one.
@@ -153,7 +186,9 @@ class FetchedKeys:
         return () if keys == than else keys
 
     async def close(self) -> None:
-        """End the attempt under way, if there is one."""
+        """End the attempt under way, if there is one, and make no other one without a token."""
+        if self._timer is not None:
+            self._timer.cancel()
         pending, self._pending = self._pending, None
         if pending is not None and not pending.done():
             pending.cancel()
@@ -185,23 +220,21 @@ class FetchedKeys:
         return self._pending
 
     async def _attempt(self, *, unknown_key: bool, bad_signature: bool) -> None:
+        begun = self._clock.monotonic()
         try:
             async with asyncio.timeout(self._policy.timeout):
                 keys = await self._load()
         except (FetchError, TimeoutError) as error:
-            self._failed(str(error) or f"no answer within {self._policy.timeout:g} s")
+            self._failed(begun, str(error) or f"no answer within {self._policy.timeout:g} s")
         except asyncio.CancelledError:
             if self._pending is not asyncio.current_task():
                 raise  # `close` cancelled this attempt
-            self._failed("something that the fetch waited for was cancelled")
+            self._failed(begun, "something that the fetch waited for was cancelled")
         except Exception as error:
             _logger.exception("a fetch of the issuer's keys failed in an unexpected way")
-            self._failed(type(error).__name__)
+            self._failed(begun, type(error).__name__)
         else:
-            now = self._clock.monotonic()
-            self._keys, self._failures = keys, 0
-            self._fetched_at = now
-            self._due_at = now + self._policy.max_age * _REFRESH_AT
+            self._succeeded(begun, keys)
         finally:
             if unknown_key:
                 # The cooldown counts from the end: a fetch may take longer than the cooldown.
@@ -209,15 +242,39 @@ class FetchedKeys:
             if bad_signature:
                 self._bad_signature_at = self._clock.monotonic()
 
-    def _failed(self, why: str) -> None:
+    def _succeeded(self, begun: float, keys: KeySet) -> None:
+        now = self._clock.monotonic()
+        if self._failures:
+            self._log.recovered(failures=self._failures, seconds=now - self._failing_since)
+        self._log.changed(self.kids, keys.kids)
+        self._keys, self._failures = keys, 0
+        self._fetched_at = now
+        self._due_at = now + self._policy.max_age * _REFRESH_AT
+        self._listeners.tell(KeyFetch(self.source, succeeded=True, seconds=now - begun))
+
+    def _failed(self, begun: float, why: str) -> None:
         delay = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]
+        now = self._clock.monotonic()
+        if not self._failures:
+            self._failing_since = now
         self._failures += 1
-        self._failed_at = self._clock.monotonic()
-        self._due_at = self._failed_at + delay
-        keeping = "the last good keys stay in use" if self.usable else "there are no keys to use"
-        _logger.warning(
-            "keys_unavailable: the issuer's keys cannot be fetched, %s, next attempt in %d s: %s",
-            keeping,
-            delay,
-            why,
-        )
+        self._failed_at = now
+        self._due_at = now + delay
+        self._log.failed(why, delay=delay, usable_until=self.state.usable_until)
+        self._listeners.tell(KeyFetch(self.source, succeeded=False, seconds=now - begun))
+        if self._tries_again:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        """Have `_retry` called when the next attempt is due and the keys are too old to be used."""
+        if self._timer is not None:
+            self._timer.cancel()
+        at = max(self._due_at, self._fetched_at + self._policy.max_stale)
+        seconds = max(0.0, at - self._clock.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._retry)
+
+    def _retry(self) -> None:
+        if self.state.state is State.MISSING and self.due:
+            self._begin()
+        elif self._failures:
+            self._set_timer()

@@ -71,6 +71,7 @@ class DPoP:
         self._replay: ReplayStore = replay or MemoryReplayStore()
         self._fail_open = fail_open
         self._failures = 0  # of the replay store, in a row
+        self.counts: dict[str, int] = {"new": 0, "replayed": 0, "unavailable": 0}  # proofs
 
     @classmethod
     def of(cls, given: "DPoP | Mode") -> "DPoP | None":
@@ -153,11 +154,13 @@ class DPoP:
                     "%s: %s", Reason.REPLAY_UNAVAILABLE, why, exc_info=unplanned
                 )
             self._failures += 1
+            self.counts["unavailable"] += 1
             if not self._fail_open:
                 raise UnavailableError(Reason.REPLAY_UNAVAILABLE, subject=token.subject) from None
             return
         if self._failures:
             _logger.warning("proofs can be remembered again, after %d failures", self._failures)
             self._failures = 0
+        self.counts["new" if new else "replayed"] += 1
         if not new:
             raise InvalidProofError(Reason.REPLAYED, subject=token.subject)

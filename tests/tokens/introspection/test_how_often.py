@@ -60,6 +60,8 @@ async def test_a_no_counts_for_ten_seconds(
         assert await reason_for(validator, "nobodys") is Reason.INACTIVE
         assert asked(issuer) == expected
         clock.advance(0.1)
+    assert validator.introspected is not None
+    assert validator.introspected[1].counts == {"active": 0, "inactive": 2, "failed": 0}
 
 
 async def test_a_refusal_by_our_own_rules_asks_nobody_again(

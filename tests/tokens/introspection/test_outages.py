@@ -56,6 +56,9 @@ async def test_an_outage_is_no_refusal_and_is_tried_again_ever_more_rarely(
         for text in texts:
             await validator.validate(presented(text))
         assert len(caplog.records) == 7
+        assert validator.introspected is not None
+        counts = validator.introspected[1].counts
+        assert counts == {"active": len(texts) * 2, "inactive": 0, "failed": 6}
 
 
 async def test_an_outage_that_many_notice_at_once_is_one(

@@ -111,7 +111,7 @@ async def test_a_fetch_that_is_cancelled_from_within_has_failed(
     [fault] = faults(caplog)
     assert code(fault) == "keys_unavailable"
     assert isinstance(fault.args, tuple)
-    assert fault.args[1] == 1, "seconds until the next attempt"
+    assert fault.args[2] == 1, "seconds until the next attempt"
 
 
 async def test_who_waits_for_keys_and_is_cancelled_is_cancelled(

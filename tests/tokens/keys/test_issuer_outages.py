@@ -42,6 +42,7 @@ def unknown(issuer: FailingIssuer) -> str:
 class Attempt(NamedTuple):
     """What the log says of a failed attempt to fetch keys."""
 
+    source: str
     keeping: str
     next_in: int
     why: str

@@ -146,6 +146,8 @@ async def test_of_a_hundred_copies_at_once_one_passes(
     request = presenting(token, proof(token, now=clock.time()))
     answers = await asyncio.gather(*(reason(validator, request) for _ in range(100)))
     assert sorted(answers, key=str) == [None, *[Reason.REPLAYED] * 99]
+    assert validator.dpop is not None
+    assert validator.dpop.counts == {"new": 1, "replayed": 99, "unavailable": 0}
     await validator.close()
 
 
@@ -242,7 +244,8 @@ async def test_a_store_that_is_down_refuses_unless_it_is_told_otherwise(
     issuer: FailingIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture, *, fail_open: bool
 ) -> None:
     store = BrokenStore()
-    validator = validating(issuer, clock, DPoP(replay=store, fail_open=fail_open))
+    dpop = DPoP(replay=store, fail_open=fail_open)
+    validator = validating(issuer, clock, dpop)
     token = issuer.mint(claims=bound_to())
     expected = None if fail_open else Reason.REPLAY_UNAVAILABLE
     for _ in range(3):
@@ -259,6 +262,7 @@ async def test_a_store_that_is_down_refuses_unless_it_is_told_otherwise(
     for bad in (proof("another", now=clock.time()), "", proof(token, now=0)):
         assert await reason(validator, presenting(token, bad)) is Reason.PROOF
     assert store.asked == before
+    assert dpop.counts == {"new": 2, "replayed": 0, "unavailable": 3}
     await validator.close()
     assert store.closed
 
