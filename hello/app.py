@@ -5,6 +5,7 @@ from aiohttp import web
 from . import auth
 from .config import Config
 from .messages import message_routes
+from .operating import health
 from .operating.audit_file import AuditFile
 from .operating.telemetry import send_traces
 from .responses import allow_client, errors_as_json, security_headers
@@ -23,6 +24,7 @@ def create_app(config: Config) -> web.Application:
         on_decision=AuditFile(config.audit_file) if config.audit_file else None,
     )
     app.add_routes(message_routes(admin_permission=config.admin_permission))
+    health.setup(app)
     security_headers(app)
     allow_client(app, config.client_origin)
     if config.traces_exporter is not None:

@@ -156,10 +156,21 @@ def _continue(protocol: web.RequestHandler, writer: AbstractStreamWriter) -> Non
         protocol.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
+def is_draining(request: web.BaseRequest) -> bool:
+    """Return whether the server that got a request is a Runner's and about to stop."""
+    protocol = request.protocol
+    return isinstance(protocol, _RequestHandler) and protocol.draining
+
+
 class _RequestHandler(web.RequestHandler):
     def __init__(self, server: _Server, **options: Any) -> None:
         super().__init__(server, **options)
         self._server = server
+
+    @property
+    def draining(self) -> bool:
+        """The server is about to stop."""
+        return self._server.draining
 
     async def refuse(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request that no application sees."""
@@ -182,7 +193,7 @@ class _RequestHandler(web.RequestHandler):
                 check_nothing_sent(request)
                 if resp.status >= HTTPStatus.BAD_REQUEST:
                     resp = http_error(resp)
-        if self._server.draining:
+        if self.draining:
             resp.force_close()
         if isinstance(request.content, LazyBody) and request.content.unasked:
             # The client may send the body or not, so what comes next cannot be told from a request.

@@ -35,6 +35,10 @@ _SPACED = re.compile(r"e(?:yA|w[0ko])[\w-]{8}", re.IGNORECASE)
 _HINTS = ("eyj", "eya", "ew0", "ewk", "ewo", "bearer", "dpop", "token=", "secret=", "code=")
 
 
+UNLOGGED = web.RequestKey("UNLOGGED", bool)
+"""The key for a request that has no line in the access log."""
+
+
 class LineFormatter(logging.Formatter):
     """Escapes control characters, indents stacks, and leaves out whatever looks like a token.
 
@@ -70,7 +74,7 @@ class AccessLog(AbstractAccessLogger):
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """Log one request. `time` is in seconds; the clock of uvloop counts whole milliseconds."""
-        if is_counted(request):
+        if is_counted(request) or UNLOGGED in request:
             return
         self.logger.info(
             "%s %s %s %d %.0f ms",

@@ -133,13 +133,13 @@ def test_what_nothing_protects_is_called_open(
     ]
 
 
-def test_the_api_is_open_at_one_message_only(issuer: Issuer, any_token: str) -> None:
+def test_the_api_is_open_at_one_message_and_its_health_only(issuer: Issuer, any_token: str) -> None:
     listed = auth.routes(create_app(config_for(issuer, ADMIN_PERMISSION="read:admin-messages")))
     asked_of = {route.path: route.access for route in listed if route.method == "GET"}
     assert asked_of["/api/messages/admin"] == "permission read:admin-messages"
     assert asked_of["/api/messages/protected"] == any_token
     open_to_all = [path for path, access in asked_of.items() if access in ("public", "optional")]
-    assert open_to_all == ["/api/messages/public"]
+    assert open_to_all == ["/api/messages/public", "/livez", "/readyz"]
     assert {route.access for route in listed if route.method == "OPTIONS"} == {PREFLIGHT}
 
 

@@ -30,6 +30,7 @@ COPIED = ("hello", "tests", "run.py", "README.md", ".env.example", "pyproject.to
 USED_BY_OTHERS = {
     *(
         "auth/decisions/refusal_log.py",
+        "operating/health.py",  # at the start
         "tokens/bounded.py",
         "tokens/hosts.py",
         "tokens/jwt/base64url.py",

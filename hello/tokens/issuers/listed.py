@@ -39,7 +39,7 @@ class ListedIssuers:
                 f"{' and '.join(asked)} have introspection=, but an opaque token names no issuer, "
                 "and it is sent to one only: protect a sub-application for each"
             )
-        places = {issuer.place for issuer in self.listed if issuer.place is not None}
+        places = dict.fromkeys(each.place for each in self.listed if each.place is not None)
         self._fetched = {place: new_fetched(place) for place in places}
         self._sources = {
             issuer: {
