@@ -23,6 +23,7 @@ PROJECT = Path(__file__).resolve().parent
 # By the name of a service: what decides its port, and what else to do if the port is taken.
 _PORTS = {
     "API": ("PORT", ", or choose another PORT"),
+    "metrics": ("METRICS_PORT", ", or choose another METRICS_PORT"),
     "issuer": ("The issuer's port", ""),
     "client": (
         "CLIENT_ORIGIN_URL's port",
@@ -111,7 +112,13 @@ def run(environ: Mapping[str, str], *, client: bool | None) -> int:
         from hello.sandbox import start  # noqa: PLC0415
 
         services.append(start.client_service(config))
-    services.append(Service("API", create_app(config), config.host, config.port))
+    app = create_app(config)
+    services.append(Service("API", app, config.host, config.port))
+    if config.metrics_port is not None:
+        from hello.operating import metrics  # noqa: PLC0415 - its library is an extra
+
+        page, host, port = metrics.page(app), config.metrics_host, config.metrics_port
+        services.append(Service("metrics", page, host, port, access_log=False))
     log_to_stderr(config.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(services, ready=lambda: print(greeting, flush=True)))
@@ -131,7 +138,8 @@ def configure(environ: Mapping[str, str]) -> tuple[Config, bool]:
 def cannot_listen(error: AddressError) -> str:
     """Return why a service cannot listen, and what to do about it."""
     if error.unknown_host:
-        return f"HOST {error.host} cannot be found: {error.reason}"
+        setting = "METRICS_HOST" if error.service == "metrics" else "HOST"
+        return f"{setting} {error.host} cannot be found: {error.reason}"
     setting, way_out = _PORTS[error.service]
     address = f"{setting} {error.port} on {error.host}"
     if error.taken:

@@ -23,6 +23,10 @@ def create_app(config: Config) -> web.Application:
         client_certificate=auth.CertificateHeader(proxies=proxies) if proxies else None,
         on_decision=AuditFile(config.audit_file) if config.audit_file else None,
     )
+    if config.metrics_port is not None:
+        from .operating import metrics  # noqa: PLC0415 - its library is an extra
+
+        metrics.setup(app)
     app.add_routes(message_routes(admin_permission=config.admin_permission))
     health.setup(app)
     security_headers(app)

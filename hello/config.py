@@ -55,6 +55,8 @@ class Config:
     log_level: str
     audit_file: str | None
     traces_exporter: str | None
+    metrics_host: str
+    metrics_port: int | None
     jwks_max_age: float
     jwks_max_stale: float
     jwks_cooldown: float
@@ -86,6 +88,8 @@ class Config:
             log_level=read("LOG_LEVEL", values.log_level, "info"),
             audit_file=read("AUDIT_FILE", values.audit_file),
             traces_exporter=read("OTEL_TRACES_EXPORTER", values.traces_exporter),
+            metrics_host=read("METRICS_HOST", values.host, "127.0.0.1"),
+            metrics_port=read("METRICS_PORT", values.metrics_port),
             jwks_max_age=read("JWKS_MAX_AGE", values.seconds, "600"),
             jwks_max_stale=read("JWKS_MAX_STALE", values.seconds, "3600"),
             jwks_cooldown=read("JWKS_COOLDOWN", values.seconds, "10"),

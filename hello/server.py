@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from socket import gaierror
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from .logs import log_to_stderr
 __all__ = ["AddressError", "Runner", "Service", "production", "serve"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _APP_LOAD_ERROR = 4  # gunicorn's: at any other status it would start the worker again, forever
 
 
@@ -86,8 +88,21 @@ async def production() -> web.AppRunner:
     """
     try:
         config = Config.from_environ(os.environ)
+        _check_metrics(config)
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - for the operator: there is no log yet
         sys.exit(_APP_LOAD_ERROR)
     log_to_stderr(config.log_level)
-    return Runner(create_app(config))
+    app = create_app(config)
+    if config.metrics_port is not None:
+        from .operating import metrics  # noqa: PLC0415 - its library is an extra
+
+        metrics.serve(app, host=config.metrics_host, port=config.metrics_port)
+    return Runner(app)
+
+
+def _check_metrics(config: Config) -> None:
+    """Raise ConfigError if there are metrics, and the workers cannot put their numbers together."""
+    if config.metrics_port is not None and not Path(os.environ.get(_FOLDER) or "?").is_dir():
+        problem = f"{_FOLDER} names no folder: METRICS_PORT needs one, which is empty at the start"
+        raise ConfigError([problem])

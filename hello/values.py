@@ -8,6 +8,7 @@ import math
 import os
 import re
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import cast, get_args
 from urllib.parse import urlsplit
 
@@ -187,6 +188,13 @@ def port(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", value) or int(value) not in _PORTS:
         raise ValueError(f"is {value!r}, not a port from {_PORTS.start} to {_PORTS.stop - 1}")
     return int(value)
+
+
+def metrics_port(value: str) -> int | None:
+    """Return the number of a port, or None. Metrics need a library that is an extra."""
+    if value and find_spec("prometheus_client") is None:
+        raise ValueError("needs prometheus-client: python -m pip install -e '.[metrics]'")
+    return port(value) if value else None
 
 
 def algorithms(value: str) -> tuple[str, ...]:

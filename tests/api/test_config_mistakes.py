@@ -86,6 +86,8 @@ NO_ISSUERS = [
     ("name", "value", "named"),
     [
         *(("PORT", value, "65535") for value in BAD_PORTS),
+        *(("METRICS_PORT", value, "65535") for value in BAD_PORTS),
+        ("METRICS_HOST", "local host", ""),
         ("HOST", "local host", ""),
         ("HOST", "[::1]", ""),
         ("HOST", "höst", ""),

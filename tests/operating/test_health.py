@@ -20,7 +20,7 @@ from support.clock import FakeClock
 from support.failing_issuer import FailingIssuer, settled
 from support.protecting import new_handler
 from support.sockets import connected
-from support.validators import presented, reason_for, signing_keys
+from support.validators import OwnValidator, presented, reason_for, signing_keys
 
 Start = Callable[[web.Application], Awaitable[Client]]
 UNAVAILABLE = Reason.KEYS_UNAVAILABLE
@@ -109,28 +109,12 @@ async def test_who_has_health_tries_again_without_a_token(start: Start) -> None:
         app = app_for(validator) if with_health else web.Application()
         if not with_health:
             auth.setup(app, validator)
-        await start(app)
         keys = validator.issuers.keys_of(UNKNOWN, "RS256")
+        await start(app)
         assert isinstance(keys, FetchedKeys)
         with pytest.raises(auth.KeysUnavailableError):
             await keys.find(KeyName("any"), "RS256")
         assert (keys._timer is not None) is tries
-
-
-class Own:
-    """A validator that an application brings."""
-
-    timing = auth.Timing()
-    challenges = auth.Challenges()
-
-    def __init__(self) -> None:
-        self.authorization_servers: list[str] = []
-
-    async def validate(self, _presented: auth.Presented) -> auth.AccessToken:
-        raise auth.InvalidTokenError(Reason.MALFORMED)
-
-    async def close(self) -> None:
-        pass
 
 
 def missing() -> TokenValidator:
@@ -174,8 +158,8 @@ def of_tenants() -> TokenValidator:
         ([with_secret], 200, ["missing"]),
         ([with_introspection], 200, ["missing"]),
         ([of_tenants], 200, []),
-        ([Own], 200, []),
-        ([missing, Own], 200, ["missing"]),
+        ([OwnValidator], 200, []),
+        ([missing, OwnValidator], 200, ["missing"]),
         ([], 200, []),
     ],
 )

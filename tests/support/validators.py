@@ -1,6 +1,15 @@
 """What does a validator know, and why does it refuse?"""
 
-from hello.auth import AuthError, Presented, Reason, TokenValidator
+from hello.auth import (
+    AccessToken,
+    AuthError,
+    Challenges,
+    InvalidTokenError,
+    Presented,
+    Reason,
+    Timing,
+    TokenValidator,
+)
 from hello.tokens.keys.fetched import FetchedKeys
 
 
@@ -24,3 +33,19 @@ async def reason_for(validator: TokenValidator, token: str, host: str = "") -> R
     except AuthError as refusal:
         return refusal.reason
     return None
+
+
+class OwnValidator:
+    """A validator that an application brings. It refuses every token."""
+
+    timing = Timing()
+    challenges = Challenges()
+
+    def __init__(self) -> None:
+        self.authorization_servers: list[str] = []
+
+    async def validate(self, _presented: Presented) -> AccessToken:
+        raise InvalidTokenError(Reason.MALFORMED)
+
+    async def close(self) -> None:
+        pass

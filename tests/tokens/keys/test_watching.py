@@ -131,6 +131,7 @@ async def test_new_and_gone_key_ids_are_told_once(
     [
         ({"b", "a"}, "'a', 'b'"),
         ({None}, "(without a kid)"),
+        ({"é"}, r"'\xe9'"),
         ({"a\nb\x1b"}, r"'a\nb\x1b'"),
         ({"\u202e"}, r"'\u202e'"),
         ({"x" * 1000}, f"'{'x' * 50}'"),
@@ -218,16 +219,19 @@ async def test_who_is_sent_no_request_gets_keys_again_all_the_same(
     issuer.answers[METADATA] = status(500)
     assert await reason_for(validator, token) is UNAVAILABLE
     for attempts, delay in enumerate((1, 2, 4, 8, 10, 10), 1):
+        keys._retry()  # too early
+        await settled(validator)
         assert issuer.requests[METADATA] == attempts
         assert due_in(validator) == delay
         await elapsed(validator, clock)
     issuer.answers.clear()
     await elapsed(validator, clock)
     assert keys.state.state is State.FRESH
-    before = issuer.asked
+    before, timer = issuer.asked, keys._timer
     clock.advance(3600)
     keys._retry()
     assert issuer.asked == before, "without a failure, nothing is fetched that no token needs"
+    assert keys._timer is timer
 
 
 async def test_while_there_are_keys_only_tokens_cause_attempts(

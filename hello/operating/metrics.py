@@ -1,0 +1,275 @@
+"""How does Prometheus learn what an application does?
+
+Requests and decisions are counted when they happen. What the validators count by themselves is
+copied from time to time, so it costs nothing on a request.
+"""
+
+import asyncio
+import os
+from collections import Counter as Numbers
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from aiohttp import hdrs, web
+from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from hello.auth import Reason, TokenValidator, Validator
+from hello.auth.answers import is_client_gone
+from hello.auth.decisions.decision import Decision
+from hello.auth.protection import observe
+from hello.connections import Runner
+from hello.responses import errors_as_json, security_headers
+from hello.tokens.keys.state import KeyFetch, State
+
+from .health import is_ready
+from .series import OTHER, RESOLVED, series_in
+from .watched import protected_applications, token_validators, validators
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+_COPY_SECONDS = 5
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names the folder in which several processes put their numbers together."""
+
+
+class _Answers(NamedTuple):
+    """The metrics of all requests with the same labels."""
+
+    number: Counter
+    seconds: Histogram
+
+
+class Metrics:
+    """Counts what one application does. `registry` takes the metrics."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        series = self._series = series_in(registry)
+        # Kept by their labels, because the library takes longer to find them.
+        self._answers: dict[tuple[web.AbstractResource | None, str, int], _Answers] = {}
+        self._checks = {
+            outcome: series.check_seconds.labels(outcome)
+            for outcome in ("allowed", "refused", "unavailable")
+        }
+        self._refusals = {reason: series.refusals.labels(reason) for reason in Reason}
+        self._other = series.refusals.labels(OTHER)
+        self._all_validators: list[Validator] = []
+        self._validators: list[TokenValidator] = []
+        self._copied: dict[Counter, int] = {}  # so far
+
+    def watch(self, app: web.Application) -> None:
+        """Count what is decided in an application and its parts, and what their validators do."""
+        for part in protected_applications(app):
+            observe(part, self._decided)
+        self._all_validators, self._validators = validators(app), token_validators(app)
+        for validator in self._validators:
+            validator.fetch_listeners.append(partial(self._fetched, validator))
+            for keys in validator.issuers.fetched:
+                for result in ("success", "failure"):  # so that the first one shows, too
+                    self._series.fetch_seconds.labels(_source(validator, keys.source), result)
+
+    def answered(self, request: web.Request, status: int, begun: float) -> None:
+        """Count a request that was answered. It began at a time of `perf_counter`."""
+        resource, method = request.match_info.route.resource, request.method
+        answers = self._answers.get((resource, method, status))
+        if answers is None:
+            known = method in hdrs.METH_ALL  # a client may invent any number of others
+            answers = self._answers_of(resource, method if known else OTHER, status)
+            if known:
+                self._answers[resource, method, status] = answers
+        answers.number.inc()
+        if status != HTTPStatus.SWITCHING_PROTOCOLS:  # which takes as long as the conversation
+            answers.seconds.observe(perf_counter() - begun)
+
+    def _answers_of(
+        self, resource: web.AbstractResource | None, method: str, status: int
+    ) -> "_Answers":
+        route = "-" if resource is None else resource.canonical
+        return _Answers(
+            self._series.requests.labels(route, method, status),
+            self._series.request_seconds.labels(route, method),
+        )
+
+    def copy(self) -> None:
+        """Copy the numbers of the validators."""
+        series, caches = self._series, [each.verified for each in self._validators]
+        self._copy_keys()
+        series.ready.set(is_ready(self._all_validators))
+        series.cache_bytes.set(sum(cache.bytes for cache in caches))
+        hits, misses = sum(each.hits for each in caches), sum(each.misses for each in caches)
+        lookups = Numbers(hit=hits, miss=misses)
+        proofs, introspections = Numbers[str](), Numbers[str]()
+        for dpop in {each.dpop for each in self._validators if each.dpop is not None}:
+            proofs.update(dpop.counts)
+        for validator in self._validators:
+            if validator.introspected is not None:
+                introspections.update(validator.introspected[1].counts)
+        for counter, numbers in (
+            (series.cache_lookups, lookups),
+            (series.proofs, proofs),
+            (series.introspections, introspections),
+        ):
+            for result, number in numbers.items():
+                child = counter.labels(result)
+                child.inc(number - self._copied.get(child, 0))
+                self._copied[child] = number
+
+    def _copy_keys(self) -> None:
+        sets, fetched_at = Numbers[tuple[str, State]](), dict[str, float]()
+        for validator in self._validators:
+            now = validator.timing.clock.time()
+            for keys in validator.issuers.fetched:
+                source, state = _source(validator, keys.source), keys.state
+                sets.update({(source, each): int(each is state.state) for each in State})
+                if state.age is not None:
+                    at = now - state.age
+                    fetched_at[source] = min(at, fetched_at.get(source, at))
+        for (source, each), number in sets.items():
+            self._series.key_sets.labels(source, each).set(number)
+        for source, at in fetched_at.items():
+            self._series.fetched_at.labels(source).set(at)
+
+    def _decided(self, decision: Decision) -> None:
+        refusal = decision.refusal
+        if refusal is None:
+            self._checks["allowed"].observe(decision.seconds)
+            return
+        outcome = "unavailable" if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused"
+        self._checks[outcome].observe(decision.seconds)
+        self._refusals.get(refusal.reason, self._other).inc()
+
+    def _fetched(self, validator: TokenValidator, fetch: KeyFetch) -> None:
+        result = "success" if fetch.succeeded else "failure"
+        source = _source(validator, fetch.source)
+        self._series.fetch_seconds.labels(source, result).observe(fetch.seconds)
+
+    async def page(self, _request: web.Request) -> web.Response:
+        """Answer with all metrics, in the text format of Prometheus."""
+        self.copy()
+        registry = self._registry
+        if several_processes():
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        # In a thread, because it reads files if there are several processes.
+        body = await asyncio.to_thread(generate_latest, registry)
+        answer = web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        answer.force_close()  # so that no open connection delays the end of the process
+        return answer
+
+
+METRICS = web.AppKey("METRICS", Metrics)
+"""The key for what is counted of an application."""
+
+
+def setup(
+    app: web.Application,
+    *,
+    port: int | None = None,
+    host: str = "127.0.0.1",
+    registry: CollectorRegistry = REGISTRY,
+) -> None:
+    """Count what an application does, and serve the metrics on a port of their own.
+
+    Without `port`, they are not served: `page` returns an application that serves them, and
+    whatever else shows the `registry` shows them, too. If several processes listen on one port, the
+    environment variable PROMETHEUS_MULTIPROC_DIR names a folder for them, which is empty at the
+    start. Call it before the application starts.
+
+    Raises RuntimeError if it was called for this application before. If the port cannot be used,
+    the application does not start.
+    """
+    if METRICS in app:
+        raise RuntimeError("the metrics of this application are counted already")
+    metrics = app[METRICS] = Metrics(registry)
+
+    @web.middleware
+    async def count(request: web.Request, handler: "Handler") -> web.StreamResponse:
+        begun = perf_counter()
+        try:
+            answer = await handler(request)
+        except web.HTTPException as error:
+            metrics.answered(request, error.status, begun)
+            raise
+        except Exception as error:
+            if not (isinstance(error, ConnectionError) and is_client_gone(request)):
+                metrics.answered(request, HTTPStatus.INTERNAL_SERVER_ERROR, begun)
+            raise
+        metrics.answered(request, answer.status, begun)
+        return answer
+
+    app.middlewares.insert(0, count)
+    app.cleanup_ctx.append(_counting)
+    if port is not None:
+        serve(app, host=host, port=port)
+
+
+def serve(app: web.Application, *, host: str, port: int) -> None:
+    """Serve the metrics of an application with `setup` while that application runs."""
+
+    @asynccontextmanager
+    async def serving(app: web.Application) -> AsyncIterator[None]:
+        runner = Runner(page(app), access_log=False)
+        await runner.setup()
+        try:
+            # Each worker answers for all of them.
+            site = web.TCPSite(runner, host, port, reuse_port=several_processes() or None)
+            try:
+                await site.start()
+            except OSError as error:
+                raise RuntimeError(
+                    f"the metrics cannot be served on {host}, port {port}: {error.strerror}. If "
+                    f"there are several processes, set {MULTIPROCESS}"
+                ) from error
+            yield
+        finally:
+            await runner.cleanup()
+
+    app.cleanup_ctx.append(serving)
+
+
+def page(app: web.Application) -> web.Application:
+    """Return an application that shows the metrics of another one, with `setup`, at /metrics."""
+    metrics_app = web.Application(middlewares=[errors_as_json])
+    metrics_app.router.add_get("/metrics", app[METRICS].page)
+    security_headers(metrics_app)
+    return metrics_app
+
+
+def several_processes() -> bool:
+    """Return whether the metrics of several processes are put together."""
+    return MULTIPROCESS in os.environ
+
+
+@asynccontextmanager
+async def _counting(app: web.Application) -> AsyncIterator[None]:
+    metrics = app[METRICS]
+    metrics.watch(app)
+    copying = asyncio.create_task(_copy(metrics))
+    try:
+        yield
+    finally:
+        copying.cancel()
+        metrics.copy()
+
+
+async def _copy(metrics: Metrics) -> None:
+    while True:
+        metrics.copy()
+        await asyncio.sleep(_COPY_SECONDS)
+
+
+def _source(validator: TokenValidator, source: str) -> str:
+    return source if validator.issuers.listed else RESOLVED
