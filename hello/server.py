@@ -75,9 +75,13 @@ async def serve(services: Sequence[Service], ready: Callable[[], None]) -> None:
         ready()
         await stop.wait()
         for number in _SIGNALS:
-            loop.remove_signal_handler(number)  # a second Ctrl+C ends the process at once
+            loop.remove_signal_handler(number)
+        # A second signal ends the process at once. Python's own SIGINT would let handlers clean up.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     finally:
         await asyncio.gather(*(runner.cleanup() for runner in runners))
+        if stop.is_set():
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 async def production() -> web.AppRunner:

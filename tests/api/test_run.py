@@ -243,6 +243,26 @@ def test_a_signal_ends_it_with_status_0_and_loses_no_request(
     assert "Traceback" not in program.err
 
 
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once_and_without_a_stack(
+    project: Path, tmp_path: Path, second: signal.Signals
+) -> None:
+    port = free_port()
+    environ = {**ISSUER, "PORT": str(port)}
+    with running([str(project / "run.py")], tmp_path, environ) as program:
+        program.listens(port)
+        with socket.create_connection(("127.0.0.1", port), 10) as sending:
+            # The server waits ten seconds for the rest of the body.
+            sending.sendall(f"POST {PUBLIC} HTTP/1.1\r\nHost: a\r\n".encode())
+            sending.sendall(b"Content-Length: 5\r\n\r\nhalf")
+            sending.recv(1)
+            program.send(signal.SIGINT)
+            program.until(lambda: not is_listening(port))
+            program.send(second)
+            assert program.ends() == -second
+    assert "Traceback" not in program.err
+
+
 def test_an_issuer_that_is_down_hinders_no_start_and_brings_no_sandbox(
     project: Path, tmp_path: Path, keys: list[Key]
 ) -> None:
