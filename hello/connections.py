@@ -8,7 +8,6 @@ tests/api/test_connections.py checks each of them against the aiohttp that is in
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
@@ -29,6 +28,7 @@ from .auth.explaining import note_server
 from .bodies import LazyBody
 from .logs import AccessLog
 from .responses import SECURITY_HEADERS, http_error, status_phrase
+from .streams import end_streams, ended_stream, note_stream
 
 _logger = logging.getLogger("hello")
 _access_logger = logging.getLogger("hello.access")
@@ -44,7 +44,8 @@ class Runner(web.AppRunner):
 
     A client that reuses a connection may be sending its next request at this moment. So for a short
     time every request is still answered, and every answer asks the client to close the connection
-    (RFC 9112 §9.6).
+    (RFC 9112 §9.6). Event streams and WebSockets are ended, because they would not end by
+    themselves.
 
     `max_field_size` limits the value of a header, in bytes; aiohttp's own limit is 8,190. Raise it
     for tokens that are longer. `max_field_size` in an application's handler_args is stronger.
@@ -70,6 +71,8 @@ class Runner(web.AppRunner):
         note_server(self)
 
     async def _make_server(self) -> web.Server:
+        if note_stream not in self.app.on_response_prepare:
+            self.app.on_response_prepare.append(note_stream)
         server = await super()._make_server()
         # The options above, and the application's handler_args.
         options = server._kwargs  # noqa: SLF001
@@ -91,12 +94,23 @@ class Runner(web.AppRunner):
             for site in self.sites:
                 await site.stop()
             server.draining = True
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_DRAIN_SECONDS):
-                    while server.connections:  # noqa: ASYNC110 - aiohttp has no event for it
-                        await asyncio.sleep(_DRAIN_SECONDS / 100)
-            server.refusal_log.sum_up(last=True)
-        await super().cleanup()
+            ending = asyncio.create_task(end_streams(server))
+            try:
+                await self._drain(server)
+                await super().cleanup()
+            finally:
+                ending.cancel()
+                with suppress(asyncio.CancelledError):
+                    await ending
+        else:
+            await super().cleanup()
+
+    async def _drain(self, server: "_Server") -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while server.connections:  # noqa: ASYNC110 - aiohttp has no event for it
+                    await asyncio.sleep(_DRAIN_SECONDS / 100)
+        server.refusal_log.sum_up(last=True)
 
 
 class _Server(web.Server):
@@ -114,11 +128,17 @@ class _Server(web.Server):
     def __call__(self) -> web.RequestHandler:
         return _RequestHandler(self, loop=asyncio.get_running_loop(), **self._kwargs)
 
-    def _answer(self, request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Have the application answer a request, unless it is refused already."""
-        if isinstance(request, web.Request):
-            return self._application(request)  # type: ignore[no-any-return]
-        return cast("_RequestHandler", request.protocol).refuse(request)
+        if not isinstance(request, web.Request):
+            return await cast("_RequestHandler", request.protocol).refuse(request)
+        try:
+            return await self._application(request)  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            stream = ended_stream(request)
+            if stream is None:
+                raise
+            return stream  # so that aiohttp completes it
 
     def _request(
         self,

@@ -1,4 +1,4 @@
-"""Does aiohttp still have what connections.py overrides, and do handler_args count?"""
+"""What does Runner override of aiohttp, and what does it do to an application?"""
 
 import inspect
 import pkgutil
@@ -12,7 +12,8 @@ from aiohttp import web
 import hello
 from hello.bodies import LazyBody, _NoConnection
 from hello.connections import Runner, _ErrorResponse, _RequestHandler, _Server
-from support.sockets import app_with, connected
+from hello.streams import note_stream
+from support.sockets import app_with, connected, serving
 from support.sockets import hello as say_hello
 
 OVERRIDDEN: list[tuple[type, str]] = [
@@ -94,3 +95,33 @@ async def test_an_option_that_does_not_exist_ends_the_start() -> None:
     with pytest.raises(TypeError, match="max_feild_size"):
         await runner.setup()
     await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"Content-Type": "text/event-stream"}, "no"),
+        ({"Content-Type": "text/event-stream; charset=utf-8"}, "no"),
+        ({"Content-Type": "text/event-stream", "X-Accel-Buffering": "yes"}, "yes"),
+        ({"Content-Type": "text/plain"}, None),
+    ],
+)
+async def test_nginx_is_told_to_pass_events_on_at_once(
+    given: dict[str, str], sent: str | None
+) -> None:
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers=given)
+        await response.prepare(request)
+        return response
+
+    async with serving(app_with(stream)) as port, connected(port) as connection:
+        assert (await connection.get("/")).headers.get("X-Accel-Buffering") == sent
+
+
+async def test_an_application_that_is_run_again_notes_its_streams_once() -> None:
+    app = app_with(say_hello)
+    for _ in range(2):
+        runner = Runner(app)
+        await runner.setup()
+        await runner.cleanup()
+    assert app.on_response_prepare.count(note_stream) == 1

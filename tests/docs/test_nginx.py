@@ -1,18 +1,14 @@
 """Does the nginx site of hello/docs/deploying.md do what the page says, before the running API?"""
 
-import asyncio
 import re
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.typedefs import Handler
 from joserfc.jwk import Key
 
 from hello.app import create_app
@@ -21,13 +17,12 @@ from support.api import SECURITY_HEADERS, ApiServer, Client, bearer, config_for
 from support.clock import FakeClock
 from support.failing_issuer import FailingIssuer
 from support.nginx import HOST, NEEDS_NGINX, ORIGIN, SITE, Site, serving
-from support.pages import example, rows
+from support.pages import rows
 from support.program import PROTECTED, PUBLIC
 
 pytestmark = NEEDS_NGINX
 
 OWN_PAGE = "hello/docs/serving-your-own.md"
-FEED = example(OWN_PAGE, "websocket-location")
 CORS = "Access-Control-Allow-Origin"
 LONGEST = 8183
 
@@ -163,71 +158,16 @@ async def test_logs_name_the_client_once_and_never_a_query_or_a_token(
 # --- Before an application of one's own ----------------------------------------------------------
 
 
-def chunks_then_silence(quiet: asyncio.Event) -> Handler:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        answer = web.StreamResponse()
-        await answer.prepare(request)
-        await answer.write(b"first")
-        await quiet.wait()
-        return answer
-
-    return handler
-
-
 async def taking(request: web.Request) -> web.Response:
     return web.json_response({"bytes": len(await request.read())})
 
 
 @pytest.fixture
-async def own(
-    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
-) -> AsyncIterator[Client]:
-    """An application with the page's websocket, a large body, and a stream that pauses."""
-    names: dict[str, Any] = {"__name__": "my_feed"}
-    code = example(OWN_PAGE, "my-feed").replace(
-        '@auth.protected(permissions={"read:reports"})\n', ""
-    )
-    exec(code, names)
-    quiet = asyncio.Event()
+async def own(aiohttp_client: Callable[[ApiServer], Awaitable[Client]]) -> Client:
+    """An application that takes large bodies."""
     app = web.Application()
-    names["add_feed"](app)
-    app.router.add_get("/stream", chunks_then_silence(quiet))
     app.router.add_post("/large", taking)
-    yield await aiohttp_client(ApiServer(app))
-    quiet.set()
-
-
-def in_the_site(location: str, site: str = SITE) -> str:
-    """The site with a location in front of the other, as the page says."""
-    assert site.count("    location / {") == 1
-    return site.replace("    location / {", f"{location}\n    location / {{")
-
-
-async def test_a_websocket_needs_its_location_and_outlives_a_silence(
-    tmp_path: Path, own: Client
-) -> None:
-    """And a stream in the other location does not."""
-    impatient = SITE.replace("proxy_read_timeout 30s", "proxy_read_timeout 1s")
-    assert impatient != SITE
-    async with (
-        serving(tmp_path, own, in_the_site(FEED, impatient)) as site,
-        aiohttp.ClientSession(f"https://127.0.0.1:{site.port}", headers={"Host": HOST}) as session,
-        session.ws_connect("/feed", ssl=site.tls, server_hostname=HOST) as feed,
-        session.get("/stream", ssl=site.tls, server_hostname=HOST) as stream,
-    ):
-        with pytest.raises(aiohttp.ClientPayloadError):
-            await stream.read()
-        await feed.send_str("still there")
-        assert await feed.receive_str() == "still there"
-
-
-async def test_without_its_location_a_websocket_is_a_400(tmp_path: Path, own: Client) -> None:
-    async with (
-        serving(tmp_path, own) as site,
-        aiohttp.ClientSession(f"https://127.0.0.1:{site.port}", headers={"Host": HOST}) as session,
-    ):
-        with pytest.raises(aiohttp.WSServerHandshakeError, match="400"):
-            await session.ws_connect("/feed", ssl=site.tls, server_hostname=HOST)
+    return await aiohttp_client(ApiServer(app))
 
 
 @pytest.mark.parametrize(
@@ -245,7 +185,7 @@ async def test_what_is_too_large_is_for_nginx_and_then_for_aiohttp_to_say(
     code = SITE.replace("client_max_body_size 16k", f"client_max_body_size {limit}")
     async with (
         serving(tmp_path, own, code) as site,
-        aiohttp.ClientSession(f"https://127.0.0.1:{site.port}", headers={"Host": HOST}) as session,
+        site.session() as session,
         session.post(
             "/large", data=BytesIO(bytes(size)), ssl=site.tls, server_hostname=HOST
         ) as response,

@@ -7,20 +7,16 @@ import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
-from aiohttp import web
 from packaging.requirements import Requirement
 
 from hello import connections
 from hello.sandbox.issuer import Issuer
-from support.api import ApiServer, Client, bearer
+from support.api import bearer
 from support.machine import GUNICORN, Machine, ask_until_told_to_close, command, seconds_of
 from support.outputs import logged
 from support.pages import PROJECT, example, output, rows, rows_by_id, text
@@ -88,63 +84,6 @@ async def test_an_application_of_ones_own_is_served_and_says_what_it_refused(
     assert "INFO hello.access: 127.0.0.1 GET /reports 200 " in log
     assert not [secret for secret in ("a.b.c", *tokens) if secret in log]
     assert own.calls == ["pip install ../hello-aiohttp[production]"]
-
-
-@pytest.fixture
-def with_feed(own: Machine) -> Machine:
-    """A machine with the page's websocket in somebody's own project."""
-    (own.checkout / "my_feed.py").write_text(example(PAGE, "my-feed"))
-    code = (own.checkout / "my_api.py").read_text()
-    assert code.count("    return app\n") == 1
-    code = code.replace("    return app\n", "    add_feed(app)\n    return app\n")
-    (own.checkout / "my_api.py").write_text(f"from my_feed import add_feed\n{code}")
-    return own
-
-
-async def test_a_stop_closes_the_websockets_and_waits_for_none(
-    with_feed: Machine, sandbox_issuer: Issuer
-) -> None:
-    environ = {
-        **with_feed.environ,
-        "ISSUER": sandbox_issuer.url,
-        "AUDIENCE": sandbox_issuer.audience,
-    }
-    arguments = (
-        *("my_server:production", "--bind", f"127.0.0.1:{with_feed.port}", "--no-control-socket"),
-        *("--config", "ready.py", "--worker-class", "aiohttp.GunicornUVLoopWebWorker"),
-    )
-    url = f"http://127.0.0.1:{with_feed.port}/feed"
-    token = sandbox_issuer.mint(claims={"permissions": ["read:reports"]})
-    with running(command(GUNICORN, *arguments), with_feed.checkout, environ) as program:
-        program.says("Ready: ")
-        async with aiohttp.ClientSession() as session:
-            with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
-                await session.ws_connect(url, headers=bearer(sandbox_issuer.mint()))
-            async with session.ws_connect(url, headers=bearer(token)) as feed:
-                await feed.send_str("hello")
-                assert await feed.receive_str() == "hello"
-                program.send(signal.SIGTERM)
-                closed = await feed.receive()
-                assert closed[:2] == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.GOING_AWAY)
-        assert await asyncio.to_thread(program.ends) == 0  # in less than the 27 s
-    assert "Traceback" not in program.err
-
-
-async def test_a_websocket_that_nobody_closes_is_cut_off_at_the_end(
-    monkeypatch: pytest.MonkeyPatch, aiohttp_client: Callable[[ApiServer], Awaitable[Client]]
-) -> None:
-    monkeypatch.setattr(connections, "_IN_FLIGHT_SECONDS", 0.1)
-    names: dict[str, Any] = {"__name__": "my_feed"}
-    code = example(PAGE, "my-feed").replace('@auth.protected(permissions={"read:reports"})\n', "")
-    assert code.count("app.on_shutdown.append(close_sockets)") == 1
-    exec(code.replace("app.on_shutdown.append(close_sockets)", "pass"), names)
-    app = web.Application()
-    names["add_feed"](app)
-    client = await aiohttp_client(ApiServer(app))
-    async with client.ws_connect("/feed") as feed:
-        await client.server.close()
-        assert (await feed.receive()).type is aiohttp.WSMsgType.CLOSED
-        assert feed.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE
 
 
 @pytest.mark.parametrize("row", rows(PAGE, "targets"), ids=lambda row: row[0])

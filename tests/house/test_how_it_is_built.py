@@ -31,6 +31,7 @@ USED_BY_OTHERS = {
     *(
         "auth/decisions/refusal_log.py",
         "operating/health.py",  # at the start
+        "streams.py",
         "tokens/bounded.py",
         "tokens/hosts.py",
         "tokens/jwt/base64url.py",

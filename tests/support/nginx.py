@@ -66,7 +66,8 @@ class Site:
         }.items():
             assert site.count(old) == 1
             site = site.replace(old, new)
-        (folder / "site").write_text(site)
+        self.site = folder / "site"
+        self.site.write_text(site)
         user = "user root;" if os.geteuid() == 0 else ""
         (folder / "main").write_text(MAIN.format(folder=folder, user=user))
         self.certificate = identity(folder, HOST)
@@ -83,9 +84,10 @@ class Site:
         *,
         origin: str = ORIGIN,
         tls: ssl.SSLContext | None = None,
+        address: str = "127.0.0.2",
     ) -> Answer:
         """One request on a connection of its own, from an address that is not nginx's."""
-        connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+        connector = aiohttp.TCPConnector(local_addr=(address, 0))
         async with (
             aiohttp.ClientSession(connector=connector) as session,
             session.get(
@@ -97,9 +99,19 @@ class Site:
         ):
             return Answer(response.status, response.headers, await response.text())
 
+    def session(self) -> aiohttp.ClientSession:
+        """A client for what is more than one request. It wants `ssl=tls, server_hostname=HOST`."""
+        return aiohttp.ClientSession(f"https://127.0.0.1:{self.port}", headers={"Host": HOST})
+
     @property
     def log(self) -> list[str]:
         return (self.folder / "hello-api.log").read_text().splitlines()
+
+
+def in_the_site(location: str, site: str = SITE) -> str:
+    """The site with a location in front of `location /`, as the pages say."""
+    assert site.count("    location / {") == 1
+    return site.replace("    location / {", f"{location}\n    location / {{")
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ ORDER = [
         "operating",
         "messages",
         "connections",
+        "streams",
         "bodies",
         "responses",
         "config",
