@@ -1,6 +1,7 @@
 """Do streams end and are clients limited as hello/docs/streams-and-limits.md says?"""
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,6 +14,7 @@ from aiohttp import WSCloseCode, web
 from hello import auth, connections, streams
 from hello.sandbox.issuer import Issuer
 from support.api import AUDIENCE, ApiServer, Client, bearer
+from support.clock import FakeClock
 from support.machine import GUNICORN, Machine, command
 from support.pages import example, rows_by_id
 from support.program import READY, Program, running
@@ -153,3 +155,99 @@ async def test_a_stream_ends_with_its_token(
     else:
         async with client.ws_connect("/feed", headers=headers) as feed:
             assert (await feed.receive(timeout=5)).data == 4401
+
+
+# --- A limit by subject --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def limits() -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "my_limit"}
+    exec(example(PAGE, "my-limit"), names)
+    return names
+
+
+@pytest.mark.parametrize("start", [0.0, 1e6 + 0.1, 3e9 / 7])
+@pytest.mark.parametrize(("per_second", "burst"), [(5, 20), (0.1, 1), (1 / 3, 7), (1000, 3)])
+def test_a_bucket_gives_its_burst_and_then_its_rate(
+    limits: dict[str, Any], per_second: float, burst: int, start: float
+) -> None:
+    now = start
+    buckets = limits["Buckets"](per_second, burst, lambda: now)
+    assert [buckets.take("a") for _ in range(burst)] == [0] * burst
+    for _ in range(50):
+        wait = buckets.take("a")
+        assert wait == pytest.approx(1 / per_second, abs=1e-5)
+        assert buckets.take("a") == wait  # who is refused has taken nothing
+        now += wait
+        assert buckets.take("a") == 0
+    assert buckets.take("b") == 0
+    now += burst / per_second
+    assert [buckets.take("a") for _ in range(burst)] == [0] * burst
+    assert buckets.take("a") > 0
+
+
+def test_no_more_subjects_are_kept_than_is_said(limits: dict[str, Any]) -> None:
+    limits["MAX_SUBJECTS"] = 3
+    buckets = limits["Buckets"](1, 1, lambda: 0.0)
+    assert [buckets.take(subject) for subject in "abc"] == [0, 0, 0]
+    assert buckets.take("a") == 1  # and it is now the one that was seen last
+    assert buckets.take("d") == 0
+    assert [buckets.take(subject) for subject in "acd"] == [1, 1, 1]
+    assert len(buckets._full_at) == 3
+    assert buckets.take("b") == 0  # it was forgotten
+
+
+@asynccontextmanager
+async def limited(
+    issuer: Issuer, limits: dict[str, Any], clock: Callable[[], float]
+) -> AsyncIterator[Ask]:
+    """An application with two requests for each subject, and how to ask it with a token."""
+    names: dict[str, Any] = {"__name__": "my_api"}
+    exec(example(OWN_PAGE, "own-project"), names)
+    app = names["create_app"](issuer.url, issuer.audience)
+    limits["limit_subjects"](app, per_second=0.4, burst=2, clock=clock)
+    client = Client(ApiServer(app))
+
+    async def ask(token: str | None = None) -> tuple[int, str | None, Any]:
+        path = "/health" if token is None else "/reports"
+        async with client.get(path, headers=bearer(token) if token else {}) as response:
+            assert response.content_type == "application/json"
+            retry = response.headers.get("Retry-After")
+            return response.status, retry, json.loads(await response.text())
+
+    async with client:
+        yield ask
+
+
+async def test_a_subject_that_asks_too_often_gets_a_429_and_nobody_else_does(
+    issuer: Issuer, limits: dict[str, Any]
+) -> None:
+    clock = FakeClock()
+
+    def mint(subject: str) -> str:
+        return issuer.mint(claims={**READER, "sub": subject})
+
+    refused = (429, "3", {"message": "Too Many Requests"})
+    async with limited(issuer, limits, clock.time) as ask:
+        assert [(await ask(mint("alice")))[0] for _ in range(2)] == [200, 200]
+        assert await ask(mint("alice")) == refused
+        assert (await ask(mint("bob")))[0] == 200
+        assert [(await ask())[0] for _ in range(5)] == [200] * 5  # public
+        clock.advance(2.5)
+        assert (await ask(mint("alice")))[0] == 200
+        assert await ask(mint("alice")) == refused
+
+
+async def test_forged_tokens_take_nothing_from_the_one_they_name(
+    issuer: Issuer, limits: dict[str, Any], keys: list[Any]
+) -> None:
+    async with limited(issuer, limits, FakeClock().time) as ask:
+        forged = issuer.mint(claims={**READER, "sub": "alice"}, key=keys[2])
+        assert [(await ask(forged))[0] for _ in range(5)] == [401] * 5
+        assert (await ask(issuer.mint(claims={**READER, "sub": "alice"})))[0] == 200
+
+
+def test_who_limits_subjects_before_there_are_any_is_told(limits: dict[str, Any]) -> None:
+    with pytest.raises(RuntimeError):
+        limits["limit_subjects"](web.Application(), per_second=1, burst=1)
