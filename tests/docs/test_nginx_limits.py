@@ -5,13 +5,16 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from hello.app import create_app
+from hello.auth import json_error
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, bearer, config_for
 from support.nginx import NEEDS_NGINX, ORIGIN, SITE, Site, serving
 from support.pages import example
 from support.program import PROTECTED, PUBLIC
+from support.sockets import app_with
 
 pytestmark = NEEDS_NGINX
 
@@ -122,3 +125,16 @@ async def test_a_client_cannot_choose_its_address_without_a_trusted_load_balance
 ) -> None:
     async with serving(tmp_path, api, limited({**ONCE_A_MINUTE, REAL_IP: ""})) as site:
         assert [(await statuses(site, f"192.0.2.{i}", 1))[0] for i in range(3)] == [200, 200, 429]
+
+
+async def test_a_429_of_the_application_is_passed_on(
+    tmp_path: Path, aiohttp_client: Callable[[ApiServer], Awaitable[Client]]
+) -> None:
+    async def busy(_request: web.Request) -> web.Response:
+        return json_error(429, "Not so fast", {"Retry-After": "7"})
+
+    own = await aiohttp_client(ApiServer(app_with(busy)))
+    async with serving(tmp_path, own, limited()) as site:
+        answer = await site.get("/")
+        assert (answer.status, answer.headers["Retry-After"]) == (429, "7")
+        assert answer.body == '{"message": "Not so fast"}'
