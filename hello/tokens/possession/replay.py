@@ -1,6 +1,9 @@
 """Was this proof seen before (RFC 9449 §11.1)?"""
 
+import logging
 from typing import Protocol
+
+_logger = logging.getLogger("hello.auth")
 
 _BUCKET_SECONDS = 60
 _ENTRY_BYTES = 150  # of one proof in a set, its part of the table included
@@ -27,7 +30,8 @@ class ReplayStore(Protocol):
 class MemoryReplayStore:
     """Remembers the proofs that one process has seen, up to `size` bytes.
 
-    When it is full, it raises ReplayError: to forget a proof would let it be sent again.
+    When it is full, it forgets those of the oldest minute. A proof of a minute that was forgotten
+    counts as seen, because nobody can know any more whether it was. So fresh proofs still pass.
     """
 
     def __init__(self, size: int = 64 << 20) -> None:
@@ -36,27 +40,43 @@ class MemoryReplayStore:
         # By the minute in which a proof becomes useless: its `iat` decides that, so a copy of a
         # proof is looked for in one place.
         self._buckets: dict[int, set[bytes]] = {}
-        self._first = 0  # the first minute whose proofs are still remembered
+        self._first = 0  # the proofs of earlier minutes were useless, and are forgotten
+        self._kept = 0  # the proofs of earlier minutes were forgotten because there were too many
 
     async def add(self, proof: bytes, *, until: float, now: float) -> bool:
-        """Remember a proof, and return whether it is new. Raises ReplayError."""
-        self._forget(int(now // _BUCKET_SECONDS))
+        """Remember a proof, and return whether it is known to be new. Raises ReplayError."""
+        self._forget_useless(int(now // _BUCKET_SECONDS))
         minute = int(until // _BUCKET_SECONDS)
+        if minute < self._kept:
+            return False
         if minute < self._first:
             raise ReplayError("the clock was set back, and the proofs of that time are forgotten")
-        bucket = self._buckets.setdefault(minute, set())
-        if proof in bucket:
+        if proof in self._buckets.get(minute, ()):
             return False
         if self._count >= self._most:
-            raise ReplayError("the memory for proofs is full")
-        bucket.add(proof)
+            self._forget_oldest(minute)
+            if minute < self._kept:
+                return False
+        self._buckets.setdefault(minute, set()).add(proof)
         self._count += 1
         return True
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""
 
-    def _forget(self, minute: int) -> None:
+    def _forget_useless(self, minute: int) -> None:
         self._first = max(self._first, minute)
         for old in [each for each in self._buckets if each < minute]:
             self._count -= len(self._buckets.pop(old))
+
+    def _forget_oldest(self, minute: int) -> None:
+        """Forget the oldest minute, this one included. Raises ReplayError if there is no other."""
+        minutes = {minute, *self._buckets}
+        if len(minutes) == 1:
+            raise ReplayError("the memory for proofs is full")
+        oldest = min(minutes)
+        self._count -= len(self._buckets.pop(oldest, ()))
+        self._kept = oldest + 1
+        _logger.warning(
+            "the memory for proofs is full: those of the oldest minute are forgotten, and refused"
+        )

@@ -164,20 +164,6 @@ async def test_the_same_jti_of_another_key_is_another_proof(
     await validator.close()
 
 
-async def test_the_memory_for_proofs_is_bounded_and_forgets_none_that_is_good() -> None:
-    store = MemoryReplayStore(size=150 * 100)
-    for number in range(100):
-        assert await store.add(bytes([number]), until=330, now=0)
-    with pytest.raises(ReplayError):
-        await store.add(b"one more", until=330, now=0)
-    assert not await store.add(bytes([7]), until=330, now=0)
-    for now in (330, 359):
-        assert not await store.add(bytes([7]), until=330, now=now)
-    assert await store.add(b"one more", until=700, now=400)
-    assert not store._buckets.get(5)
-    await store.close()
-
-
 class BrokenStore:
     """A store that fails as it is told, and counts who asked it."""
 
@@ -194,15 +180,6 @@ class BrokenStore:
 
     async def close(self) -> None:
         self.closed = True
-
-
-async def test_a_clock_that_is_set_back_makes_no_proof_new() -> None:
-    store = MemoryReplayStore()
-    assert await store.add(b"a", until=359, now=0)
-    assert await store.add(b"b", until=700, now=361)  # so the first one is forgotten
-    with pytest.raises(ReplayError, match="clock"):
-        await store.add(b"a", until=359, now=355)
-    assert await store.add(b"c", until=656, now=355)
 
 
 class WrongStore(MemoryReplayStore):
