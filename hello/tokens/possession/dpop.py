@@ -33,6 +33,7 @@ Mode = Literal["allowed", "required", "off"]
 _ALGORITHMS = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "PS256", "RS256")
 
 _STORE_SECONDS = 5  # how long a replay store may take
+_CALM_SECONDS = 5  # without a failure, until an outage of the store counts as over
 
 
 class DPoP:
@@ -70,7 +71,8 @@ class DPoP:
         self.window = Window(max_age, future)
         self._replay: ReplayStore = replay or MemoryReplayStore()
         self._fail_open = fail_open
-        self._failures = 0  # of the replay store, in a row
+        self._failures = 0  # of the replay store, in this outage
+        self._failed_at = 0.0  # when the last check began that failed
         self.counts: dict[str, int] = {"new": 0, "replayed": 0, "unavailable": 0}  # proofs
 
     @classmethod
@@ -146,21 +148,28 @@ class DPoP:
         try:
             new = await ask(add, digest, timeout=_STORE_SECONDS, returns=(bool,))
         except (HookError, AuthError) as error:
-            if not self._failures:  # one line an outage
-                cause = error.__cause__
-                planned = isinstance(cause, ReplayError)
-                why, unplanned = (cause, None) if planned else (error, cause)
-                _logger.error(  # noqa: TRY400
-                    "%s: %s", Reason.REPLAY_UNAVAILABLE, why, exc_info=unplanned
-                )
-            self._failures += 1
+            self._note_failure(error, now)
             self.counts["unavailable"] += 1
             if not self._fail_open:
                 raise UnavailableError(Reason.REPLAY_UNAVAILABLE, subject=token.subject) from None
             return
-        if self._failures:
-            _logger.warning("proofs can be remembered again, after %d failures", self._failures)
-            self._failures = 0
+        self._note_success(now)
         self.counts["new" if new else "replayed"] += 1
         if not new:
             raise InvalidProofError(Reason.REPLAYED, subject=token.subject)
+
+    def _note_failure(self, error: Exception, now: float) -> None:
+        if not self._failures:  # one line an outage
+            cause = error.__cause__
+            planned = isinstance(cause, ReplayError)
+            why, unplanned = (cause, None) if planned else (error, cause)
+            _logger.error("%s: %s", Reason.REPLAY_UNAVAILABLE, why, exc_info=unplanned)
+        self._failures += 1
+        self._failed_at = now
+
+    def _note_success(self, now: float) -> None:
+        # Of requests at the same time, some fail and some do not. So an outage is over only after a
+        # while without a failure. (The clock may have been set back.)
+        if self._failures and abs(now - self._failed_at) >= _CALM_SECONDS:
+            _logger.warning("proofs can be remembered again, after %d failures", self._failures)
+            self._failures = 0
