@@ -20,6 +20,7 @@ pytest_plugins = [
     "support.logging_in",
     "support.protecting",
     "support.spans",
+    "support.redis_server",
 ]
 
 

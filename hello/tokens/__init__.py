@@ -31,6 +31,7 @@ from .keys.given import Keys
 from .keys.jwk import ALGORITHMS
 from .possession.dpop import DPoP
 from .possession.nonces import Nonces
+from .possession.redis_replay import RedisReplayStore
 from .possession.replay import MemoryReplayStore, ReplayError, ReplayStore
 from .presented import Presented, present
 from .requirements import Check, Names, Requirement, RequirementOptions, check_requirements
@@ -59,6 +60,7 @@ __all__ = [
     "Nonces",
     "Presented",
     "Reason",
+    "RedisReplayStore",
     "ReplayError",
     "ReplayStore",
     "Requirement",
