@@ -1,5 +1,8 @@
 """What does the API consist of?"""
 
+import logging
+from typing import Literal
+
 from aiohttp import web
 
 from . import auth
@@ -9,6 +12,8 @@ from .operating import health
 from .operating.audit_file import AuditFile
 from .operating.telemetry import send_traces
 from .responses import allow_client, errors_as_json, security_headers
+
+_logger = logging.getLogger("hello")
 
 
 def create_app(config: Config) -> web.Application:
@@ -33,7 +38,15 @@ def create_app(config: Config) -> web.Application:
     allow_client(app, config.client_origin)
     if config.traces_exporter is not None:
         send_traces(app, config.traces_exporter)
+    if config.dpop != "off" and config.redis_url is None:
+        app.on_startup.append(_say_who_remembers_proofs)
     return app
+
+
+async def _say_who_remembers_proofs(_app: web.Application) -> None:
+    _logger.info(
+        "each process remembers proofs (DPoP) for itself: if there are several, set REDIS_URL"
+    )
 
 
 def token_validator(config: Config) -> auth.TokenValidator:
@@ -57,9 +70,21 @@ def token_validator(config: Config) -> auth.TokenValidator:
     )
     return auth.TokenValidator(
         issuers=[issuer],
-        dpop=config.dpop,
+        dpop=_dpop(config),
         jwks_max_age=config.jwks_max_age,
         jwks_max_stale=config.jwks_max_stale,
         jwks_cooldown=config.jwks_cooldown,
         jwks_timeout=config.jwks_timeout,
+    )
+
+
+def _dpop(config: Config) -> auth.DPoP | Literal["off"]:
+    if config.dpop == "off":
+        return "off"
+    url, secret = config.redis_url, config.dpop_nonce_secret
+    return auth.DPoP(
+        required=config.dpop == "required",
+        replay=None if url is None else auth.RedisReplayStore(url),
+        fail_open=config.dpop_fail_open,
+        nonces=None if secret is None else auth.Nonces(secret),
     )

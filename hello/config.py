@@ -52,6 +52,9 @@ class Config:
     public_url: str | None
     client_cert_proxies: tuple[str, ...]
     dpop: Mode
+    redis_url: str | None = field(repr=False)
+    dpop_fail_open: bool
+    dpop_nonce_secret: bytes | None = field(repr=False)
     log_level: str
     audit_file: str | None
     traces_exporter: str | None
@@ -85,6 +88,9 @@ class Config:
             public_url=read("PUBLIC_URL", values.public_url),
             client_cert_proxies=read("CLIENT_CERT_PROXIES", values.proxies),
             dpop=read("DPOP", values.dpop, "allowed"),
+            redis_url=read("REDIS_URL", values.redis_url),
+            dpop_fail_open=read("DPOP_FAIL_OPEN", values.flag, "false"),
+            dpop_nonce_secret=read("DPOP_NONCE_SECRET", values.nonce_secret),
             log_level=read("LOG_LEVEL", values.log_level, "info"),
             audit_file=read("AUDIT_FILE", values.audit_file),
             traces_exporter=read("OTEL_TRACES_EXPORTER", values.traces_exporter),
@@ -100,6 +106,16 @@ class Config:
             read.problems.append(
                 "JWKS_MAX_STALE is less than JWKS_MAX_AGE: both count from the last good fetch"
             )
+        if config.dpop == "off":
+            read.problems += [
+                f"{name} is set, and DPOP is off: no proof is read, so leave it out"
+                for name, value in (
+                    ("REDIS_URL", config.redis_url),
+                    ("DPOP_FAIL_OPEN", config.dpop_fail_open),
+                    ("DPOP_NONCE_SECRET", config.dpop_nonce_secret),
+                )
+                if value
+            ]
         if read.problems:
             raise ConfigError(read.problems)
         return config

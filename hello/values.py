@@ -13,9 +13,10 @@ from typing import cast, get_args
 from urllib.parse import urlsplit
 
 from .auth.reading.proxies import TrustedProxies
-from .tokens import ALGORITHMS
+from .tokens import ALGORITHMS, RedisReplayStore
 from .tokens.possession.addresses import is_beginning
 from .tokens.possession.dpop import Mode
+from .tokens.possession.nonces import MIN_SECRET
 from .tokens.requirements import SCOPE_TOKEN
 from .tokens.urls import is_resource_url, is_secure_url, shown_url
 
@@ -148,6 +149,30 @@ def dpop(value: str) -> Mode:
     if value.lower() not in get_args(Mode):
         raise ValueError(f"is {value!r}, not one of {', '.join(get_args(Mode))}")
     return cast("Mode", value.lower())
+
+
+def redis_url(value: str) -> str | None:
+    """Return the URL of a Redis server, or None."""
+    if not value:
+        return None
+    try:
+        RedisReplayStore(value)
+    except ImportError:
+        raise ValueError("needs redis-py: python -m pip install -e '.[redis]'") from None
+    except ValueError as error:
+        raise ValueError(f"cannot be used: {error}") from None
+    return value
+
+
+def nonce_secret(value: str) -> bytes | None:
+    """Return the secret that nonces are made with, or None."""
+    secret = value.encode("utf-8", "surrogateescape")
+    if value and len(secret) < MIN_SECRET:
+        raise ValueError(
+            f"has {len(secret)} bytes, and {MIN_SECRET} are needed, all of them random: python3 -c "
+            "'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return secret or None
 
 
 def origin(value: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from dotenv import dotenv_values
 
 from hello.app import token_validator
+from hello.auth import MemoryReplayStore, Nonces, RedisReplayStore
 from hello.config import Config, names_issuer
 from support.environ import OTHER_ISSUER, TENANT, environ_with
 from support.pages import PROJECT
@@ -34,6 +35,9 @@ DEFAULTS = {
     "public_url": None,
     "client_cert_proxies": (),
     "dpop": "allowed",
+    "redis_url": None,
+    "dpop_fail_open": False,
+    "dpop_nonce_secret": None,
     "log_level": "info",
     "audit_file": None,
     "traces_exporter": None,
@@ -64,6 +68,9 @@ VARIABLES = {
     "PUBLIC_URL",
     "CLIENT_CERT_PROXIES",
     "DPOP",
+    "REDIS_URL",
+    "DPOP_FAIL_OPEN",
+    "DPOP_NONCE_SECRET",
     "LOG_LEVEL",
     "AUDIT_FILE",
     "OTEL_TRACES_EXPORTER",
@@ -144,6 +151,16 @@ def test_a_tenant_an_audience_and_an_origin_are_enough() -> None:
         ("CLIENT_CERT_PROXIES", "::1, unix", "client_cert_proxies", ("::1", "unix")),
         ("DPOP", "Required", "dpop", "required"),
         ("DPOP", "off", "dpop", "off"),
+        ("REDIS_URL", "rediss://me:pw@10.0.0.7:6380/2", "redis_url", None),
+        ("REDIS_URL", "unix:///run/redis.sock", "redis_url", None),
+        ("DPOP_FAIL_OPEN", "True", "dpop_fail_open", True),
+        ("DPOP_NONCE_SECRET", "x" * 32, "dpop_nonce_secret", b"x" * 32),
+        (
+            "DPOP_NONCE_SECRET",
+            "ü" * 15 + "\udcff" * 2,
+            "dpop_nonce_secret",
+            b"\xc3\xbc" * 15 + b"\xff\xff",
+        ),
         ("AUTH0_CLIENT_ID", "aBc123", "client_id", None),
         ("AUDIT_FILE", os.devnull, "audit_file", None),
         ("OTEL_TRACES_EXPORTER", "otlp, Console", "traces_exporter", "otlp,console"),
@@ -193,6 +210,33 @@ def test_the_issuer_can_be_asked_about_opaque_tokens() -> None:
     assert trusted.introspection.client_id == "api"
     assert trusted.audience_claim == "client_id"
     assert "unguessable" not in repr(config)
+
+
+@pytest.mark.parametrize("mode", ["allowed", "required"])
+def test_where_proofs_are_remembered_and_whether_they_need_a_nonce(mode: str) -> None:
+    environ = {
+        "DPOP": mode,
+        "REDIS_URL": "redis://:unguessable@localhost",
+        "DPOP_FAIL_OPEN": "true",
+        "DPOP_NONCE_SECRET": "unguessable" * 3,
+    }
+    plain = token_validator(Config.from_environ({**TENANT, "DPOP": mode})).dpop
+    config = Config.from_environ({**TENANT, **environ})
+    dpop = token_validator(config).dpop
+    assert plain is not None
+    assert isinstance(plain._replay, MemoryReplayStore)
+    assert (plain.required, plain._fail_open, plain.nonces) == (mode == "required", False, None)
+    assert dpop is not None
+    assert isinstance(dpop._replay, RedisReplayStore)
+    assert (dpop.required, dpop._fail_open) == (mode == "required", True)
+    assert dpop.nonces is not None
+    assert dpop.nonces.accepts(Nonces(environ["DPOP_NONCE_SECRET"]).current(1e9), 1e9)
+    assert "unguessable" not in repr(config)
+
+
+def test_dpop_can_be_switched_off() -> None:
+    example = {"DPOP": "off", "DPOP_FAIL_OPEN": "false", "REDIS_URL": "", "DPOP_NONCE_SECRET": ""}
+    assert token_validator(Config.from_environ({**TENANT, **example})).dpop is None
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import sys
 from collections.abc import Mapping
 from importlib.metadata import EntryPoints
 
@@ -10,6 +11,7 @@ import pytest
 
 from hello.auth import ALGORITHMS
 from hello.config import Config, ConfigError
+from hello.tokens import possession
 from support.environ import OTHER_ISSUER, TENANT, environ_with
 from support.naming import naming
 
@@ -115,6 +117,7 @@ NO_ISSUERS = [
         ("OTEL_TRACES_EXPORTER", "zipkin", "console"),
         ("AUDIT_FILE", "/", os.strerror(errno.EISDIR)),
         ("AUDIT_FILE", "/nowhere/audit.jsonl", os.strerror(errno.ENOENT)),
+        ("DPOP_FAIL_OPEN", "yes", "true"),
         ("ALLOW_INSECURE_HTTP", "yes", "true"),
         ("ALLOW_INSECURE_HTTP", "1", "true"),
         ("ADMIN_PERMISSION", "read:a read:b", ""),
@@ -229,6 +232,47 @@ def test_an_issuer_can_be_asked_over_https_by_a_client_that_is_complete(
     problems = problems_of({**OTHER_ISSUER, **changes})
     assert [problem.split()[0] for problem in problems] == mistakes
     assert not any(repr("x") in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "named"),
+    [
+        ("REDIS_URL", "localhost:6379/unguessable", "redis://"),
+        ("REDIS_URL", "https://:unguessable@redis.example.com", "redis://"),
+        ("REDIS_URL", "redis://:unguess/able@localhost", "redis://"),
+        ("REDIS_URL", "redis://:unguessable@localhost?unguessable=1", "redis-py"),
+        ("DPOP_NONCE_SECRET", "unguessable" * 2, "32"),
+        ("DPOP_NONCE_SECRET", "unguess\udcff", "32"),
+    ],
+)
+def test_a_bad_value_that_may_hold_a_secret_is_named_and_not_shown(
+    name: str, value: str, named: str
+) -> None:
+    (problem,) = problems_of({**TENANT, name: value})
+    assert problem.startswith(f"{name} ")
+    assert named in problem
+    assert "unguess" not in problem
+
+
+def test_what_reads_no_proof_needs_nothing_for_proofs() -> None:
+    needless = {
+        "REDIS_URL": "redis://:unguessable@localhost",
+        "DPOP_FAIL_OPEN": "true",
+        "DPOP_NONCE_SECRET": "unguessable" * 3,
+    }
+    problems = problems_of({**TENANT, **needless, "DPOP": "off"})
+    assert [problem.split()[0] for problem in problems] == list(needless)
+    assert all("DPOP is off" in each and "unguess" not in each for each in problems)
+
+
+def test_redis_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "hello.tokens.possession.redis_client", raising=False)
+    monkeypatch.delattr(possession, "redis_client", raising=False)
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    (problem,) = problems_of({**TENANT, "REDIS_URL": "redis://:unguessable@localhost"})
+    assert problem.startswith("REDIS_URL ")
+    assert "python -m pip install -e '.[redis]'" in problem
+    assert "unguess" not in problem
 
 
 def test_two_issuers_are_both_named() -> None:

@@ -10,7 +10,8 @@ import hmac
 from hello.tokens.jwt import base64url
 from hello.tokens.timing import check_seconds
 
-_MIN_SECRET = 32  # bytes, as for HS256 (RFC 7518 §3.2)
+MIN_SECRET = 32
+"""How many bytes the secret has at least, as for HS256 (RFC 7518 §3.2)."""
 
 
 class Nonces:
@@ -22,8 +23,8 @@ class Nonces:
     def __init__(self, secret: str | bytes, *, lifetime: float = 300) -> None:
         check_seconds("lifetime", lifetime)
         self._secret = secret.encode() if isinstance(secret, str) else secret
-        if not isinstance(self._secret, bytes) or len(self._secret) < _MIN_SECRET:
-            raise ValueError(f"secret of nonces has fewer than {_MIN_SECRET} bytes")
+        if not isinstance(self._secret, bytes) or len(self._secret) < MIN_SECRET:
+            raise ValueError(f"secret of nonces has fewer than {MIN_SECRET} bytes")
         self._lifetime = lifetime
 
     def current(self, now: float) -> str:
