@@ -149,6 +149,10 @@ class _Server(web.Server):
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
         """Make the request that the application gets, or one that it does not get to see."""
+        if message.chunked:
+            # Trailers may follow the body. aiohttp's parser takes the last of them for a header of
+            # the next request on this connection, so there must not be one.
+            message = message._replace(should_close=True)
         ask, expect = None, message.headers.get(hdrs.EXPECT)
         if expect is not None and message.version >= HttpVersion11:
             # aiohttp would answer it before the middlewares are called.

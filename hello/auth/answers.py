@@ -10,6 +10,8 @@ from multidict import CIMultiDict
 from hello.tokens import AuthError, Challenges
 from hello.tokens.hooks import HookError, ask
 
+from .reading.request import is_by_dpop
+
 JSON_HEADERS = CIMultiDict({hdrs.CONTENT_TYPE: "application/json; charset=utf-8"})
 """The headers of every answer in JSON."""
 
@@ -73,3 +75,27 @@ async def refusal_answer(
             answer.headers.update(headers)
             return answer
     return json_error(refusal.status, refusal.message, headers)
+
+
+async def end_after_trailers(request: web.Request, response: web.StreamResponse) -> None:
+    """End the connection after a request that may have trailers.
+
+    aiohttp's parser takes the last of them for a header of the next request on the connection, even
+    for its Authorization. A proxy may send the requests of several clients on one connection.
+    """
+    if hdrs.TRANSFER_ENCODING in request.headers:
+        response.force_close()
+
+
+def tell_nonce(
+    next_nonce: Callable[[], str], header: str
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return what tells a client the nonce of its next proof, with every answer (RFC 9449 §8.2)."""
+
+    async def tell(request: web.Request, response: web.StreamResponse) -> None:
+        if is_by_dpop(request, header) and "DPoP-Nonce" not in response.headers:
+            response.headers["DPoP-Nonce"] = next_nonce()
+            if "no-store" not in response.headers.get(hdrs.CACHE_CONTROL, ""):
+                response.headers[hdrs.CACHE_CONTROL] = "no-store"
+
+    return tell

@@ -4,7 +4,7 @@
 mark is protected: a forgotten decorator leads to a 401.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -23,13 +23,14 @@ from hello.tokens import (
 from hello.tokens.possession.addresses import is_beginning
 from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 
-from .answers import Refuse, check_nothing_sent, refusal_answer
+from .answers import Refuse, check_nothing_sent, end_after_trailers, refusal_answer, tell_nonce
 from .decisions.audit import Audit, AuditCounts, OnDecision
 from .decisions.decision import CHECK_SECONDS, Observer, Observers
 from .decisions.refusal_log import VALIDATED, RefusalLog
 from .decorators import APPLICATION_IS_CLOSED
 from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse
 from .metadata import serve_metadata
+from .nested import note_validated, validated_before
 from .reading.certificates import ClientCertificate, of_connection
 from .reading.request import host_of, is_by_dpop, presented_by
 from .routes import policy_of
@@ -56,16 +57,13 @@ class _Protection:
     refusal_log: RefusalLog = field(default_factory=RefusalLog)
     policies: dict[object, Policy] = field(default_factory=dict)  # by route, method, applications
 
-    def admits_like(self, other: "_Protection | None") -> bool:
-        """Return whether a token that another protection has found valid is valid for this one."""
-        return other is not None and (
-            (self.validator, self.header, self.public_url, self.client_certificate)
-            == (other.validator, other.header, other.public_url, other.client_certificate)
-        )
+    @property
+    def basis(self) -> tuple[object, ...]:
+        """What it depends on whether a token is valid for this application."""
+        return self.validator, self.header, self.public_url, self.client_certificate
 
 
 _PROTECTION = web.AppKey("PROTECTION", _Protection)
-_VALIDATED_BY = web.RequestKey("VALIDATED_BY", _Protection)
 
 
 def setup(
@@ -144,8 +142,9 @@ def setup(
         observers=observers,
         audit=audit,
     )
+    app.on_response_prepare.append(end_after_trailers)
     if validator.challenges.next_nonce is not None:
-        app.on_response_prepare.append(_next_nonce(validator.challenges.next_nonce, header))
+        app.on_response_prepare.append(tell_nonce(validator.challenges.next_nonce, header))
     app.cleanup_ctx.append(_close_validator)
 
 
@@ -239,15 +238,14 @@ async def _admit(request: web.Request, host: str, protection: _Protection) -> No
             return
         raise
     is_nested = len(request.match_info.apps) > 1
-    if is_nested and protection.admits_like(request.get(_VALIDATED_BY)):
-        validated = request[VALIDATED]  # by the application around this one: a proof works once
-    else:
+    validated = validated_before(request, protection.basis) if is_nested else None
+    if validated is None:
         validated = await validator.validate(presented)
     if not isinstance(validated, AccessToken):
         raise TypeError(f"the validator returned {type(validated).__name__}, not an AccessToken")
     request[VALIDATED] = validated
     if is_nested:
-        request[_VALIDATED_BY] = protection
+        note_validated(request, protection.basis, validated)
     if policy.requirements:
         await check_requirements(policy.requirements, validated, validator.timing)
     request[ACCESS_TOKEN] = validated
@@ -274,18 +272,6 @@ def _policy(request: web.Request, protection: _Protection) -> Policy:
         if method in hdrs.METH_ALL:  # a client may invent any number of others
             protection.policies[place] = policy
     return policy
-
-
-def _next_nonce(
-    next_nonce: Callable[[], str], header: str
-) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Return what tells a client the nonce of its next proof, with every answer (RFC 9449 §8.2)."""
-
-    async def tell(request: web.Request, response: web.StreamResponse) -> None:
-        if is_by_dpop(request, header):
-            response.headers["DPoP-Nonce"] = next_nonce()
-
-    return tell
 
 
 @asynccontextmanager

@@ -245,7 +245,8 @@ async def test_the_connection_says_who_the_proxy_is(
 
 
 @pytest.mark.parametrize(
-    "proxies", [[], "127.0.0.1", ["localhost"], ["10.0.0.1/8"], [""], ["127.0.0.1:80"], None, [7]]
+    "proxies",
+    [[], "127.0.0.1", ["localhost"], ["10.0.0.1/8"], [""], ["127.0.0.1:80"], ["fe80::1%eth0"], ()],
 )
 def test_proxies_that_are_none(proxies: Any) -> None:
     with pytest.raises(ValueError, match="proxies"):

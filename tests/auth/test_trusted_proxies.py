@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from hello import auth
 from hello.auth.reading.proxies import TrustedProxies
 from hello.server import Runner
 
@@ -56,6 +57,9 @@ async def test_a_unix_socket_has_no_address(
     [
         (["127.0.0.1"], True),
         (["127.0.0.0/8"], True),
+        (["::ffff:127.0.0.1"], True),
+        (["::ffff:127.0.0.0/104"], True),
+        (["::ffff:10.0.0.0/104"], False),
         (["127.0.0.2"], False),
         (["unix"], False),
         (["::1"], False),
@@ -70,6 +74,30 @@ async def test_an_address_of_ipv4_is_one_on_a_socket_of_ipv6_too(
     listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     assert await asked(proxies, listener, url, aiohttp.TCPConnector()) is expected
+
+
+@pytest.mark.parametrize("name", ["AF_VSOCK", "AF_BLUETOOTH", "AF_UNSPEC"])
+def test_what_is_neither_an_address_nor_a_unix_socket_is_nobodys(name: str) -> None:
+    family = getattr(socket, name, None)
+    if family is None:
+        pytest.skip(f"this system has no {name}")
+    connection = mock.Mock(family=family)
+    request = make_mocked_request("GET", "/")
+    with mock.patch.object(request, "get_extra_info", return_value=connection):
+        assert not TrustedProxies(["0.0.0.0/0", "::/0", "unix"]).sent(request)
+
+
+def test_the_same_proxies_are_equal() -> None:
+    """Applications within each other may name them one by one."""
+    header = auth.CertificateHeader(proxies=["10.0.0.1", "unix"])
+    assert header == auth.CertificateHeader(proxies=["unix", "10.0.0.1"])
+    assert hash(header) == hash(auth.CertificateHeader(proxies=["10.0.0.1", "unix"]))
+    assert header not in (
+        auth.CertificateHeader(proxies=["10.0.0.1"]),
+        auth.CertificateHeader(proxies=["10.0.0.1", "unix"], name="X"),
+        None,
+    )
+    assert TrustedProxies(["unix"]) != "unix"
 
 
 def test_a_connection_that_is_closed_is_nobodys() -> None:

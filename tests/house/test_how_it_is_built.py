@@ -29,6 +29,7 @@ COPIED = ("hello", "tests", "run.py", "README.md", ".env.example", "pyproject.to
 # No step by themselves.
 USED_BY_OTHERS = {
     *(
+        "auth/answers.py",
         "auth/decisions/refusal_log.py",
         "operating/health.py",  # at the start
         "streams.py",

@@ -27,7 +27,7 @@ ORDER = [
 
 AUTH_ORDER = [
     *("__main__", "terminal", "__init__", "explaining", "protection", "metadata", "routes"),
-    *("decorators", "decisions", "marks", "answers", "reading"),
+    *("nested", "decorators", "decisions", "marks", "answers", "reading"),
 ]
 
 TOKENS_ORDER = [

@@ -31,6 +31,12 @@ class CertificateHeader:
         self._proxies = TrustedProxies(proxies)
         self._name = name
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CertificateHeader) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self._proxies, self._name))
+
     def __call__(self, request: web.Request) -> str | None:
         """Return the value of the header, or None if it is not there exactly once."""
         values = request.headers.getall(self._name, ())

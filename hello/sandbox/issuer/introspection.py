@@ -75,6 +75,8 @@ class Userinfo:
             raise _unauthorized(request, "bound tokens are sent by the scheme DPoP, and only those")
         if confirmation is None:
             return
+        if confirmation.keys() != {"jkt"}:
+            raise _unauthorized(request, "the access token is bound in a way that is unknown here")
         try:
             await self._proofs.key_of(request, token=token, bound_to=confirmation["jkt"])
         except OtherKeyError:
@@ -89,10 +91,15 @@ def _unauthorized(
     request: web.Request, description: str, error: str = "invalid_token"
 ) -> OAuthError:
     challenges = Challenges(proof_algorithms=PROOF_ALGORITHMS, by_dpop=_is_by_dpop(request))
-    # RFC 6750 §3.1: a request without credentials is told no error.
+    # RFC 6750 §3.1: a request without credentials, or with those of another scheme, is told none.
     told = {"error": error, "error_description": description}
-    challenge = challenges.of(told if "Authorization" in request.headers else {})
+    challenge = challenges.of(told if _has_token(request) else {})
     return OAuthError(error, description, status=401, challenge=challenge)
+
+
+def _has_token(request: web.Request) -> bool:
+    scheme, _, _ = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() in ("bearer", "dpop")
 
 
 def _is_by_dpop(request: web.Request) -> bool:

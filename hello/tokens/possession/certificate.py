@@ -57,6 +57,6 @@ def read_certificate(given: bytes | str) -> bytes | None:
     if found is None:
         return None
     try:
-        return base64.b64decode("".join(found[1].split()), validate=True)
+        return base64.b64decode("".join(found[1].split()), validate=True) or None
     except ValueError:
         return None
