@@ -5,6 +5,7 @@ copied from time to time, so it costs nothing on a request.
 """
 
 import asyncio
+import logging
 import os
 from collections import Counter as Numbers
 from collections.abc import AsyncIterator
@@ -40,6 +41,7 @@ from .watched import protected_applications, token_validators, validators
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
+_logger = logging.getLogger("hello")
 _COPY_SECONDS = 5
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder in which several processes put their numbers together."""
@@ -159,12 +161,15 @@ class Metrics:
     async def page(self, _request: web.Request) -> web.Response:
         """Answer with all metrics, in the text format of Prometheus."""
         self.copy()
-        registry = self._registry
         if several_processes():
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        # In a thread, because it reads files if there are several processes.
-        body = await asyncio.to_thread(generate_latest, registry)
+            try:
+                body = await asyncio.to_thread(_of_all_processes)
+            except Exception as error:  # noqa: BLE001 - whatever the library makes of a bad file
+                # A worker that has just started may not have written its file yet.
+                _logger.warning("metrics_unreadable: %s: %s", type(error).__name__, error)
+                raise web.HTTPServiceUnavailable from None
+        else:
+            body = generate_latest(self._registry)
         answer = web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
         answer.force_close()  # so that no open connection delays the end of the process
         return answer
@@ -269,6 +274,13 @@ async def _copy(metrics: Metrics) -> None:
     while True:
         metrics.copy()
         await asyncio.sleep(_COPY_SECONDS)
+
+
+def _of_all_processes() -> bytes:
+    """Read the files of all processes."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
 
 
 def _source(validator: TokenValidator, source: str) -> str:

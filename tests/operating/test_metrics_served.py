@@ -21,7 +21,7 @@ from hello.operating import metrics
 from hello.operating.workers import child_exit
 from hello.server import production
 from support.api import ApiServer
-from support.logs import root_logger_restored
+from support.logs import codes, root_logger_restored
 from support.naming import naming
 from support.pages import PROJECT, run_py
 from support.program import ISSUER, PROTECTED, PUBLIC, READY, free_port, get, running
@@ -212,20 +212,25 @@ async def test_a_worker_serves_them_beside_the_api(
 
 
 async def test_the_files_of_all_processes_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Another process writes them, because this one has begun without."""
+    """Another process writes them, because this one has begun without. One may be written still."""
     environ = {**os.environ, metrics.MULTIPROCESS: str(tmp_path)}
     code = "from prometheus_client import Counter; Counter('theirs', '.').inc(7)"
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], check=True, env=environ)
     app = web.Application()
     metrics.setup(app, registry=CollectorRegistry())
     monkeypatch.setenv(metrics.MULTIPROCESS, str(tmp_path))
-    async with (
-        TestClient(ApiServer(metrics.page(app))) as client,
-        client.get("/metrics") as response,
-    ):
-        assert "theirs_total 7.0" in await response.text()
+    async with TestClient(ApiServer(metrics.page(app))) as client:
+        async with client.get("/metrics") as response:
+            assert "theirs_total 7.0" in await response.text()
+        (tmp_path / "counter_1.db").touch()
+        async with client.get("/metrics") as response:
+            assert response.status == 503
+        assert codes(caplog) == ["metrics_unreadable"]
+        (tmp_path / "counter_1.db").unlink()
+        async with client.get("/metrics") as response:
+            assert response.status == 200
 
 
 @pytest.mark.parametrize("several", [True, False])
