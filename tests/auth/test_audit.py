@@ -71,7 +71,7 @@ async def begin() -> AsyncIterator[Begin]:
 
 
 async def emptied(queue: Audit) -> auth.AuditCounts:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while queue._worker is not None and not queue._worker.done():
             await asyncio.wait([queue._worker])
     return queue.counts
