@@ -11,7 +11,7 @@ from hello.tokens.explain import Explanation, walk
 from hello.tokens.explain.explanation import Routes
 from hello.tokens.explain.lacking import missing
 from hello.tokens.explain.possession import Sent
-from hello.tokens.presented import is_authorization
+from hello.tokens.presented import BEARER, is_authorization
 
 from .marks import TOKEN_VALIDATOR, TokenUse
 from .protection import header_of, public_url_of
@@ -46,7 +46,7 @@ async def explain(
         )
     limit, header = _limit(app), header_of(app)
     # In a header of its own, a proxy sends the token alone.
-    before = "Bearer " if is_authorization(header) else ""
+    before = f"{scheme or BEARER} " if is_authorization(header) else ""
     before = before if _COMPILED else f"{header}: {before}"
     return await walk.explain(
         validator,

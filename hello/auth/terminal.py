@@ -30,11 +30,11 @@ _BEFORE_TOKEN = re.compile(
     r"""((?P<scheme>bearer|dpop)\s+)?["']?""",
     re.IGNORECASE,
 )
-# In the headers of a request, or in a command for curl.
-_CREDENTIALS = re.compile(
-    r"""authorization["']?\s*:\s*["']?(bearer|dpop)\s+([^\s"'\\,]+)""", re.IGNORECASE
-)
-_PROOF = re.compile(r"""(?<![\w-])dpop["']?\s*:\s*["']?([^\s"'\\,]+)["']?,?""", re.IGNORECASE)
+# In the headers of a request, which begin a line, or in a command for curl, which quotes them.
+_HEADER = r"""(?:^[> \t]*|(?<=["'])){}["']?[ \t]*:[ \t]*["']?([^"'\r\n]*)["']?,?"""
+_AUTHORIZATION = re.compile(_HEADER.format("authorization"), re.IGNORECASE | re.MULTILINE)
+_PROOF = re.compile(_HEADER.format("dpop"), re.IGNORECASE | re.MULTILINE)
+_CREDENTIALS = re.compile(r"(bearer|dpop) (.*)", re.IGNORECASE)
 _SCHEMES = {"bearer": BEARER, "dpop": DPOP}
 
 
@@ -97,15 +97,20 @@ def read_token() -> Given:
         # Bytes that are not UTF-8 are read too: the explanation says that they are no token.
         text = sys.stdin.buffer.read(MAX_READ).decode(errors="replace")
     text = text.strip()
-    if text.startswith("{"):
+    headers = [value.strip() for value in _AUTHORIZATION.findall(text)]
+    if text.startswith("{") and not headers:
         try:
             return Given(_token_in(load_object(text.encode())))
         except ValueError:
             pass  # the explanation will say that it is no token
-    proofs, credentials = tuple(_PROOF.findall(text)), _CREDENTIALS.search(text)
-    if proofs and credentials:
+    if len(headers) > 1:
+        raise NoTokenError("there are several Authorization headers: a server refuses that")
+    proofs = tuple(value.strip() for value in _PROOF.findall(text))
+    credentials = _CREDENTIALS.fullmatch(headers[0]) if headers else None
+    if credentials and (proofs or credentials[1].lower() == "dpop"):
         return Given(credentials[2], _SCHEMES[credentials[1].lower()], proofs)
-    text = _PROOF.sub("", text).strip()
+    alone = _PROOF.sub("", text).strip()
+    proofs, text = (proofs, alone) if alone else ((), text)
     before = cast("re.Match[str]", _BEFORE_TOKEN.match(text.strip("\"'")))
     token = before.string[before.end() :]
     if not token:

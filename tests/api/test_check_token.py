@@ -61,6 +61,12 @@ def test_what_is_no_header_is_kept(monkeypatch: pytest.MonkeyPatch, text: str) -
         ('"authorization": "DPoP a.b.c", "dpop": "d.e.f"', "DPoP", ("d.e.f",)),
         ("Authorization: DPoP a.b.c\nDPoP: d.e.f\nDPoP: g", "DPoP", ("d.e.f", "g")),
         ("a.b.c\nDPoP: d.e.f", None, ("d.e.f",)),
+        ("> Authorization: DPoP a.b.c\n> DPoP: d.e.f", "DPoP", ("d.e.f",)),
+        ("Authorization: DPoP a.b.c\nDPoP: d.e.f,junk", "DPoP", ("d.e.f,junk",)),
+        ("Authorization: DPoP a.b.c\nDPoP: d.e.f junk", "DPoP", ("d.e.f junk",)),
+        ("curl 'https://x/dpop:abc' -H 'Authorization: DPoP a.b.c'", "DPoP", ()),
+        ("Cookie: dpop:zzz\nAuthorization: DPoP a.b.c", "DPoP", ()),
+        ('{"authorization": "DPoP a.b.c", "dpop": "d.e.f"}', "DPoP", ("d.e.f",)),
         ('{"access_token": "a.b.c", "token_type": "DPoP"}', None, ()),
     ],
 )
@@ -69,6 +75,30 @@ def test_a_proof_may_be_given_with_the_token(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     assert terminal.read_token() == terminal.Given("a.b.c", scheme, proofs)
+
+
+@pytest.mark.parametrize(
+    ("text", "token"),
+    [
+        ("Authorization: DPoP  a.b.c", " a.b.c"),  # two spaces, as the server would read it
+        ("Authorization: DPoP a.b.c d", "a.b.c d"),
+        ("DPoP: a.b.c", "DPoP: a.b.c"),
+    ],
+)
+def test_what_a_server_would_refuse_is_kept(
+    monkeypatch: pytest.MonkeyPatch, text: str, token: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert terminal.read_token().token == token
+
+
+def test_several_credentials_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "Authorization: DPoP a.b.c\nAuthorization: Bearer a.b.c\nDPoP: d.e.f"
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert terminal.check_token(web.Application()) == 2
+    assert "Authorization" in capsys.readouterr().err
 
 
 async def test_a_bound_token_and_its_proof_are_told_of(issuer: Issuer, tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ class Explanation:
             lines = ["The server answers 400 before anything looks at the token."]
             refused, valid = "A shorter one like it is refused", []
         if self.refusal is None:
+            if any(finding.rule == "proof.jti" for finding in self.findings):
+                lines.append("If the proof is for this request and was not sent before:")
             return lines + valid
         status, message = self.refusal.status, self.refusal.message
         return [*lines, f'{refused}: {status} "{message}", reason {self.refusal.reason}.']

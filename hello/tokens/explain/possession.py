@@ -16,6 +16,7 @@ from hello.tokens.errors import (
 )
 from hello.tokens.jwt.compact import parse
 from hello.tokens.jwt.rules import ABSENT
+from hello.tokens.possession.addresses import normalized
 from hello.tokens.possession.binding import BY_CERTIFICATE, BY_PROOF
 from hello.tokens.possession.dpop import DPoP
 from hello.tokens.possession.proof import OtherKeyError, ProofError, check_proof, thumbprint_of
@@ -110,14 +111,15 @@ def _unproved(dpop: DPoP | None, bound: Mapping[str, Any]) -> Examined:
 def _examine_proof(dpop: DPoP, sent: Sent, text: str, bound_to: object, now: float) -> Examined:
     [proof] = sent.proofs
     header, claims = _contents(proof)
+    method = claims.get("htm")
     refusal: AuthError | None = None
     failed = ""
     try:
         # Compared with itself: there is no request whose method and address it could be for.
         checked = check_proof(
             proof,
-            method=_text(claims.get("htm")),
-            url=_text(claims.get("htu")),
+            method=method if isinstance(method, str) and method else "(none)",
+            url=_address(claims.get("htu"), sent),
             token=text,
             bound_to=bound_to,
             algorithms=dpop.algorithms,
@@ -193,5 +195,10 @@ def _found(header: Mapping[str, Any], claims: Mapping[str, Any], now: float) -> 
     }
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _address(htu: object, sent: Sent) -> str:
+    """Return the address that a proof names, or none if clients never see such a one."""
+    named = normalized(htu) if isinstance(htu, str) else None
+    beginning = None if sent.address == _UNKNOWN else normalized(sent.address)
+    if named is None or (beginning and not named.startswith(f"{beginning.rstrip('/')}/")):
+        return ""
+    return named

@@ -127,6 +127,7 @@ PROOFS: dict[str, tuple[dict[str, Any], str, str]] = {
     "a long jti": ({"jti": "x" * 8192}, "proof.jti", "jti"),
     "no htm": ({"htm": OMIT}, "proof.htm", "htm"),
     "htm is a number": ({"htm": 1}, "proof.htm", "htm"),
+    "an empty htm": ({"htm": ""}, "proof.htm", "htm"),
     "no htu": ({"htu": OMIT}, "proof.htu", "htu"),
     "htu is a path": ({"htu": "/messages"}, "proof.htu", "htu"),
     "no iat": ({"iat": OMIT}, "proof.iat", "iat"),
@@ -172,6 +173,13 @@ async def test_the_address_that_clients_see_is_told(bench: Bench) -> None:
     auth.setup(app, bench.validator(), public_url="https://api.example.com/v1")
     explanation = await auth.explain(app, token, proofs=[bench.proof(token)])
     assert "https://api.example.com/v1" in found(explanation, "proof.htu").wants
+    assert explanation.advice_ids == ("proof.htu",)  # it is for another address
+    for url in ("https://api.example.com/v1/messages", "https://API.example.com:443/v1/a?b"):
+        explanation = await auth.explain(app, token, proofs=[bench.proof(token, url=url)])
+        assert explanation.refusal is None
+    for url in ("https://api.example.com/v2/a", "https://api.example.com/v1x", "http://x/v1/a"):
+        explanation = await auth.explain(app, token, proofs=[bench.proof(token, url=url)])
+        assert explanation.advice_ids == ("proof.htu",)
 
 
 @pytest.mark.parametrize(
