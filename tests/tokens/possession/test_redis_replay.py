@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ import pytest
 from hello.auth import RedisReplayStore, ReplayError
 from hello.tokens import possession
 from hello.tokens.possession import redis_client
+from support.certificates import identity
+from support.program import free_port
 from support.redis_server import RedisServer
 
 NOW = 1_800_000_000.0  # not the server's time
@@ -83,6 +86,40 @@ async def test_it_needs_the_right_to_set_its_keys_and_no_other(redis_server: Red
     async with store_at(url, prefix="other:") as store:
         with pytest.raises(ReplayError, match="NoPermission"):
             await add(store, 7)
+
+
+async def test_a_database_other_than_the_first_needs_one_more_right(
+    redis_server: RedisServer,
+) -> None:
+    async with store_at(f"redis://api:pw@127.0.0.1:{redis_server.port}/3") as store:
+        redis_server.ask("ACL", "SETUSER", "api", "on", ">pw", "~dpop:*", "-@all", "+set")
+        with pytest.raises(ReplayError, match="NoPermission"):
+            await add(store, 7)
+        redis_server.ask("ACL", "SETUSER", "api", "+select")
+        assert await add(store, 7)
+
+
+async def test_it_speaks_tls_and_believes_only_whom_it_should(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    mine, other = identity(tmp_path, "localhost"), identity(tmp_path, "other")
+    port = free_port()
+    redis_server.kill()
+    tls = f"--tls-port {port} --tls-cert-file {mine.file} --tls-key-file {mine.file}"
+    redis_server.start(*f"{tls} --tls-ca-cert-file {mine.file} --tls-auth-clients no".split())
+    async with store_at(f"rediss://localhost:{port}?ssl_ca_certs={mine.file}") as store:
+        assert [await add(store, 7), await add(store, 7)] == [True, False]
+    for url in [
+        f"rediss://localhost:{port}?ssl_ca_certs={other.file}",
+        f"rediss://127.0.0.1:{port}?ssl_ca_certs={mine.file}",
+        f"rediss://localhost:{port}",
+        f"rediss://localhost:{redis_server.port}?ssl_ca_certs={mine.file}",
+        f"rediss://localhost:{port}?ssl_ca_certs={tmp_path}/missing.pem",
+        f"redis://localhost:{port}",
+    ]:
+        async with store_at(url) as store:
+            with pytest.raises(ReplayError):
+                await add(store, 8)
 
 
 async def test_under_load_it_waits_for_a_connection(
