@@ -10,7 +10,8 @@ from contextlib import suppress
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from .replay import ReplayError
@@ -80,8 +81,11 @@ class RedisClient:
             await self._pool.disconnect(inuse_connections=False)
 
     def _reason(self, error: Exception) -> str:
-        text = (
-            f"{type(error).__name__}: {error}" if str(error) else f"no answer within {_SECONDS} s"
-        )
+        if isinstance(error, TimeoutError):
+            return f"no answer within {_SECONDS} s"
+        name = type(error).__name__
+        if not isinstance(error, (ResponseError, RedisConnectionError)):
+            return name  # it may quote bytes, with the password in other characters
+        text = str(error)
         # A server may repeat a command that it does not understand.
-        return text.replace(self._password, "...") if self._password else text
+        return f"{name}: {text.replace(self._password, '...') if self._password else text}"
