@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hello.auth import DPoP, Nonces
 from hello.tokens.jwt.compact import parse
 from support.bound_walk import Requests, bound, sent, state, switch
 from support.logging_in import ROBIN
@@ -29,8 +28,7 @@ async def changed(route: "Route", change: Callable[[dict[str, Any]], None]) -> N
 
 
 async def test_a_nonce_of_the_api_costs_one_repetition_and_is_kept(browser: "Browser") -> None:
-    demanding = DPoP(nonces=Nonces("n" * 32))
-    async with sandbox(dpop=demanding) as there, walking(browser, there) as walk:
+    async with sandbox(nonce_secret="n" * 32) as there, walking(browser, there) as walk:
         requests = await bound(walk)
         first, second = [await sent(one) for one in requests.to("/api/messages/protected")]
         assert "nonce" not in parse(first.proof or "").claims

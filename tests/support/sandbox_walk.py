@@ -4,7 +4,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,6 @@ import pytest
 from aiohttp import ClientSession, web
 
 from hello.app import create_app
-from hello.auth import DPoP
 from hello.config import Config
 from hello.sandbox.client import client_app
 from hello.sandbox.issuer import Issuer, issuer_app
@@ -156,12 +155,12 @@ async def sandbox(
     *,
     admin_permission: str = "",
     other_origin: bool = False,
-    dpop: DPoP | None = None,
+    nonce_secret: str = "",
     ports: tuple[int, int, int] | None = None,
 ) -> AsyncIterator[Sandbox]:
     """Serve the three applications; with `other_origin`, the API expects another client.
 
-    `dpop`: what the API demands of proofs, or None for what it demands by default.
+    `nonce_secret`: if it is not empty, the API wants nonces in proofs.
     `ports`: the API's, the issuer's and the client's, or None for some that are free.
     """
     api_port, issuer_port, client_port = ports or free_ports(3)
@@ -174,10 +173,9 @@ async def sandbox(
             "AUTH0_AUDIENCE": AUDIENCE,
             "CLIENT_ORIGIN_URL": "http://localhost:9" if other_origin else client,
             "ADMIN_PERMISSION": admin_permission,
+            "DPOP_NONCE_SECRET": nonce_secret,
         }
     )
-    if dpop is not None:
-        config = replace(config, dpop=dpop)  # type: ignore[arg-type] # no variable can say it
     client_application = client_app(
         api_url=config.base_url, issuer=issuer.url, client_id="demo", audience=AUDIENCE
     )
