@@ -93,8 +93,8 @@ def tell_nonce(
     """Return what tells a client the nonce of its next proof, with every answer (RFC 9449 §8.2)."""
 
     async def tell(request: web.Request, response: web.StreamResponse) -> None:
-        if is_by_dpop(request, header) and "DPoP-Nonce" not in response.headers:
-            response.headers["DPoP-Nonce"] = next_nonce()
+        if is_by_dpop(request, header):
+            response.headers.setdefault("DPoP-Nonce", next_nonce())  # a refusal has its own
             if "no-store" not in response.headers.get(hdrs.CACHE_CONTROL, ""):
                 response.headers[hdrs.CACHE_CONTROL] = "no-store"
 

@@ -258,7 +258,7 @@ async def test_each_answer_has_the_next_nonce(serve: Serve, issuer: Issuer) -> N
         raise web.HTTPFound("/elsewhere")
 
     async def streams(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
+        response = web.StreamResponse(headers={"Cache-Control": "private, no-store"})
         await response.prepare(request)
         await response.write_eof()
         return response
@@ -280,6 +280,7 @@ async def test_each_answer_has_the_next_nonce(serve: Serve, issuer: Issuer) -> N
         async with client.get(path, headers=headers, allow_redirects=False) as response:
             assert response.status == status
             nonce = response.headers["DPoP-Nonce"]
+            assert "no-store" in response.headers["Cache-Control"]
 
 
 @pytest.mark.parametrize(

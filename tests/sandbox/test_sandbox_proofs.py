@@ -144,6 +144,27 @@ async def test_userinfo_accepts_a_bound_token_with_its_proof_once(
         assert 'DPoP error="invalid_dpop_proof"' in response.headers["WWW-Authenticate"]
 
 
+async def test_userinfo_refuses_a_token_that_is_bound_to_more_than_a_key(
+    browser: Client, own: Issuer
+) -> None:
+    token = (await logged_in(browser, own))["access_token"]
+    issued = own.access_tokens.get(token)
+    assert issued is not None
+    issued.answer["cnf"]["x5t#S256"] = "x"
+    headers = {"Authorization": f"DPoP {token}", "DPoP": for_userinfo(own, token)}
+    async with browser.get(USERINFO, headers=headers) as response:
+        assert response.status == 401
+        assert 'DPoP error="invalid_token"' in response.headers["WWW-Authenticate"]
+
+
+async def test_userinfo_tells_no_error_to_another_scheme(browser: Client, own: Issuer) -> None:
+    """RFC 6750 §3.1. A good token by another scheme is refused, too."""
+    token = (await logged_in(browser, own))["access_token"]
+    async with browser.get(USERINFO, headers={"Authorization": f"Basic {token}"}) as response:
+        assert response.status == 401
+        assert "error" not in response.headers["WWW-Authenticate"]
+
+
 BAD: dict[str, tuple[Callable[[Issuer, str], list[str]], str]] = {
     "no proof": (lambda _own, _token: [], "invalid_dpop_proof"),
     "an empty proof": (lambda _own, _token: [""], "invalid_dpop_proof"),
