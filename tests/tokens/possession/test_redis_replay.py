@@ -4,7 +4,6 @@ import asyncio
 import re
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -168,12 +167,11 @@ async def test_a_server_that_was_slow_gives_nobody_the_answer_of_another(
     async with store_at(redis_server.url) as store:
         assert all(await asyncio.gather(*(add(store, number) for number in range(60))))
         redis_server.ask("CLIENT", "PAUSE", "60000", "WRITE")
-        begun = time.monotonic()
         late = await asyncio.gather(
             *(add(store, number) for number in range(100, 200)), return_exceptions=True
         )
         assert {type(each) for each in late} == {ReplayError}
-        assert time.monotonic() - begun < 2.5  # those that waited for a connection, too
+        assert all("within 1 s" in str(each) for each in late)  # for a connection, too
         redis_server.ask("CLIENT", "UNPAUSE")
         again = await asyncio.gather(*(add(store, number) for number in range(60)))
         assert again == [False] * 60
