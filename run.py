@@ -113,13 +113,15 @@ def run(environ: Mapping[str, str], *, client: bool | None) -> int:
 
         services.append(start.client_service(config))
     app = create_app(config)
-    services.append(Service("API", app, config.host, config.port))
+    services.append(
+        Service("API", app, config.host, config.port, forwarded_from=config.forwarded_from)
+    )
     if config.metrics_port is not None:
         from hello.operating import metrics  # noqa: PLC0415 - its library is an extra
 
         page, host, port = metrics.page(app), config.metrics_host, config.metrics_port
         services.append(Service("metrics", page, host, port, access_log=False))
-    log_to_stderr(config.log_level)
+    log_to_stderr(config.log_level, config.log_format)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve(services, ready=lambda: print(greeting, flush=True)))
     return 0

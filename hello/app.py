@@ -10,6 +10,7 @@ from .config import Config
 from .messages import message_routes
 from .operating import health
 from .operating.audit_file import AuditFile
+from .operating.start_line import log_start
 from .operating.telemetry import send_traces
 from .responses import allow_client, errors_as_json, security_headers
 
@@ -38,6 +39,15 @@ def create_app(config: Config) -> web.Application:
     allow_client(app, config.client_origin)
     if config.traces_exporter is not None:
         send_traces(app, config.traces_exporter)
+    log_start(
+        app,
+        client_cert_proxies=proxies,
+        forwarded_from=config.forwarded_from,
+        log_format=config.log_format,
+        audit_file=config.audit_file,
+        traces_exporter=config.traces_exporter,
+        metrics_port=None if config.metrics_port is None else str(config.metrics_port),
+    )
     if config.dpop != "off" and config.redis_url is None:
         app.on_startup.append(_say_who_remembers_proofs)
     return app

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 from . import values
+from .logs import LogFormat
 from .tokens.possession.dpop import Mode
 from .tokens.urls import is_secure_url, shown_url
 
@@ -56,6 +57,8 @@ class Config:
     dpop_fail_open: bool
     dpop_nonce_secret: bytes | None = field(repr=False)
     log_level: str
+    log_format: LogFormat
+    forwarded_from: tuple[str, ...]
     audit_file: str | None
     traces_exporter: str | None
     metrics_host: str
@@ -92,6 +95,8 @@ class Config:
             dpop_fail_open=read("DPOP_FAIL_OPEN", values.flag, "false"),
             dpop_nonce_secret=read("DPOP_NONCE_SECRET", values.nonce_secret),
             log_level=read("LOG_LEVEL", values.log_level, "info"),
+            log_format=read("LOG_FORMAT", values.log_format, "text"),
+            forwarded_from=read("FORWARDED_FROM", values.proxies),
             audit_file=read("AUDIT_FILE", values.audit_file),
             traces_exporter=read("OTEL_TRACES_EXPORTER", values.traces_exporter),
             metrics_host=read("METRICS_HOST", values.host, "127.0.0.1"),

@@ -8,26 +8,25 @@ tests/api/test_connections.py checks each of them against the aiohttp that is in
 
 import asyncio
 import logging
+from collections.abc import Collection
 from contextlib import suppress
-from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
-from aiohttp import HttpVersion11, StreamReader, hdrs, web
-from aiohttp.abc import AbstractStreamWriter
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import EMPTY_PAYLOAD
-from multidict import CIMultiDict, CIMultiDictProxy
-from yarl import URL
 
 from .auth import json_error
 from .auth.answers import check_nothing_sent, is_client_gone, is_partly_answered
 from .auth.decisions.refusal_log import RefusalLog
 from .auth.explaining import note_server
+from .auth.reading.proxies import TrustedProxies
 from .bodies import LazyBody
+from .incoming import NewRequest
 from .logs import AccessLog
-from .responses import SECURITY_HEADERS, http_error, status_phrase
+from .logs.access import BEGUN
+from .logs.requests import REQUEST_ID
+from .responses import REQUEST_ID_HEADER, SECURITY_HEADERS, http_error, status_phrase
 from .streams import end_streams, ended_stream, note_stream
 
 _logger = logging.getLogger("hello")
@@ -45,15 +44,24 @@ class Runner(web.AppRunner):
     A client that reuses a connection may be sending its next request at this moment. So for a short
     time every request is still answered, and every answer asks the client to close the connection
     (RFC 9112 §9.6). Event streams and WebSockets are ended, because they would not end by
-    themselves.
+    themselves. Each request has an id, which is in the log and in the answer.
 
     `max_field_size` limits the value of a header, in bytes; aiohttp's own limit is 8,190. Raise it
     for tokens that are longer. `max_field_size` in an application's handler_args is stronger.
+    `forwarded_from` are proxies: IP addresses, networks, or `unix` for a Unix socket. From them,
+    `Forwarded` (RFC 7239) and `X-Forwarded-For` say what `request.remote` is. Raises ValueError for
+    other addresses.
     """
 
     def __init__(
-        self, app: web.Application, *, access_log: bool = True, max_field_size: int | None = None
+        self,
+        app: web.Application,
+        *,
+        access_log: bool = True,
+        max_field_size: int | None = None,
+        forwarded_from: Collection[str] = (),
     ) -> None:
+        self._proxies = TrustedProxies(forwarded_from) if forwarded_from else None
         limit: dict[str, Any] = {}
         if max_field_size is not None:
             limit = {"max_field_size": max_field_size}
@@ -71,8 +79,8 @@ class Runner(web.AppRunner):
         note_server(self)
 
     async def _make_server(self) -> web.Server:
-        if note_stream not in self.app.on_response_prepare:
-            self.app.on_response_prepare.append(note_stream)
+        if _note_answer not in self.app.on_response_prepare:
+            self.app.on_response_prepare.append(_note_answer)
         server = await super()._make_server()
         # The options above, and the application's handler_args.
         options = server._kwargs  # noqa: SLF001
@@ -82,6 +90,7 @@ class Runner(web.AppRunner):
             handler_cancellation=server.handler_cancellation,
             # Unless the application says otherwise, a body is decompressed when it is read.
             lazy_bodies="auto_decompress" not in options,
+            proxies=self._proxies,
             **{"auto_decompress": False, **options},
         )
         ours()  # raises TypeError now, not at the first connection, if an option is unknown
@@ -113,16 +122,29 @@ class Runner(web.AppRunner):
         server.refusal_log.sum_up(last=True)
 
 
+async def _note_answer(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell the client the id of its request, and note what may be cut off or has to be ended."""
+    response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
+    if type(response) is not web.Response:  # nearly all are, and to look at streams is slow
+        request[BEGUN] = response.status
+        note_stream(request, response)
+
+
 class _Server(web.Server):
     draining = False  # the server is about to stop
 
     def __init__(
-        self, handler: Any, *, request_factory: Any, lazy_bodies: bool, **options: Any
+        self,
+        handler: Any,
+        *,
+        request_factory: Any,
+        lazy_bodies: bool,
+        proxies: TrustedProxies | None,
+        **options: Any,
     ) -> None:
-        super().__init__(self._answer, request_factory=self._request, **options)
+        new_request = NewRequest(request_factory, lazy_bodies=lazy_bodies, proxies=proxies)
+        super().__init__(self._answer, request_factory=new_request, **options)
         self._application = handler
-        self._new_request = request_factory
-        self._lazy_bodies = lazy_bodies
         self.refusal_log = RefusalLog()
 
     def __call__(self) -> web.RequestHandler:
@@ -139,45 +161,6 @@ class _Server(web.Server):
             if stream is None:
                 raise
             return stream  # so that aiohttp completes it
-
-    def _request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: "asyncio.Task[None]",
-    ) -> web.BaseRequest:
-        """Make the request that the application gets, or one that it does not get to see."""
-        if message.chunked:
-            # Trailers may follow the body. aiohttp's parser takes the last of them for a header of
-            # the next request on this connection, so there must not be one.
-            message = message._replace(should_close=True)
-        ask, expect = None, message.headers.get(hdrs.EXPECT)
-        if expect is not None and message.version >= HttpVersion11:
-            # aiohttp would answer it before the middlewares are called.
-            headers = CIMultiDict(message.headers)
-            headers.popall(hdrs.EXPECT)
-            if expect.lower() == "100-continue":
-                ask = partial(_continue, protocol, writer)
-            else:
-                headers[hdrs.EXPECT] = "unknown"  # aiohttp repeats it in its refusal
-            message = message._replace(headers=CIMultiDictProxy(headers))
-        encoding = message.compression if self._lazy_bodies else None
-        if payload is not EMPTY_PAYLOAD and (ask is not None or encoding is not None):
-            payload = LazyBody(payload, ask=ask, encoding=encoding)
-        try:
-            request = self._new_request(message, payload, protocol, writer, task)
-        except Exception:  # noqa: BLE001 - yarl and idna raise what they like for a bad target
-            message = message._replace(path="/", url=URL("/"))
-            # Not a web.Request, so _answer refuses it.
-            request = web.BaseRequest(message, payload, protocol, writer, task, self._loop)
-        return request  # type: ignore[no-any-return]
-
-
-def _continue(protocol: web.RequestHandler, writer: AbstractStreamWriter) -> None:
-    if protocol.transport is not None and not writer.output_size:
-        protocol.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def is_draining(request: web.BaseRequest) -> bool:
@@ -199,11 +182,27 @@ class _RequestHandler(web.RequestHandler):
     async def refuse(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request that no application sees."""
         self._log_malformed(request, HTTPStatus.BAD_REQUEST, "target")
-        return self._error(HTTPStatus.BAD_REQUEST)
+        return self._error(request, HTTPStatus.BAD_REQUEST)
 
     def _log_malformed(self, request: web.BaseRequest, status: int, what: str) -> None:
         if self._server.refusal_log.gets_own_line(request, "malformed_request"):
-            _logger.warning("refused %d malformed_request: %s", status, what)
+            _logger.warning(
+                "refused %d malformed_request: %s",
+                status,
+                what,
+                extra={"status": status, "reason": "malformed_request"},
+            )
+
+    async def _handle_request(
+        self, request: web.BaseRequest, start_time: float | None, request_handler: Any
+    ) -> tuple[web.StreamResponse, bool]:
+        """Have a request answered. Log those that end with no answer, or with a part of it."""
+        try:
+            return await super()._handle_request(request, start_time, request_handler)
+        except BaseException:  # the client or the server ends the connection, or a handler has to
+            if start_time is not None and isinstance(self.access_logger, AccessLog):
+                self.access_logger.log_cut_off(request, self._loop.time() - start_time)
+            raise
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -233,7 +232,7 @@ class _RequestHandler(web.RequestHandler):
             _logger.exception("an answer could not be sent")
             if is_partly_answered(request):
                 raise ConnectionError("a part of the answer was sent already") from error
-            failure = self._error(HTTPStatus.INTERNAL_SERVER_ERROR)
+            failure = self._error(request, HTTPStatus.INTERNAL_SERVER_ERROR)
             # Without it aiohttp calls no signal.
             request._match_info = None  # type: ignore[attr-defined]  # noqa: SLF001
             return await super().finish_response(request, failure, start_time)
@@ -267,10 +266,10 @@ class _RequestHandler(web.RequestHandler):
             # Otherwise the client is gone, or check_nothing_sent raised and the cause is logged.
             _logger.error("a request failed outside of the application", exc_info=exc)
         check_nothing_sent(request)
-        return self._error(status)
+        return self._error(request, status)
 
-    def _error(self, status: int) -> web.StreamResponse:
-        response = _ErrorResponse(status)
+    def _error(self, request: web.BaseRequest, status: int) -> web.StreamResponse:
+        response = _ErrorResponse(status, request[REQUEST_ID])
         response.force_close()
         return response
 
@@ -278,10 +277,11 @@ class _RequestHandler(web.RequestHandler):
 class _ErrorResponse(web.Response):
     """An error from outside of the application, so none of its signals sets these headers."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, request_id: str) -> None:
         error = json_error(status, status_phrase(status))
         headers = {
             **SECURITY_HEADERS,
+            REQUEST_ID_HEADER: request_id,
             hdrs.VARY: hdrs.ORIGIN,
             hdrs.CONTENT_TYPE: error.headers["Content-Type"],
         }

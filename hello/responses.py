@@ -32,11 +32,13 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-site",
 }
 
+REQUEST_ID_HEADER = istr("X-Request-ID")
+
 _PREPARED_HEADERS = CIMultiDict({istr(name): text for name, text in SECURITY_HEADERS.items()})
 
 # What a client needs in order to act on an error (RFC 9110 §15.5).
 _KEPT_HEADERS = ("Allow", "WWW-Authenticate", "Retry-After")
-_EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After", "DPoP-Nonce")
+_EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After", "DPoP-Nonce", REQUEST_ID_HEADER)
 _CORS = aiohttp_cors.ResourceOptions(
     allow_methods=("GET", "HEAD"),
     allow_headers=("Authorization", "Content-Type", "DPoP"),
@@ -58,7 +60,11 @@ async def errors_as_json(request: web.Request, handler: "Handler") -> web.Stream
     except web.HTTPException as error:
         failure = error if error.status < HTTPStatus.BAD_REQUEST else http_error(error)
     except web.RequestPayloadError as error:  # the body that a handler reads is not what it says
-        _logger.warning("refused 400 malformed_body: %s", type(error).__name__)
+        _logger.warning(
+            "refused 400 malformed_body: %s",
+            type(error).__name__,
+            extra={"status": 400, "reason": "malformed_body"},
+        )
         failure = json_error(400, HTTPStatus.BAD_REQUEST.phrase)
     except Exception as error:
         if isinstance(error, ConnectionError) and is_client_gone(request):

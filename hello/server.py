@@ -28,7 +28,8 @@ _APP_LOAD_ERROR = 4  # gunicorn's: at any other status it would start the worker
 class Service(NamedTuple):
     """An application, its name, and the address where it listens.
 
-    `access_log`: whether the log gets a line for each of its requests.
+    `access_log`: whether the log gets a line for each of its requests. `forwarded_from`: the
+    proxies that say where a request comes from.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Service(NamedTuple):
     host: str
     port: int
     access_log: bool = True
+    forwarded_from: tuple[str, ...] = ()
 
 
 class AddressError(Exception):
@@ -64,7 +66,10 @@ async def serve(services: Sequence[Service], ready: Callable[[], None]) -> None:
     with suppress(NotImplementedError):  # Windows: Ctrl+C arrives as KeyboardInterrupt
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop.set)
-    runners = [Runner(service.app, access_log=service.access_log) for service in services]
+    runners = [
+        Runner(service.app, access_log=service.access_log, forwarded_from=service.forwarded_from)
+        for service in services
+    ]
     try:
         for runner, service in zip(runners, services, strict=True):
             await runner.setup()
@@ -96,13 +101,13 @@ async def production() -> web.AppRunner:
     except ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201 - for the operator: there is no log yet
         sys.exit(_APP_LOAD_ERROR)
-    log_to_stderr(config.log_level)
+    log_to_stderr(config.log_level, config.log_format)
     app = create_app(config)
     if config.metrics_port is not None:
         from .operating import metrics  # noqa: PLC0415 - its library is an extra
 
         metrics.serve(app, host=config.metrics_host, port=config.metrics_port)
-    return Runner(app)
+    return Runner(app, forwarded_from=config.forwarded_from)
 
 
 def _check_metrics(config: Config) -> None:

@@ -19,13 +19,11 @@ _END_SECONDS = 5  # for a client to answer a close frame, and for a handler to s
 _LOOK_SECONDS = 0.05
 
 
-async def note_stream(request: web.Request, response: web.StreamResponse) -> None:
-    """Remember the stream that a request opens: a signal for on_response_prepare.
+def note_stream(request: web.Request, response: web.StreamResponse) -> None:
+    """Remember the stream that a request opens.
 
     nginx is told not to hold back the events of an event stream.
     """
-    if type(response) is web.Response:  # nearly all are, and to read a content type is slow
-        return
     if isinstance(response, web.WebSocketResponse):
         request[_STREAM] = response
     elif response.content_type == EVENT_STREAM:

@@ -13,6 +13,7 @@ from typing import cast, get_args
 from urllib.parse import urlsplit
 
 from .auth.reading.proxies import TrustedProxies
+from .logs import LogFormat
 from .tokens import ALGORITHMS, RedisReplayStore
 from .tokens.possession.addresses import is_beginning
 from .tokens.possession.dpop import Mode
@@ -268,6 +269,13 @@ def log_level(value: str) -> str:
     if value.lower() not in _LOG_LEVELS:
         raise ValueError(f"is {value!r}, not one of {', '.join(_LOG_LEVELS)}")
     return value.lower()
+
+
+def log_format(value: str) -> LogFormat:
+    """Return whether the lines of the log are for people or for programs."""
+    if value.lower() not in get_args(LogFormat):
+        raise ValueError(f"is {value!r}, not one of {', '.join(get_args(LogFormat))}")
+    return cast("LogFormat", value.lower())
 
 
 def seconds(value: str) -> float:

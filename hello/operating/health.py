@@ -14,7 +14,7 @@ from aiohttp import web
 from hello import auth
 from hello.auth import TokenValidator, Validator
 from hello.connections import is_draining
-from hello.logs import UNLOGGED
+from hello.logs.access import UNLOGGED
 from hello.tokens.keys.fetch_log import timestamp
 from hello.tokens.keys.fetched import FetchedKeys
 from hello.tokens.keys.state import KeysState, State

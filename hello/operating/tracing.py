@@ -16,7 +16,7 @@ from opentelemetry.instrumentation.aiohttp_server import (
 
 from hello import auth
 from hello.auth.protection import header_of, observe
-from hello.logs import without_secrets
+from hello.logs.cleaning import cleaned
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -45,7 +45,7 @@ def trace_requests(app: web.Application, *, user_id: bool = False) -> None:
         if decision.refusal is not None:
             span.set_attribute("hello.auth.reason", decision.outcome)
         if user_id and decision.subject is not None:
-            span.set_attribute("user.id", without_secrets(decision.subject))
+            span.set_attribute("user.id", cleaned(decision.subject))
 
     observe(app, note)
 
@@ -80,12 +80,12 @@ def _shown(request: web.Request, hidden: tuple[str, ...]) -> web.Request:
         headers.popall(name, None)
     for name in {*headers}:
         values = headers.popall(name)
-        headers.extend((without_secrets(name), without_secrets(value)) for value in values)
-    path = without_secrets(request.rel_url.raw_path)
+        headers.extend((cleaned(name), cleaned(value)) for value in values)
+    path = cleaned(request.rel_url.raw_path)
     shown = request.clone(
         rel_url=request.rel_url.with_path(path, encoded=True),
         headers=headers,
-        host=without_secrets(request.host),
+        host=cleaned(request.host),
     )
     try:
         _ = shown.url.host

@@ -39,6 +39,8 @@ DEFAULTS = {
     "dpop_fail_open": False,
     "dpop_nonce_secret": None,
     "log_level": "info",
+    "log_format": "text",
+    "forwarded_from": (),
     "audit_file": None,
     "traces_exporter": None,
     "metrics_host": "127.0.0.1",
@@ -72,6 +74,8 @@ VARIABLES = {
     "DPOP_FAIL_OPEN",
     "DPOP_NONCE_SECRET",
     "LOG_LEVEL",
+    "LOG_FORMAT",
+    "FORWARDED_FROM",
     "AUDIT_FILE",
     "OTEL_TRACES_EXPORTER",
     "METRICS_HOST",
@@ -168,6 +172,8 @@ def test_a_tenant_an_audience_and_an_origin_are_enough() -> None:
         ("METRICS_PORT", "9100", "metrics_port", 9100),
         ("METRICS_HOST", "10.0.0.7", "metrics_host", None),
         ("LOG_LEVEL", "WARNING", "log_level", "warning"),
+        ("LOG_FORMAT", "JSON", "log_format", "json"),
+        ("FORWARDED_FROM", "10.0.0.0/8, unix", "forwarded_from", ("10.0.0.0/8", "unix")),
         ("JWKS_MAX_AGE", "1e3", "jwks_max_age", 1000.0),
         ("JWKS_MAX_STALE", "600", "jwks_max_stale", 600.0),
         ("JWKS_COOLDOWN", "0.5", "jwks_cooldown", 0.5),
@@ -224,10 +230,10 @@ def test_where_proofs_are_remembered_and_whether_they_need_a_nonce(mode: str) ->
     config = Config.from_environ({**TENANT, **environ})
     dpop = token_validator(config).dpop
     assert plain is not None
-    assert isinstance(plain._replay, MemoryReplayStore)
+    assert isinstance(plain.replay, MemoryReplayStore)
     assert (plain.required, plain._fail_open, plain.nonces) == (mode == "required", False, None)
     assert dpop is not None
-    assert isinstance(dpop._replay, RedisReplayStore)
+    assert isinstance(dpop.replay, RedisReplayStore)
     assert (dpop.required, dpop._fail_open) == (mode == "required", True)
     assert dpop.nonces is not None
     assert dpop.nonces.accepts(Nonces(environ["DPOP_NONCE_SECRET"]).current(1e9), 1e9)

@@ -11,8 +11,7 @@ from aiohttp import web
 
 import hello
 from hello.bodies import LazyBody, _NoConnection
-from hello.connections import Runner, _ErrorResponse, _RequestHandler, _Server
-from hello.streams import note_stream
+from hello.connections import Runner, _ErrorResponse, _note_answer, _RequestHandler, _Server
 from support.sockets import app_with, connected, serving
 from support.sockets import hello as say_hello
 
@@ -20,6 +19,7 @@ OVERRIDDEN: list[tuple[type, str]] = [
     (Runner, "_make_server"),
     (Runner, "cleanup"),
     (_Server, "__call__"),
+    (_RequestHandler, "_handle_request"),
     (_RequestHandler, "finish_response"),
     (_RequestHandler, "handle_error"),
     (_RequestHandler, "log_exception"),
@@ -124,4 +124,4 @@ async def test_an_application_that_is_run_again_notes_its_streams_once() -> None
         runner = Runner(app)
         await runner.setup()
         await runner.cleanup()
-    assert app.on_response_prepare.count(note_stream) == 1
+    assert app.on_response_prepare.count(_note_answer) == 1

@@ -110,7 +110,7 @@ async def test_an_origin_is_allowed_once(
         assert response.status == status
         assert response.headers.getall("Access-Control-Allow-Origin") == [ORIGIN]
         exposed = response.headers.getall("Access-Control-Expose-Headers")
-        assert exposed == ["WWW-Authenticate, Retry-After, DPoP-Nonce"]
+        assert exposed == ["WWW-Authenticate, Retry-After, DPoP-Nonce, X-Request-ID"]
         assert response.headers.getall("Vary") == ["Origin"]
 
 

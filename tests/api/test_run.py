@@ -180,7 +180,7 @@ def test_the_env_file_beside_run_py_is_read_and_the_environment_wins(tmp_path: P
     elsewhere.mkdir()
     (elsewhere / ".env").write_text("LOG_LEVEL=nonsense")
     with running([str(folder / "run.py")], elsewhere, {"PORT": str(port)}) as program:
-        program.says(DOWN)
+        program.until(lambda: DOWN in program.out)
         assert re.search(naming(f"http://localhost:{port}"), program.out)
         assert get(port, PUBLIC).status == 200
         assert not is_listening(unused)
@@ -221,7 +221,7 @@ def test_an_empty_variable_counts_as_not_set_beside_an_env_file_too(tmp_path: Pa
     port = free_port()
     (folder / ".env").write_text(f"PORT={port}")
     with running([str(folder / "run.py")], tmp_path / "x", {**ISSUER, "PORT": ""}) as program:
-        program.says(DOWN)
+        program.until(lambda: DOWN in program.out)
         assert re.search(naming(f"http://localhost:{port}"), program.out)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Any
 
 import pytest
@@ -24,7 +25,10 @@ def timers(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
     called: list[Callable[[], None]] = []
 
     class Loop:
-        def call_later(self, _seconds: float, callback: Callable[[], None]) -> Any:
+        def call_later(
+            self, _seconds: float, callback: Callable[[], None], *, context: Context
+        ) -> Any:
+            assert not [*context]  # it is about no request
             called.append(callback)
             return self
 

@@ -102,7 +102,7 @@ def test_a_command_that_changes_the_machine_is_one_that_there_is(
 async def test_one_token_is_checked_with_the_services_settings(
     machine: Machine, sandbox_issuer: Issuer
 ) -> None:
-    code = example(PAGE, "check-one-token")
+    code = example("hello/docs/logs.md", "check-one-token")
     service = "".join(f"{name}={value}\n" for name, value in settings().items())
     service = service.replace(
         "AUTH0_DOMAIN=dev-abc123.eu.auth0.com", f"ISSUER_BASE_URL={sandbox_issuer.url}"

@@ -151,7 +151,9 @@ async def test_logs_name_the_client_once_and_never_a_query_or_a_token(
     assert access.getMessage().startswith(f"127.0.0.1 GET {PROTECTED} 401 ")
     site.program.until(lambda: len(site.log) > 0)
     [line] = site.log
-    assert re.fullmatch(rf"127\.0\.0\.2 \S+ GET {PROTECTED} 401 [\d.]+ 127\.0\.0\.1:{port}", line)
+    assert re.fullmatch(
+        rf"127\.0\.0\.2 \S+ GET {PROTECTED} 401 [\d.]+ 127\.0\.0\.1:{port} [0-9a-f]{{32}}", line
+    )
     assert "secret" not in caplog.text + line
 
 

@@ -117,7 +117,7 @@ async def test_a_trial_refuses_nobody_and_says_in_the_log_who_would_be(
     async with serving(tmp_path, api, limited(trial)) as site:
         assert await statuses(site, "192.0.2.1", 3) == [200] * 3
         site.program.until(lambda: len(site.log) == 3)
-        assert [line.split()[-1] for line in site.log] == ["PASSED", "PASSED", "REJECTED_DRY_RUN"]
+        assert [line.split()[-2] for line in site.log] == ["PASSED", "PASSED", "REJECTED_DRY_RUN"]
 
 
 async def test_a_client_cannot_choose_its_address_without_a_trusted_load_balancer(

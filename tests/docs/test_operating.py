@@ -1,4 +1,4 @@
-"""Is what hello/docs/deploying.md says of the log, of keys, outages and settings what happens?"""
+"""Is what hello/docs/deploying.md says of keys, outages and settings what happens?"""
 
 import errno
 import inspect
@@ -6,104 +6,23 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from joserfc.jwk import Key
 
-from hello import auth
 from hello.auth import AuthError, TokenValidator
 from hello.sandbox.issuer import Issuer
-from hello.tokens.keys import fetch_log
-from support.api import ApiServer, Client, bearer
 from support.check_token import check_token, environ_for
 from support.clock import FakeClock
 from support.failing_issuer import FailingIssuer, settled, validating
-from support.machine import GUNICORN, PAGE, Machine, lacks, settings
-from support.outputs import logged
-from support.pages import PROJECT, example, output, rows, rows_by_id, run_py
-from support.program import PROTECTED, PUBLIC, free_port, get, running
+from support.machine import GUNICORN, PAGE
+from support.pages import PROJECT, rows, rows_by_id
 from support.validators import presented
 
 NOT_ANSWERING = "http://127.0.0.1:9/"
-
-
-@pytest.fixture(scope="module")
-def log(keys: list[Key], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What a server logs of the requests that the page shows, while its issuer is down."""
-    folder, port = tmp_path_factory.mktemp("log"), free_port()
-    issuer = Issuer(audience="https://hello-world.example.com", key=keys[0])
-    issuer.url = NOT_ANSWERING
-    environ = {
-        **{name: value for name, value in settings().items() if name != "AUTH0_DOMAIN"},
-        "ISSUER_BASE_URL": NOT_ANSWERING,
-        "PORT": str(port),
-        "HOST": "127.0.0.1",
-        "PYTHONPATH": str(PROJECT),
-        **dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY"), "http://127.0.0.1:10"),
-    }
-    with running([str(run_py(folder))], folder, environ) as program:
-        program.listens(port)
-        statuses = [
-            get(port, path, headers).status
-            for path, headers in [
-                (PUBLIC, {}),
-                (PROTECTED, {}),
-                (PROTECTED, bearer(issuer.mint(claims={"exp": 1}))),
-                (PROTECTED, bearer(issuer.mint())),
-            ]
-        ]
-        program.send(signal.SIGTERM)
-        assert program.ends() == 0
-    assert statuses == [200, 401, 401, 503]
-    return program.err
-
-
-def test_the_log_looks_as_the_page_shows(log: str) -> None:
-    shown = example(PAGE, "log").splitlines()
-    assert list(map(logged, shown)) == list(map(logged, log.splitlines()))
-
-
-@pytest.mark.parametrize("name", ["count-refusals", "count-statuses", "refusals-as-json"])
-def test_a_recipe_for_the_log_prints_what_the_page_shows(
-    tmp_path: Path, log: str, name: str
-) -> None:
-    code = example(PAGE, name)
-    if "jq" in code and lacks("jq"):
-        pytest.skip("there is no jq")
-    (tmp_path / "log").write_text(log)
-    assert Machine(tmp_path).run(code) == output(PAGE, name)
-
-
-async def test_a_refusal_names_the_route_and_the_access_log_the_path(
-    validator: TokenValidator,
-    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    async def product(_request: web.Request) -> web.Response:
-        return web.json_response({})
-
-    app = web.Application()
-    auth.setup(app, validator)
-    route, path = "/products/{name}", "/products/hammer"
-    app.router.add_get(route, product)
-    client = await aiohttp_client(ApiServer(app))
-    with caplog.at_level("INFO"):
-        async with client.get(path) as response:
-            assert response.status == 401
-        await client.close()  # the line is written after the answer is sent
-    logged = {each.name: each.getMessage() for each in caplog.records}
-    assert logged["hello.auth"] == f"refused 401 no_credentials: GET {route} sub=- from=127.0.0.1"
-    assert f" GET {path} 401 " in logged["hello.access"]
-
-
-def test_the_issuer_is_asked_directly_whatever_proxy_the_environment_names(log: str) -> None:
-    [line] = [line for line in log.splitlines() if NOT_ANSWERING in line]
-    assert "ClientConnectorError" in line
-    assert "Connect call failed ('127.0.0.1', 9)" in line
 
 
 def test_what_sounds_bad_at_the_end_is_what_gunicorn_can_say() -> None:
@@ -117,12 +36,6 @@ def test_what_sounds_bad_at_the_end_is_what_gunicorn_can_say() -> None:
     assert "Error while closing socket %s" in sources[0]
     assert killed.strip("`") == f"Worker (pid:…) was sent {signal.SIGQUIT.name}!"
     assert "Worker (pid:%s) was sent %s!" in sources[1]
-
-
-def test_each_line_about_keys_begins_as_the_page_says() -> None:
-    source = inspect.getsource(fetch_log)
-    codes = [row[0].strip("`") for row in rows(PAGE, "key-lines")]
-    assert sorted(codes) == sorted(re.findall(r'^ +"(\w+:) ', source, re.MULTILINE))
 
 
 # --- Keys and outages ----------------------------------------------------------------------------

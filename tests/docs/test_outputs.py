@@ -83,7 +83,7 @@ def test_routes_are_compared_by_whether_they_are_public() -> None:
     ("line", "said"),
     [
         (
-            "2026-11-23 21:43:30,435 WARNING hello.auth: refused 401 expired: GET /a sub='b c'",
+            "2026-11-23 21:43:30,435 [1] WARNING hello.auth: refused 401 expired: GET /a sub='b c'",
             ("WARNING", "hello.auth", "401", "expired", "GET", "/a", "'b c'"),
         ),
         ("refused 401 expired: GET /a sub=-", ("", "", "401", "expired", "GET", "/a", "-")),
@@ -93,11 +93,11 @@ def test_routes_are_compared_by_whether_they_are_public() -> None:
         ),
         ("refused 400 malformed_request: LineTooLong", ("", "", "400", "malformed_request")),
         (
-            "2026-11-23 21:43:30,435 INFO hello.access: 127.0.0.1 GET /a 200 3 ms",
+            "2026-11-23 21:43:30,435 [1] INFO hello.access: 127.0.0.1 GET /a 200 3 ms request=1",
             ("INFO", "hello.access", "127.0.0.1", "GET", "/a", "200"),
         ),
         ("keys_unavailable: the keys of nobody", ("", "", "keys_unavailable")),
-        ("2026-11-23 21:43:30,435 ERROR hello: whatever it is", ("ERROR", "hello")),
+        ("2026-11-23 21:43:30,435 [1] ERROR hello: whatever it is", ("ERROR", "hello")),
     ],
 )
 def test_a_line_of_the_log_is_compared_by_its_codes(line: str, said: tuple[str, ...]) -> None:

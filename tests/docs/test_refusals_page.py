@@ -19,7 +19,7 @@ from hello import auth
 from hello.app import create_app
 from hello.auth import terminal
 from hello.config import Config
-from hello.logs import _FORMAT, LineFormatter
+from hello.logs.lines import TEXT_FORMAT, LineFormatter
 from hello.messages import message_routes
 from hello.sandbox.issuer import OMIT, Issuer
 from hello.server import Runner
@@ -225,7 +225,7 @@ async def test_the_page_shows_a_line_of_the_log(
     async with client.get(PROTECTED, headers=bearer(expired.make(tenant))):
         pass
     [record] = [each for each in caplog.records if each.name == "hello.auth"]
-    assert logged(LineFormatter(_FORMAT).format(record)) == logged(example(PAGE, "log-line"))
+    assert logged(LineFormatter(TEXT_FORMAT).format(record)) == logged(example(PAGE, "log-line"))
 
 
 def test_the_page_shows_a_line_about_an_issuer_that_cannot_be_asked(
@@ -236,7 +236,7 @@ def test_the_page_shows_a_line_about_an_issuer_that_cannot_be_asked(
         read_answer("https://id.example.com/introspect", 401, b"")
     Outage(FakeClock(epoch=NOW)).failed(str(refused.value))
     [record] = caplog.records
-    assert logged(LineFormatter(_FORMAT).format(record)) == logged(shown)
+    assert logged(LineFormatter(TEXT_FORMAT).format(record)) == logged(shown)
 
 
 @pytest.mark.parametrize(("has", "answer", "reason"), rows(PAGE, "arrivals"))

@@ -103,8 +103,13 @@ def test_gunicorn_takes_and_refuses_what_the_table_says(own: Machine, row: list[
         assert get(own.port, "/reports").status == 401
         program.send(signal.SIGINT)
         assert program.ends() == 0
-    time = r"\d{4}-\d\d-\d\d [\d:,]+ WARNING hello\.auth: " if "my_server" in given else ""
-    line = rf"^{time}refused 401 no_credentials: GET /reports sub=- from=127\.0\.0\.1$"
+    time, name = "", ""
+    if "my_server" in given:
+        time, name = (
+            r"\d{4}-\d\d-\d\d [\d:,]+ \[\d+\] WARNING hello\.auth: ",
+            " request=[0-9a-f]{32}",
+        )
+    line = rf"^{time}refused 401 no_credentials: GET /reports sub=- from=127\.0\.0\.1{name}$"
     assert re.search(line, program.err, re.MULTILINE)
 
 

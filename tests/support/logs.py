@@ -1,5 +1,6 @@
 """What does the log say to a machine: who was refused, and what else went wrong?"""
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
+
+from hello.logs import JsonFormatter
 
 _REFUSED = re.compile(
     r"refused (\d{3}) (\w+): (?:(\S+) (\S+) sub=(-|'.*'|\".*\")(?: from=.*)?|\w+)"
@@ -94,4 +97,37 @@ def root_logger_restored() -> Iterator[None]:
         yield
     finally:
         root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+class JsonLines(logging.Handler):
+    """Keeps what a program would read: each entry as JsonFormatter writes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonFormatter())
+        self.entries: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)
+        assert line.isprintable()
+        assert line.isascii()
+        self.entries.append(json.loads(line))
+
+    def of(self, logger: str) -> list[dict[str, Any]]:
+        """The entries of one logger."""
+        return [entry for entry in self.entries if entry["logger"] == logger]
+
+
+@contextmanager
+def json_lines() -> Iterator[JsonLines]:
+    """Write all of the log as JSON."""
+    root, lines = logging.getLogger(), JsonLines()
+    level = root.level
+    root.addHandler(lines)
+    root.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        root.removeHandler(lines)
         root.setLevel(level)

@@ -10,11 +10,11 @@ from typing import NamedTuple, TypeVar
 
 _T = TypeVar("_T")
 
-_LOGGED = re.compile(r"(?:[\d-]{10} [\d:,]{12} ([A-Z]+) (hello[.\w]*): )?(.*)", re.DOTALL)
+_LOGGED = re.compile(r"(?:[\d-]{10} [\d:,]{12} \[\d+\] ([A-Z]+) (hello[.\w]*): )?(.*)", re.DOTALL)
 _REFUSED = re.compile(r"refused (\d{3}) (\w+): ([A-Z]+) (\S+) sub=('(?:\\.|[^'])*'|\S+)(?: .*)?")
 _UNREAD = re.compile(r"refused (\d{3}) (malformed_request): .*")
 _FAILED = re.compile(r"([a-z_]+): .*", re.DOTALL)  # at the issuer's, or in a function of a user's
-_ANSWERED = re.compile(r"(\S+) ([A-Z]+) (\S+) (\d{3}) \d+ ms")
+_ANSWERED = re.compile(r"(\S+) ([A-Z]+) (\S+) (\d{3}) \d+ ms(?: .*)?")
 _RULE = re.compile(r"(ok|FAILED|not checked) +(\S+) *(.*)")
 _HAS = re.compile(r" +has +(.*)")
 _VERDICT = re.compile(r'(?:([A-Z]+ /\S*): )|(?:(\d{3}) "[^"]+", reason (\w+))')

@@ -14,6 +14,7 @@ ORDER = [
         "messages",
         "connections",
         "streams",
+        "incoming",
         "bodies",
         "responses",
         "config",

@@ -6,9 +6,11 @@ The first few of a kind are logged in full. The rest are counted, and summed up 
 import asyncio
 import logging
 from collections import Counter
+from contextvars import Context
 
 from aiohttp import web
 
+from hello.auth.reading.proxies import peer_of
 from hello.tokens import AccessToken, AuthError
 
 VALIDATED = web.RequestKey("VALIDATED", AccessToken)
@@ -50,7 +52,7 @@ class RefusalLog:
             return False
         self._in_full[kind] += 1
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(1, self.sum_up)
+            self._sum_up_later()
         return True
 
     def note(self, request: web.Request, refusal: AuthError) -> None:
@@ -62,15 +64,26 @@ class RefusalLog:
         validated = request.get(VALIDATED)
         subject = refusal.subject or (None if validated is None else validated.subject)
         resource = request.match_info.route.resource
+        route = None if resource is None else resource.canonical
+        peer = peer_of(request)
         _logger.warning(
             "refused %d %s: %s %s sub=%s from=%s%s",
             refusal.status,
             kind,
             request.method,
-            "-" if resource is None else resource.canonical,
+            route or "-",
             "-" if subject is None else ascii(subject),
-            request.remote,
+            peer,
             "" if refusal.detail is None else f" {refusal.detail}",
+            extra={
+                "status": refusal.status,
+                "reason": kind,
+                "method": request.method,
+                "route": route,
+                "subject": subject,
+                "peer": peer,
+                "detail": refusal.detail,
+            },
         )
 
     def sum_up(self, *, last: bool = False) -> None:
@@ -82,6 +95,11 @@ class RefusalLog:
                 self._counted.total(),
                 ", ".join(f"{kind} {count}" for kind, count in sorted(self._counted.items())),
                 len(self._addresses),
+                extra={
+                    "count": self._counted.total(),
+                    "reasons": dict(self._counted),
+                    "addresses": len(self._addresses),
+                },
             )
             self._counted.clear()
             self._addresses.clear()
@@ -89,6 +107,11 @@ class RefusalLog:
             self._timer.cancel()
             self._timer = None
         if not last and self._quiet < _QUIET_SECONDS:
-            self._timer = asyncio.get_running_loop().call_later(1, self.sum_up)
+            self._sum_up_later()
         else:
             self._in_full.clear()
+
+    def _sum_up_later(self) -> None:
+        # In a context of its own, because the line is not about the request of this one.
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(1, self.sum_up, context=Context())

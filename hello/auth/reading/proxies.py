@@ -2,7 +2,14 @@
 
 import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 from aiohttp import web
 
@@ -10,6 +17,12 @@ _MAPPED_BITS = 96  # that all IPv4-mapped addresses of IPv6 begin with
 
 UNIX = "unix"
 """The name for whatever connects through a Unix socket, which has no address."""
+
+
+def peer_of(request: web.BaseRequest) -> str:
+    """Return the address that a request came from, `unix` for a Unix socket, and `-` for none."""
+    remote = request.remote
+    return remote or (UNIX if remote == "" else "-")
 
 
 class TrustedProxies:
@@ -32,7 +45,7 @@ class TrustedProxies:
     def __hash__(self) -> int:
         return hash((self._unix, self._networks))
 
-    def sent(self, request: web.Request) -> bool:
+    def sent(self, request: web.BaseRequest) -> bool:
         """Return whether a request came from one of these proxies.
 
         The connection decides. `request.remote` does not, because a middleware may have replaced it
@@ -43,7 +56,10 @@ class TrustedProxies:
         if family not in (socket.AF_INET, socket.AF_INET6):
             return self._unix and family == getattr(socket, "AF_UNIX", "none on this system")
         address = ip_address(peer[0].partition("%")[0])
-        address = getattr(address, "ipv4_mapped", None) or address
+        return self.include(getattr(address, "ipv4_mapped", None) or address)
+
+    def include(self, address: IPv4Address | IPv6Address) -> bool:
+        """Return whether an address is that of one of these proxies."""
         return any(address in network for network in self._networks)
 
 

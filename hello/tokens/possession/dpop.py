@@ -69,7 +69,7 @@ class DPoP:
         self.algorithms: tuple[str, ...] = tuple(sorted(set(algorithms)))
         self.nonces: Nonces | None = nonces
         self.window = Window(max_age, future)
-        self._replay: ReplayStore = replay or MemoryReplayStore()
+        self.replay: ReplayStore = replay or MemoryReplayStore()
         self._fail_open = fail_open
         self._failures = 0  # of the replay store, in this outage
         self._failed_at = 0.0  # when the last check began that failed
@@ -137,14 +137,14 @@ class DPoP:
 
     async def close(self) -> None:
         """Close the replay store."""
-        await self._replay.close()
+        await self.replay.close()
 
     async def _check_new(self, proof: Proof, token: AccessToken, now: float) -> None:
         seen = f"{proof.thumbprint} {proof.jti}".encode("utf-8", "surrogatepass")
         digest = hashlib.sha256(seen).digest()[:16]
         # It is rounded up, so that a copy of a proof is never a second too late to be known.
         until = proof.issued_at + self.window.past + 1
-        add = partial(self._replay.add, until=until, now=now)
+        add = partial(self.replay.add, until=until, now=now)
         try:
             new = await ask(add, digest, timeout=_STORE_SECONDS, returns=(bool,))
         except (HookError, AuthError) as error:

@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import os
 import re
 import time
 from threading import Event
@@ -16,7 +17,7 @@ from support.api import Client, bearer
 from support.logs import root_logger_restored
 
 FORGED = "2026-01-01 00:00:00,000 INFO hello.auth: all is well"
-ENTRY = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} "
+ENTRY = rf"\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d,\d{{3}} \[{os.getpid()}\] "
 
 
 def flush() -> None:
@@ -144,7 +145,7 @@ def test_an_access_line_counts_in_milliseconds(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.INFO):
         access_log = AccessLog(logging.getLogger("hello.access"), "")
         access_log.log(request, web.Response(), 1.23456)
-    assert caplog.messages == ["None GET /a 200 1235 ms"]
+    assert caplog.messages == ["- GET /a 200 1235 ms"]
 
 
 @pytest.mark.parametrize(
@@ -188,8 +189,8 @@ class Stopped(logging.Handler):
 
 
 def test_a_log_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hello.logs._MAX_WAITING", 100)
-    monkeypatch.setattr("hello.logs._FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr("hello.logs.writing._MAX_WAITING", 100)
+    monkeypatch.setattr("hello.logs.writing._FLUSH_SECONDS", 0.01)
     reader = Stopped()
     handler = BackgroundHandler(reader)
     for number in range(1000):
@@ -197,7 +198,7 @@ def test_a_log_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch
     handler.flush()  # does not wait for ever
     assert not reader.written
     reader.go_on.set()
-    monkeypatch.setattr("hello.logs._FLUSH_SECONDS", 10)
+    monkeypatch.setattr("hello.logs.writing._FLUSH_SECONDS", 10)
     handler.flush()
     handler.handle(logging.makeLogRecord({"msg": "the last"}))
     handler.close()

@@ -1,0 +1,107 @@
+"""From which address does a request come, if trusted proxies stand in between?
+
+Each proxy adds the address of its own sender at the end of a header. So the header is read from its
+end, as long as the address that was read last belongs to a trusted proxy. What stands before that
+can be written by anybody.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from aiohttp import web
+from multidict import istr
+
+from .proxies import TrustedProxies
+
+_FORWARDED, _X_FORWARDED_FOR = istr("Forwarded"), istr("X-Forwarded-For")
+_MAX_PROXIES = 20
+
+_Address = IPv4Address | IPv6Address
+
+# RFC 7239 §4: elements between commas, pairs between semicolons. A value is a token or is quoted.
+# Nothing here is tried twice, so a long header takes no longer than its length.
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_PAIR = rf'(?:{_WORD}=(?:{_WORD}|"(?:[^"\\]|\\.)*+"))?'
+_ELEMENT = re.compile(rf"[ \t]*+({_PAIR}(?:[ \t]*+;[ \t]*+{_PAIR})*+)[ \t]*+(?:,|\Z)")
+_FOR = re.compile(rf'({_WORD})=({_WORD}|"(?:[^"\\]|\\.)*+")')
+# §6: an address, perhaps with a port. Everything else is obfuscated, unknown or malformed.
+_NODE = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\])(?::(?:[0-9]{1,5}|_[0-9A-Za-z._-]+))?")
+_BARE_IPV6 = re.compile(r"[0-9A-Fa-f:.]+")
+
+
+def forwarded_address(request: web.BaseRequest, proxies: TrustedProxies) -> str | None:
+    """Return the address of the client, or None if it is that of the connection.
+
+    If a header is malformed or names no address, it is that of the last proxy which is known. Many
+    proxies write one of the two headers and let a client write the other one. So if both are there,
+    they have to lead to the same address; otherwise it is that of the connection.
+    """
+    forwarded = request.headers.getall(_FORWARDED, ())
+    x_forwarded_for = request.headers.getall(_X_FORWARDED_FOR, ())
+    if not (forwarded or x_forwarded_for) or not proxies.sent(request):
+        return None
+    found = {
+        _walk(nodes(lines), proxies)
+        for lines, nodes in ((forwarded, _forwarded), (x_forwarded_for, _x_forwarded_for))
+        if lines
+    }
+    address = found.pop()
+    return None if found or address is None else str(address)
+
+
+def _walk(nodes: Iterator[_Address | None], proxies: TrustedProxies) -> _Address | None:
+    """Return the first address that is no trusted proxy's, or the last one that is known."""
+    known = None
+    for _, node in zip(range(_MAX_PROXIES), nodes, strict=False):
+        if node is None:
+            break
+        known = node
+        if not proxies.include(node):
+            break
+    return known
+
+
+def _forwarded(lines: Sequence[str]) -> Iterator[_Address | None]:
+    """Yield what the elements of `Forwarded` name, the last one first (RFC 7239 §4)."""
+    for line in reversed(lines):
+        for element in reversed(_elements(line)):
+            names = [value for name, value in _FOR.findall(element) if name.lower() == "for"]
+            node = names[0] if len(names) == 1 else ""
+            if node.startswith('"'):
+                node = re.sub(r"\\(.)", r"\1", node[1:-1])
+            found = _NODE.fullmatch(node)
+            yield None if found is None else _address(found[1] or found[2])
+
+
+def _elements(line: str) -> list[str]:
+    """Return the elements of a line, or one that names nobody if the line is malformed."""
+    elements, at = [], 0
+    while at < len(line):
+        found = _ELEMENT.match(line, at)
+        if found is None:
+            return [""]
+        if found[1]:  # RFC 9110 §5.6.1.2: empty elements are ignored
+            elements.append(found[1])
+        at = found.end()
+    return elements
+
+
+def _x_forwarded_for(lines: Sequence[str]) -> Iterator[_Address | None]:
+    """Yield what `X-Forwarded-For` names, the last one first. It has no standard."""
+    for line in reversed(lines):
+        for text in reversed(line.rsplit(",", _MAX_PROXIES)):
+            node = text.strip(" \t")
+            found = _NODE.fullmatch(node)
+            if found is not None:
+                yield _address(found[1] or found[2])
+            else:
+                yield _address(node) if _BARE_IPV6.fullmatch(node) else None
+
+
+def _address(text: str) -> _Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

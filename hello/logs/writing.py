@@ -1,0 +1,80 @@
+"""Where is the log written, and what if nobody reads it?
+
+Whoever reads standard error may stop reading: then lines are lost, and requests are answered all
+the same.
+"""
+
+import logging
+import queue
+from logging.handlers import QueueHandler
+from threading import Thread
+from typing import Literal
+
+from .json_lines import JsonFormatter
+from .lines import TEXT_FORMAT, LineFormatter
+
+LogFormat = Literal["text", "json"]
+"""Whether a line is for people, or a JSON object for programs."""
+
+_MAX_WAITING = 10_000  # lines that nobody has read yet
+_FLUSH_SECONDS = 1
+
+
+class BackgroundHandler(QueueHandler):
+    """Formats entries at once, and writes them to a handler in a thread of its own.
+
+    If the handler does not keep up, entries are dropped, and a line says how many.
+    """
+
+    def __init__(self, handler: logging.Handler) -> None:
+        self._waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(_MAX_WAITING)
+        super().__init__(self._waiting)
+        self._handler = handler
+        self._dropped = 0
+        self._thread = Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def enqueue(self, record: logging.LogRecord | None) -> None:
+        """Hand an entry to the thread, or count it if the thread does not keep up."""
+        try:
+            self._waiting.put_nowait(record)
+        except queue.Full:
+            self._dropped += 1
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say where the entry was that cannot be formatted. What it says may hold a token."""
+        place = f"{record.pathname}:{record.lineno}"
+        self.enqueue(self._line(f"a line of the log cannot be formatted: {place}"))
+
+    def flush(self) -> None:
+        """Wait for what was logged until now, but not for long."""
+        with self._waiting.all_tasks_done:
+            self._waiting.all_tasks_done.wait_for(
+                lambda: not self._waiting.unfinished_tasks, _FLUSH_SECONDS
+            )
+
+    def close(self) -> None:
+        """End the thread when it has written what was logged until now, but not wait for long."""
+        self.enqueue(None)
+        self._thread.join(_FLUSH_SECONDS)
+        super().close()
+
+    def _line(self, message: str) -> logging.LogRecord:
+        record = logging.LogRecord("hello", logging.WARNING, "", 0, message, None, None)
+        return self.prepare(record)  # type: ignore[no-any-return]
+
+    def _write(self) -> None:
+        while (record := self._waiting.get()) is not None:
+            self._handler.handle(record)
+            if self._dropped and self._waiting.empty():
+                dropped, self._dropped = self._dropped, 0
+                self._handler.handle(self._line(f"... {dropped} lines of the log were dropped"))
+            self._waiting.task_done()
+        self._waiting.task_done()
+
+
+def log_to_stderr(level: str, log_format: LogFormat = "text") -> None:
+    """Write the log of this process to standard error, from a level (like `info`) upwards."""
+    handler = BackgroundHandler(logging.StreamHandler())
+    handler.setFormatter(LineFormatter(TEXT_FORMAT) if log_format == "text" else JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -1,0 +1,64 @@
+"""What does the log say at the start: what is accepted, and what is switched on?"""
+
+import logging
+from collections.abc import Collection
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from aiohttp import web
+
+from hello.auth import TokenValidator
+
+from .watched import token_validators
+
+_logger = logging.getLogger("hello")
+_MAX_NAMES = 5
+
+
+def log_start(app: web.Application, **settings: str | Collection[str] | None) -> None:
+    """Have a line logged when an application starts, for each TokenValidator in it.
+
+    `settings` are what else the line says: a name, and a text, a list of texts, or None for what is
+    not set. Call it before the application starts.
+    """
+    app.on_startup.append(partial(_log, settings=settings))
+
+
+async def _log(app: web.Application, *, settings: dict[str, str | Collection[str] | None]) -> None:
+    for validator in token_validators(app):
+        facts = {"version": _version(), **_facts(validator)}
+        facts |= {name: _shown(value) for name, value in settings.items()}
+        said = " ".join(f"{name}={value}" for name, value in facts.items())
+        _logger.info("started: %s", said, extra=facts)
+
+
+def _facts(validator: TokenValidator) -> dict[str, Any]:
+    """Return what a validator accepts. The issuers of a resolver are known to nobody else."""
+    listed, dpop = validator.issuers.listed, validator.dpop
+    facts = {
+        "issuer": _shown({each.issuer for each in listed}) if listed else "resolver",
+        "audience": _shown({name for each in listed for name in each.audience}),
+        "algorithms": _shown({name for each in listed for name in each.algorithms}),
+        "introspection": "off" if validator.introspected is None else "on",
+        "dpop": "off" if dpop is None else "required" if dpop.required else "allowed",
+    }
+    if dpop is not None:
+        facts["proofs_in"] = type(dpop.replay).__name__
+    return facts
+
+
+def _shown(names: str | Collection[str] | None) -> str:
+    if not names:
+        return "none"
+    if isinstance(names, str):
+        return names
+    shown = ",".join(sorted(names)[:_MAX_NAMES])
+    return shown if len(names) <= _MAX_NAMES else f"{shown} and {len(names) - _MAX_NAMES} more"
+
+
+def _version() -> str:
+    try:
+        return version("hello-aiohttp")
+    except PackageNotFoundError:  # it runs from a copy of its files
+        return "unknown"
