@@ -20,14 +20,17 @@ from joserfc.jwk import Key
 from multidict import CIMultiDict
 
 from hello import auth
+from hello.app import create_app
 from hello.auth import TokenValidator
 from hello.auth.reading.forwarded import forwarded_address
 from hello.auth.reading.proxies import TrustedProxies
+from hello.connections import Runner
 from hello.sandbox.issuer import Issuer
 from hello.tokens.keys import fetch_log
-from support.api import ApiServer, Client, bearer
+from support.api import ApiServer, Client, bearer, config_for
 from support.logs import json_lines
 from support.machine import GUNICORN, Machine, command, lacks, settings
+from support.nginx import NEEDS_NGINX, serving
 from support.outputs import logged
 from support.pages import PROJECT, example, output, rows, rows_by_id, run_py, text
 from support.program import PROTECTED, PUBLIC, READY, free_port, get, running
@@ -271,6 +274,38 @@ def test_an_address_is_found_as_the_table_says(shown: str, found: str) -> None:
     )
     address = forwarded_address(request, TrustedProxies([proxies]))
     assert (address or peer) == found.strip("`")
+
+
+class BehindProxy(ApiServer):
+    """A server that believes the nginx of this machine."""
+
+    async def _make_runner(self, **_options: Any) -> web.AppRunner:
+        return Runner(self.app, forwarded_from=["127.0.0.1"])
+
+
+@NEEDS_NGINX
+@pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For"])
+async def test_behind_nginx_a_line_has_the_address_of_the_client_whatever_it_claims(
+    issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    tmp_path: Path,
+    name: str,
+) -> None:
+    client = await aiohttp_client(BehindProxy(create_app(config_for(issuer))))
+    invented = "for=203.0.113.7" if name == "Forwarded" else "203.0.113.7"
+    with json_lines() as lines:
+        async with serving(tmp_path, client) as site:
+            answer = await site.get(PROTECTED, {name: invented})
+            site.program.until(lambda: len(site.log) > 0)
+        await client.close()
+    about = [entry for entry in lines.entries if "request_id" in entry]
+    assert {(each["logger"], each["peer"]) for each in about} == {
+        ("hello.auth", "127.0.0.2"),
+        ("hello.access", "127.0.0.2"),
+    }
+    [line] = site.log
+    assert line.endswith(f" {about[0]['request_id']}")
+    assert answer.headers["X-Request-ID"] == about[0]["request_id"]
 
 
 async def test_an_application_of_ones_own_has_all_of_it_by_a_few_lines(tmp_path: Path) -> None:
