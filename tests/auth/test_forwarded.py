@@ -151,6 +151,7 @@ def test_a_header_that_comes_in_several_lines_is_one_list() -> None:
         assert address(*lines) == CLIENT
     assert address(("Forwarded", '"'), ("Forwarded", f"for={CLIENT}")) == CLIENT
     assert address(("Forwarded", '"'), ("Forwarded", "for=10.0.0.2")) == "10.0.0.2"
+    assert address(("Forwarded", f"for={CLIENT}"), ("Forwarded", '"')) is None
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import re
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import closing
-from http.client import HTTPConnection
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -232,7 +230,7 @@ async def test_gunicorns_own_lines_can_be_json_too(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     (machine.checkout / "gunicorn-log.json").write_text(example(PAGE, "gunicorn-log"))
     (machine.checkout / "ready.py").write_text(READY)
-    environ = {**machine.environ, **settings(), "LOG_FORMAT": "json"}
+    environ = {**machine.environ, **settings(), "LOG_FORMAT": "json", "FORWARDED_FROM": "127.0.0.1"}
     arguments = (
         *("hello.server:production", "--bind", f"127.0.0.1:{machine.port}", "--no-control-socket"),
         *("--config", "ready.py", "--worker-class", "aiohttp.GunicornUVLoopWebWorker"),
@@ -242,9 +240,7 @@ async def test_gunicorns_own_lines_can_be_json_too(tmp_path: Path) -> None:
     def serve() -> str:
         with running(command(GUNICORN, *arguments), machine.checkout, environ) as program:
             program.says("Ready: ")
-            with closing(HTTPConnection("127.0.0.1", machine.port, timeout=10)) as connection:
-                connection.request("GET", PROTECTED)
-                assert connection.getresponse().status == 401
+            assert get(machine.port, PROTECTED, {"X-Forwarded-For": "203.0.113.7"}).status == 401
             program.send(signal.SIGTERM)
             assert program.ends() == 0
         return program.err + program.out
@@ -256,6 +252,7 @@ async def test_gunicorns_own_lines_can_be_json_too(tmp_path: Path) -> None:
     assert len(set(messages)) == len(messages), "a line came twice"
     assert {entry["logger"] for entry in entries} >= {"gunicorn.error", "hello", "hello.auth"}
     assert any("Booting worker" in message for message in messages)
+    assert {entry["peer"] for entry in entries if "peer" in entry} == {"203.0.113.7"}
 
 
 # --- Addresses, and an application of one's own --------------------------------------------------
@@ -274,6 +271,20 @@ def test_an_address_is_found_as_the_table_says(shown: str, found: str) -> None:
     )
     address = forwarded_address(request, TrustedProxies([proxies]))
     assert (address or peer) == found.strip("`")
+
+
+def test_run_py_believes_the_proxies_that_its_settings_name(tmp_path: Path) -> None:
+    port = free_port()
+    environ = {
+        **settings(),
+        "PORT": str(port),
+        "FORWARDED_FROM": "127.0.0.1",
+        "PYTHONPATH": str(PROJECT),
+    }
+    with running([str(run_py(tmp_path))], tmp_path, environ) as program:
+        program.listens(port)
+        assert get(port, PUBLIC, {"Forwarded": "for=203.0.113.7"}).status == 200
+        program.says(f" 203.0.113.7 GET {PUBLIC} 200 ")
 
 
 class BehindProxy(ApiServer):
