@@ -81,8 +81,8 @@ class RedisClient:
             await self._pool.disconnect(inuse_connections=False)
 
     def _reason(self, error: Exception) -> str:
-        if isinstance(error, TimeoutError):
-            return f"no answer within {_SECONDS} s"
+        if isinstance(error, (TimeoutError, RedisTimeoutError)):
+            return "no answer in time"
         name = type(error).__name__
         if not isinstance(error, (ResponseError, RedisConnectionError)):
             return name  # it may quote bytes, with the password in other characters
