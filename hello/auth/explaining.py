@@ -1,12 +1,20 @@
 """Why does an application refuse a token, and which of its routes would refuse it?"""
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 
 from aiohttp import hdrs, web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
-from hello.tokens import AccessToken, AuthError, Timing, TokenValidator, check_requirements
+from hello.tokens import (
+    AccessToken,
+    AuthError,
+    Requirement,
+    Timing,
+    TokenValidator,
+    check_requirements,
+)
 from hello.tokens.explain import Explanation, walk
 from hello.tokens.explain.explanation import Routes
 from hello.tokens.explain.lacking import missing
@@ -89,8 +97,10 @@ async def _routes(app: web.Application, timing: Timing, token: AccessToken) -> R
             continue
         lacking = []
         for requirement in requirements:
+            if requirement.check_takes_request:
+                lacking.append(f"Check {requirement.check_name} decides by the request, too.")
             try:
-                await check_requirements([requirement], token, timing)
+                await check_requirements([_without_request(requirement)], token, timing)
             except AuthError as refusal:
                 lacking.append(
                     f'{refusal.status} "{refusal.message}", reason {refusal.reason}. '
@@ -99,3 +109,15 @@ async def _routes(app: web.Application, timing: Timing, token: AccessToken) -> R
         if requirements:
             told.append((mounted.method, mounted.path, " ".join(lacking)))
     return tuple(told)
+
+
+def _without_request(requirement: Requirement) -> Requirement:
+    """Return what a requirement demands of a token alone."""
+    if not requirement.check_takes_request:
+        return requirement
+    return replace(
+        requirement,
+        check=None,
+        any_scope=requirement.any_scope or None,
+        acr_values=requirement.acr_values or None,
+    )

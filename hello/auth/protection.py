@@ -32,7 +32,7 @@ from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse
 from .metadata import serve_metadata
 from .nested import note_validated, validated_before
 from .reading.certificates import ClientCertificate, of_connection
-from .reading.request import host_of, is_by_dpop, presented_by
+from .reading.request import host_of, is_by_dpop, keep_body, presented_by
 from .routes import policy_of
 
 if TYPE_CHECKING:
@@ -247,7 +247,9 @@ async def _admit(request: web.Request, host: str, protection: _Protection) -> No
     if is_nested:
         note_validated(request, protection.basis, validated)
     if policy.requirements:
-        await check_requirements(policy.requirements, validated, validator.timing)
+        await check_requirements(policy.requirements, validated, validator.timing, request=request)
+        if any(each.check_takes_request for each in policy.requirements):
+            keep_body(request)
     request[ACCESS_TOKEN] = validated
 
 

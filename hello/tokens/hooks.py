@@ -7,9 +7,33 @@ from typing import Any
 
 from .errors import AuthError
 
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
 
 class HookError(Exception):
     """A hook gave no answer: it raised, was cancelled, took too long or returned a wrong type."""
+
+
+def takes_request(check: Callable[..., Any]) -> bool:
+    """Return whether a check is called with the token and the request, or with the token alone.
+
+    It gets the request if it has a second parameter that has no default or is called `request`.
+    Raises TypeError if it cannot be called like this.
+    """
+    try:
+        signature = inspect.signature(check)
+    except ValueError:  # some functions that are written in C do not tell
+        return False
+    second = [each for each in signature.parameters.values() if each.kind in _POSITIONAL][1:2]
+    takes = any(each.default is each.empty or each.name == "request" for each in second)
+    try:
+        signature.bind(*("token", "request")[: 2 if takes else 1])
+    except TypeError as error:
+        raise TypeError(
+            "check is a function that takes the AccessToken, or the AccessToken and the request, "
+            f"and {check!r} is not: {error}"
+        ) from None
+    return takes
 
 
 async def ask(

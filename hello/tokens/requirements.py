@@ -9,13 +9,20 @@ from typing import Any, Self, TypedDict
 
 from .access_token import AccessToken
 from .errors import InsufficientAuthenticationError, InsufficientScopeError, Reason
-from .hooks import HookError, ask
+from .hooks import HookError, ask, takes_request
 from .jwt.claim_rules import names_in
 from .jwt.rules import ABSENT
 from .timing import DEFAULT_TIMING, Timing, is_numeric_date
 
-Check = Callable[[AccessToken], bool | Awaitable[bool]]
-"""A function of the application, sync or async. Only if it returns True, the token is accepted."""
+Check = (
+    Callable[[AccessToken], bool | Awaitable[bool]]
+    | Callable[[AccessToken, Any], bool | Awaitable[bool]]
+)
+"""A function of the application, sync or async. Only if it returns True, the token is accepted.
+
+It is called with the token alone, or with the token and the request: with both if it has a second
+parameter that has no default or is called `request`.
+"""
 
 Names = AbstractSet[str] | list[str] | tuple[str, ...]
 """A collection of names. A string is not accepted: it would be a collection of characters."""
@@ -46,7 +53,7 @@ class RequirementOptions(TypedDict, total=False):
     any_scope: Names | None  # it has at least one of these; a refusal suggests the first
     permissions: Names  # it has all of these in `permissions`
     claims: Mapping[str, Any]  # each claim equals its value, or has every item of a collection
-    check: Check | None  # a function that is called with the AccessToken and returns True
+    check: Check | None  # called with the AccessToken, or with it and the request; returns True
     acr_values: Names | None  # its `acr` is one of these (RFC 9470 §4)
     max_auth_age: int | None  # its `auth_time` is at most so many seconds ago (RFC 9470 §4)
 
@@ -66,6 +73,7 @@ class Requirement:
     acr_values: Names | None = None
     max_auth_age: int | None = None
     _claims_shown: tuple[str, ...] = field(init=False, repr=False)  # as text, True differs from 1
+    check_takes_request: bool = field(init=False, repr=False, compare=False)
 
     def __new__(cls, **options: Any) -> Self:
         """Raise TypeError for an unknown option. The message says what to write."""
@@ -95,6 +103,7 @@ class Requirement:
             ("claims", dict(self.claims)),
             ("acr_values", tuple(self.acr_values or ())),
             ("_claims_shown", tuple(f"{name}={_shown(value)}" for name, value in claims)),
+            ("check_takes_request", self.check is not None and takes_request(self.check)),
         ):
             object.__setattr__(self, name, value)  # frozen: nobody sets them afterwards
 
@@ -155,9 +164,15 @@ def _check_names(option: str, value: object) -> None:
 
 
 async def check_requirements(
-    requirements: Sequence[Requirement], token: AccessToken, timing: Timing = DEFAULT_TIMING
+    requirements: Sequence[Requirement],
+    token: AccessToken,
+    timing: Timing = DEFAULT_TIMING,
+    *,
+    request: object = None,
 ) -> None:
     """Refuse a valid token that does not meet all the requirements.
+
+    `request` is that of your framework, for checks that take it. Without it, they refuse.
 
     Raises InsufficientScopeError (RFC 6750 §3.1), InsufficientAuthenticationError if a stronger or
     a more recent login is required (RFC 9470 §3), or the AuthError that a check raises.
@@ -180,7 +195,7 @@ async def check_requirements(
             acr_values=_acr_values(requirements), max_age=min(ages, default=None), subject=subject
         )
     for each in requirements:
-        if each.check is not None and not await _passes(each.check, token, timing.hook_timeout):
+        if each.check is not None and not await _passes(each, token, request, timing.hook_timeout):
             raise InsufficientScopeError(Reason.CHECK, subject=subject)
 
 
@@ -232,9 +247,18 @@ def _equals(value: Any, expected: Any) -> bool:
     return type(value) is type(expected) and value == expected  # True equals 1 in Python
 
 
-async def _passes(check: Check, token: AccessToken, timeout: float) -> bool:  # noqa: ASYNC109
+async def _passes(
+    requirement: Requirement,
+    token: AccessToken,
+    request: object,
+    timeout: float,  # noqa: ASYNC109
+) -> bool:
+    check: Any = requirement.check
     try:
-        return bool(await ask(check, token, timeout=timeout, returns=(bool,)))
+        if requirement.check_takes_request and request is None:
+            raise HookError("check_requirements was called without the request that it takes")
+        arguments = (token, request) if requirement.check_takes_request else (token,)
+        return bool(await ask(check, *arguments, timeout=timeout, returns=(bool,)))
     except HookError:
         _logger.exception("%s: a check failed, so the request is refused", Reason.CHECK)
         return False

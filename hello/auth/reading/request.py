@@ -1,9 +1,10 @@
 """What is read from a request, and does the request name one host?"""
 
+import asyncio
 from functools import partial
 from urllib.parse import urlsplit
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion11, StreamReader, hdrs, web
 
 from hello.tokens import Presented, present
 from hello.tokens.hosts import split_host
@@ -75,3 +76,16 @@ def _target_names(target: str, named: tuple[str, int | None]) -> bool:
         return target == "*"
     found, default = split_host(authority), _DEFAULT_PORTS.get(scheme)
     return found is not None and (found[0], found[1] or default) == (named[0], named[1] or default)
+
+
+def keep_body(request: web.Request) -> None:
+    """Let a handler read the body as a stream, too, if something before it has read it whole.
+
+    aiohttp keeps the body for `read`, `text` and `json`. But the parts of a form would be gone.
+    """
+    body = request._read_bytes  # noqa: SLF001
+    if body:
+        stream = StreamReader(request.protocol, len(body), loop=asyncio.get_running_loop())
+        stream.feed_data(body)
+        stream.feed_eof()
+        request._payload = stream  # noqa: SLF001
