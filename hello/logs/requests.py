@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from aiohttp import web
 from multidict import istr
 
+from hello.auth.reading.fields import field_values
 from hello.auth.reading.proxies import peer_of
 
 _TRACEPARENT = istr("traceparent")
@@ -35,9 +36,7 @@ def note_request(request: web.BaseRequest) -> None:
     It is the trace id of the client or of a proxy, if they send one, so that their logs and traces
     have it, too. It is no secret, and a client can choose it.
     """
-    found = None
-    if _TRACEPARENT in request.headers:
-        found = _trace_id(request.headers.getall(_TRACEPARENT))
+    found = _trace_id(field_values(request, _TRACEPARENT))
     # As hex of bytes, which is made in a fifth of the time that it takes to format a number.
     name = request[REQUEST_ID] = found or random.getrandbits(128).to_bytes(16, "big").hex()
     _CURRENT.set((name, peer_of(request)))

@@ -80,7 +80,7 @@ async def test_an_outage_is_a_503_or_none_and_two_lines_in_the_log(
     outage: str,
     fail_open: str,
 ) -> None:
-    monkeypatch.setattr(redis_client, "_SECONDS", 0.5)
+    monkeypatch.setattr(redis_client, "_SECONDS", 1)
     monkeypatch.setattr(dpop, "_CALM_SECONDS", 1)
     begin: dict[str, Callable[[], object]] = {
         "killed": redis_server.kill,

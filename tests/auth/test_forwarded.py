@@ -36,6 +36,9 @@ class Connection:
 
     def __init__(self, headers: list[tuple[str, str]], peer: str = "127.0.0.1") -> None:
         self.headers = web.Response(headers=headers).headers
+        self.raw_headers = [
+            (name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in headers
+        ]
         self.peer = peer
 
     def get_extra_info(self, name: str) -> object:

@@ -110,6 +110,9 @@ async def test_an_old_client_may_name_no_host(tenants: Tenants) -> None:
 )
 def test_a_target_that_is_no_path_names_a_host(target: str, host: str | None) -> None:
     request: Any = SimpleNamespace(
-        headers=CIMultiDict({"Host": "a.example"}), version=HttpVersion11, raw_path=target
+        headers=CIMultiDict({"Host": "a.example"}),
+        raw_headers=[(b"Host", b"a.example")],
+        version=HttpVersion11,
+        raw_path=target,
     )
     assert host_of(request) == host

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from hello.tokens.presented import Certificate
 
+from .fields import field_values
 from .proxies import TrustedProxies
 
 ClientCertificate = Callable[[web.Request], Certificate | Awaitable[Certificate]]
@@ -39,5 +40,5 @@ class CertificateHeader:
 
     def __call__(self, request: web.Request) -> str | None:
         """Return the value of the header, or None if it is not there exactly once."""
-        values = request.headers.getall(self._name, ())
+        values = field_values(request, self._name)
         return values[0] if len(values) == 1 and self._proxies.sent(request) else None

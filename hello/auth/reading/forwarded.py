@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from aiohttp import web
 from multidict import istr
 
+from .fields import field_values
 from .proxies import TrustedProxies
 
 _FORWARDED, _X_FORWARDED_FOR = istr("Forwarded"), istr("X-Forwarded-For")
@@ -37,8 +38,8 @@ def forwarded_address(request: web.BaseRequest, proxies: TrustedProxies) -> str 
     proxies write one of the two headers and let a client write the other one. So if both are there,
     they have to lead to the same address; otherwise it is that of the connection.
     """
-    forwarded = request.headers.getall(_FORWARDED, ())
-    x_forwarded_for = request.headers.getall(_X_FORWARDED_FOR, ())
+    forwarded = field_values(request, _FORWARDED)
+    x_forwarded_for = field_values(request, _X_FORWARDED_FOR)
     if not (forwarded or x_forwarded_for) or not proxies.sent(request):
         return None
     found = {

@@ -10,6 +10,7 @@ from hello.tokens import Presented, present
 from hello.tokens.hosts import split_host
 
 from .certificates import ClientCertificate
+from .fields import field_values
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -37,7 +38,7 @@ def presented_by(
         return request.method, place + request.rel_url.raw_path
 
     return present(
-        lambda name: headers.getall(name, ()),
+        partial(field_values, request),
         host=host,
         header=header,
         dpop=method_and_url if dpop else None,
@@ -57,7 +58,7 @@ def host_of(request: web.Request) -> str | None:
     host (§3.2.2) names the same one: some code reads the target, and some reads Host. An HTTP/1.0
     request may name no host; then the host is empty.
     """
-    hosts = request.headers.getall(hdrs.HOST, ())
+    hosts = field_values(request, hdrs.HOST)
     if not hosts:
         return "" if request.version < HttpVersion11 else None
     named = split_host(hosts[0]) if len(hosts) == 1 else None

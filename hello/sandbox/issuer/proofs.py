@@ -6,6 +6,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from hello.auth.reading.fields import field_values
 from hello.tokens import DPoP, MemoryReplayStore, ReplayError
 from hello.tokens.possession.proof import ProofError, Window, check_proof
 
@@ -36,7 +37,7 @@ class Proofs:
         its key. A request for tokens carries none. Its proof may be of any key, and if it has no
         proof, None is returned (§5).
         """
-        proofs = request.headers.getall("DPoP", ())
+        proofs = field_values(request, "DPoP")
         if not proofs and token is None:
             return None
         if len(proofs) != 1:

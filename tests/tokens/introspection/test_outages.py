@@ -31,7 +31,8 @@ async def test_an_outage_is_no_refusal_and_is_tried_again_ever_more_rarely(
     caplog: pytest.LogCaptureFixture,
     answer: Callable[[FailingIssuer, web.Request], Awaitable[web.StreamResponse]],
 ) -> None:
-    async with introspecting(issuer, clock, jwks_timeout=0.3) as validator:
+    timeout = 1 if answer is hang else 20  # a busy machine needs some of it for good answers
+    async with introspecting(issuer, clock, jwks_timeout=timeout) as validator:
         texts = [issuer.opaque(claims={"sub": str(number)}) for number in range(20)]
         for text in texts:
             await validator.validate(presented(text))

@@ -245,24 +245,24 @@ async def test_a_long_outage_makes_no_valid_token_wait(
 async def test_an_issuer_that_hangs_makes_no_valid_token_wait(
     issuer: FailingIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with validating(issuer, clock, jwks_timeout=0.1) as validator:
+    async with validating(issuer, clock, jwks_timeout=1) as validator:
         token = issuer.mint()
         await validator.validate(presented(token))
         issuer.answers[JWKS] = hang
         clock.advance(480)
-        for _ in range(10):
+        for _ in range(3):
             at_once(validator.validate(presented(token)))
             at_once(validator.validate(presented(token)))  # the attempt is under way
             await settled(validator)
             at_once(validator.validate(presented(token)))  # it has failed
             clock.advance(59)
-    assert len(failed(caplog)) == 10
+    assert len(failed(caplog)) == 3
 
 
 async def test_past_the_keys_life_only_the_first_waits_to_hear_of_the_outage(
     issuer: FailingIssuer, clock: FakeClock
 ) -> None:
-    async with validating(issuer, clock, jwks_timeout=0.1) as validator:
+    async with validating(issuer, clock, jwks_timeout=1) as validator:
         token = issuer.mint()
         await validator.validate(presented(token))
         issuer.answers[JWKS] = hang
