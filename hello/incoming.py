@@ -38,6 +38,9 @@ class NewRequest:
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
         """Make the request that the application gets, or one that it does not get to see."""
+        headers: object = message.headers
+        if not isinstance(headers, CIMultiDictProxy):  # a dict in aiohttp's for what is not HTTP
+            message = message._replace(headers=CIMultiDictProxy(CIMultiDict()))
         if message.chunked:
             # Trailers may follow the body. aiohttp's parser takes the last of them for a header of
             # the next request on this connection, so there must not be one.
@@ -45,13 +48,13 @@ class NewRequest:
         ask, expect = None, message.headers.get(hdrs.EXPECT)
         if expect is not None and message.version >= HttpVersion11:
             # aiohttp would answer it before the middlewares are called.
-            headers = CIMultiDict(message.headers)
-            headers.popall(hdrs.EXPECT)
+            kept = CIMultiDict(message.headers)
+            kept.popall(hdrs.EXPECT)
             if expect.lower() == "100-continue":
                 ask = partial(_continue, protocol, writer)
             else:
-                headers[hdrs.EXPECT] = "unknown"  # aiohttp repeats it in its refusal
-            message = message._replace(headers=CIMultiDictProxy(headers))
+                kept[hdrs.EXPECT] = "unknown"  # aiohttp repeats it in its refusal
+            message = message._replace(headers=CIMultiDictProxy(kept))
         encoding = message.compression if self._lazy_bodies else None
         if payload is not EMPTY_PAYLOAD and (ask is not None or encoding is not None):
             payload = LazyBody(payload, ask=ask, encoding=encoding)

@@ -26,9 +26,15 @@ def split_host(authority: str) -> tuple[str, int | None] | None:
         return None
     try:
         if address is not None:
-            return f"[{IPv6Address(address).compressed}]", number
+            return f"[{_ipv6(IPv6Address(address))}]", number
         host = (name if name.isascii() else name.encode("idna").decode()).lower()
     except ValueError:
         return None
     host = host.removesuffix(".")
     return (host, number) if _NAME.fullmatch(host) else None
+
+
+def _ipv6(address: IPv6Address) -> str:
+    # RFC 5952 §5. Python writes such an address like this since 3.13.
+    mapped = address.ipv4_mapped
+    return address.compressed if mapped is None else f"::ffff:{mapped}"

@@ -97,10 +97,10 @@ def app_with(validator: auth.TokenValidator, bodies: list[bytes]) -> web.Applica
     return app
 
 
-@pytest.fixture
-async def api(validator: auth.TokenValidator) -> AsyncIterator[Api]:
+@pytest.fixture(params=[(), ("127.0.0.1",)], ids=["directly", "from_a_proxy"])
+async def api(validator: auth.TokenValidator, request: pytest.FixtureRequest) -> AsyncIterator[Api]:
     bodies: list[bytes] = []
-    runner = Runner(app_with(validator, bodies))
+    runner = Runner(app_with(validator, bodies), forwarded_from=request.param)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -78,6 +78,17 @@ def address(*headers: tuple[str, str], peer: str = "127.0.0.1") -> str | None:
         (f'for={CLIENT}, for="[2001:db8:1::9]:80", for=10.0.0.2', CLIENT),
         (f", for={CLIENT}, ,", CLIENT),
         ("for=10.0.0.3, for=10.0.0.2", "10.0.0.3"),
+        # Whatever a client writes before that changes nothing.
+        (f'for="{OTHER}, for={CLIENT}', CLIENT),
+        (f'for={OTHER};ext=", for={CLIENT}', CLIENT),
+        (f'for="{OTHER}\\", for="{CLIENT}"', CLIENT),
+        (f'"", x, ;=, for={CLIENT}', CLIENT),
+        (f"{',' * 8000}for={CLIENT}", CLIENT),
+        (f"{'x,' * 4000}for={CLIENT}", CLIENT),
+        (f"for={OTHER},{'for=10.0.0.2,' * 19}for={CLIENT}", CLIENT),
+        # It is too long: nobody looks that far.
+        (f"for={CLIENT}{',' * 100}", None),
+        (f"for={CLIENT},{chr(34) * 200}", None),
         # Nobody else is known than the last proxy.
         ("for=unknown", None),
         ("for=_hidden", None),
@@ -92,6 +103,8 @@ def address(*headers: tuple[str, str], peer: str = "127.0.0.1") -> str | None:
         (f"for= {CLIENT}", None),
         (f"for={CLIENT}:80", None),
         (f'for="{CLIENT}', None),
+        (f'for={CLIENT}"', None),
+        (f'for=\\"{CLIENT}"', None),
         (f'for="{CLIENT}" x', None),
         (f"for={CLIENT} for={OTHER}", None),
         (f"for={CLIENT};=", None),

@@ -87,6 +87,24 @@ def test_what_is_neither_an_address_nor_a_unix_socket_is_nobodys(name: str) -> N
         assert not TrustedProxies(["0.0.0.0/0", "::/0", "unix"]).sent(request)
 
 
+@pytest.mark.parametrize(
+    ("connection", "peer"),
+    [
+        (None, None),
+        (None, ("127.0.0.1", 80)),
+        (mock.Mock(family=socket.AF_INET), None),  # as uvloop has it after a reset
+        (mock.Mock(family=socket.AF_INET6), ()),
+    ],
+)
+def test_a_connection_that_is_closed_or_was_reset_is_nobodys(
+    connection: object, peer: object
+) -> None:
+    request = make_mocked_request("GET", "/")
+    info = {"socket": connection, "peername": peer}
+    with mock.patch.object(request, "get_extra_info", side_effect=info.get):
+        assert not TrustedProxies(["0.0.0.0/0", "::/0", "unix"]).sent(request)
+
+
 def test_the_same_proxies_are_equal() -> None:
     """Applications within each other may name them one by one."""
     header = auth.CertificateHeader(proxies=["10.0.0.1", "unix"])

@@ -35,6 +35,20 @@ class Identity:
         return {"cnf": {"x5t#S256": thumbprint(self.der)}}
 
 
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def identity(folder: Path, name: str, *, by: Identity | None = None) -> Identity:
     """Make a certificate for a name, issued by an authority. Without one, it signs itself."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -51,6 +65,15 @@ def identity(folder: Path, name: str, *, by: Identity | None = None) -> Identity
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
+        # Python 3.13 asks for these (RFC 5280 §4.2.1.1 to §4.2.1.3).
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_usage(signs=by is None), critical=True)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                (by.key if by else key).public_key()
+            ),
+            critical=False,
+        )
         .sign(by.key if by else key, hashes.SHA256())
     )
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -21,7 +21,7 @@ from hello.tokens.hosts import split_host
         ("[::1]:443", ("[::1]", 443)),
         ("[0:0:0:0:0:0:0:1]", ("[::1]", None)),
         ("[2001:DB8::A]", ("[2001:db8::a]", None)),
-        ("[::ffff:1.2.3.4]", ("[::ffff:102:304]", None)),
+        ("[::ffff:1.2.3.4]", ("[::ffff:1.2.3.4]", None)),
         ("bücher.example", ("xn--bcher-kva.example", None)),
         ("XN--bcher-kva.example", ("xn--bcher-kva.example", None)),
         ("xn--a", ("xn--a", None)),

@@ -8,23 +8,25 @@ can be written by anybody.
 import re
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import islice
 
 from aiohttp import web
 from multidict import istr
 
 from .fields import field_values
-from .proxies import TrustedProxies
+from .proxies import TrustedProxies, without_mapping
 
 _FORWARDED, _X_FORWARDED_FOR = istr("Forwarded"), istr("X-Forwarded-For")
 _MAX_PROXIES = 20
+_MAX_ELEMENTS = 100  # that are looked at, so that a long header costs no more than a short one
 
 _Address = IPv4Address | IPv6Address
 
-# RFC 7239 §4: elements between commas, pairs between semicolons. A value is a token or is quoted.
-# Nothing here is tried twice, so a long header takes no longer than its length.
+# RFC 7239 §4: pairs between semicolons. A value is a token or is quoted. Nothing here is tried
+# twice, so a long element takes no longer than its length.
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _PAIR = rf'(?:{_WORD}=(?:{_WORD}|"(?:[^"\\]|\\.)*+"))?'
-_ELEMENT = re.compile(rf"[ \t]*+({_PAIR}(?:[ \t]*+;[ \t]*+{_PAIR})*+)[ \t]*+(?:,|\Z)")
+_ELEMENT = re.compile(rf"{_PAIR}(?:[ \t]*+;[ \t]*+{_PAIR})*+")
 _FOR = re.compile(rf'({_WORD})=({_WORD}|"(?:[^"\\]|\\.)*+")')
 # §6: an address, perhaps with a port. Everything else is obfuscated, unknown or malformed.
 _NODE = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\])(?::(?:[0-9]{1,5}|_[0-9A-Za-z._-]+))?")
@@ -65,39 +67,61 @@ def _walk(nodes: Iterator[_Address | None], proxies: TrustedProxies) -> _Address
 
 def _forwarded(lines: Sequence[str]) -> Iterator[_Address | None]:
     """Yield what the elements of `Forwarded` name, the last one first (RFC 7239 §4)."""
-    for line in reversed(lines):
-        for element in reversed(_elements(line)):
-            names = [value for name, value in _FOR.findall(element) if name.lower() == "for"]
-            node = names[0] if len(names) == 1 else ""
-            if node.startswith('"'):
-                node = re.sub(r"\\(.)", r"\1", node[1:-1])
-            found = _NODE.fullmatch(node)
-            yield None if found is None else _address(found[1] or found[2])
+    elements = (element for line in reversed(lines) for element in _elements(line))
+    for element in islice(elements, _MAX_ELEMENTS):
+        if not element:  # RFC 9110 §5.6.1.2: a reasonable number of them is ignored
+            continue
+        well_formed = _ELEMENT.fullmatch(element) is not None
+        names = [value for name, value in _FOR.findall(element) if name.lower() == "for"]
+        node = names[0] if well_formed and len(names) == 1 else ""
+        if node.startswith('"'):
+            node = re.sub(r"\\(.)", r"\1", node[1:-1])
+        found = _NODE.fullmatch(node)
+        yield None if found is None else _address(found[1] or found[2])
 
 
-def _elements(line: str) -> list[str]:
-    """Return the elements of a line, or one that names nobody if the line is malformed."""
-    elements, at = [], 0
-    while at < len(line):
-        found = _ELEMENT.match(line, at)
-        if found is None:
-            return [""]
-        if found[1]:  # RFC 9110 §5.6.1.2: empty elements are ignored
-            elements.append(found[1])
-        at = found.end()
-    return elements
+def _elements(line: str) -> Iterator[str]:
+    """Yield the texts between the commas that are not quoted, the last one first.
+
+    It reads from the end, because only the end was written by a proxy. What a client wrote before
+    that, such as a quote that does not end, changes nothing.
+    """
+    end = at = len(line)
+    for _ in range(_MAX_ELEMENTS):
+        comma, quote = line.rfind(",", 0, at), line.rfind('"', 0, at)
+        if quote > comma:
+            at = _opening_quote(line, quote)
+            continue
+        yield line[comma + 1 : end].strip(" \t")
+        if comma < 0:
+            return
+        end = at = comma
+    yield "too long"  # which names nobody
+
+
+def _opening_quote(line: str, closing: int) -> int:
+    """Return where the quoted string begins that ends at a quote, or 0 if it does not begin."""
+    at = closing
+    while (at := line.rfind('"', 0, at)) >= 0:
+        first = at
+        while first and line[first - 1] == "\\":
+            first -= 1
+        # A quote after an odd number of backslashes is a part of the text (RFC 9110 §5.6.4).
+        if (at - first) % 2 == 0:
+            return at
+    return 0
 
 
 def _x_forwarded_for(lines: Sequence[str]) -> Iterator[_Address | None]:
     """Yield what `X-Forwarded-For` names, the last one first. It has no standard."""
-    for line in reversed(lines):
-        for text in reversed(line.rsplit(",", _MAX_PROXIES)):
-            node = text.strip(" \t")
-            found = _NODE.fullmatch(node)
-            if found is not None:
-                yield _address(found[1] or found[2])
-            else:
-                yield _address(node) if _BARE_IPV6.fullmatch(node) else None
+    texts = (text for line in reversed(lines) for text in reversed(line.rsplit(",", _MAX_PROXIES)))
+    for text in islice(texts, _MAX_PROXIES):
+        node = text.strip(" \t")
+        found = _NODE.fullmatch(node)
+        if found is not None:
+            yield _address(found[1] or found[2])
+        else:
+            yield _address(node) if _BARE_IPV6.fullmatch(node) else None
 
 
 def _address(text: str) -> _Address | None:
@@ -105,4 +129,4 @@ def _address(text: str) -> _Address | None:
         address = ip_address(text)
     except ValueError:
         return None
-    return getattr(address, "ipv4_mapped", None) or address
+    return without_mapping(address)

@@ -15,6 +15,8 @@ from aiohttp import web
 
 _MAPPED_BITS = 96  # that all IPv4-mapped addresses of IPv6 begin with
 
+_AF_UNIX = getattr(socket, "AF_UNIX", None)  # None where there are no Unix sockets
+
 UNIX = "unix"
 """The name for whatever connects through a Unix socket, which has no address."""
 
@@ -51,16 +53,23 @@ class TrustedProxies:
         The connection decides. `request.remote` does not, because a middleware may have replaced it
         by what a header says.
         """
-        peer, connection = (request.get_extra_info(name) for name in ("peername", "socket"))
-        family = None if connection is None else connection.family  # None: it is closed
-        if family not in (socket.AF_INET, socket.AF_INET6):
-            return self._unix and family == getattr(socket, "AF_UNIX", "none on this system")
-        address = ip_address(peer[0].partition("%")[0])
-        return self.include(getattr(address, "ipv4_mapped", None) or address)
+        connection, peer = (request.get_extra_info(name) for name in ("socket", "peername"))
+        if connection is None:  # it is closed
+            return False
+        if connection.family == _AF_UNIX:
+            return self._unix
+        if connection.family not in (socket.AF_INET, socket.AF_INET6) or not peer:
+            return False  # without a peer, it was reset, and uvloop cannot tell who the peer was
+        return self.include(without_mapping(ip_address(peer[0].partition("%")[0])))
 
     def include(self, address: IPv4Address | IPv6Address) -> bool:
         """Return whether an address is that of one of these proxies."""
         return any(address in network for network in self._networks)
+
+
+def without_mapping(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that an IPv6 address stands for (RFC 4291 §2.5.5.2), or itself."""
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
