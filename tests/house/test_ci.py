@@ -1,5 +1,7 @@
 """Does CI run what the README tells a newcomer to run, and does each command stand alone?"""
 
+import tomllib
+
 from support.pages import PROJECT, example
 
 RUN, TEST = (example("README.md", name).strip() for name in ("run", "test"))
@@ -17,3 +19,13 @@ def test_each_of_the_readmes_two_commands_makes_the_environment_that_it_needs() 
 def test_ci_ends_with_the_readmes_test_command_as_it_stands_there() -> None:
     assert CI[-1] == TEST
     assert "export CI=true PYTEST_ADDOPTS=--cov" in CI
+
+
+def test_every_python_that_is_declared_is_looked_for() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = (name.rpartition(" :: ")[2] for name in project["classifiers"])
+    oldest, *others = (name for name in names if name.startswith("3."))
+    assert project["requires-python"] == f">={oldest}"  # the main run's
+    assert ".ci/other-versions" in CI
+    script = (PROJECT / ".ci/other-versions").read_text("utf-8")
+    assert f"for version in {' '.join(others)}; do" in script

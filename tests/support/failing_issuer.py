@@ -327,7 +327,7 @@ _BAD_METADATA: Mapping[str, tuple[Answer, str]] = {
     "a file as jwks_uri": (members(jwks_uri="file:///etc/passwd"), "jwks_uri"),
     "a broken jwks_uri": (members(jwks_uri="https://[/"), "jwks_uri"),
     "a jwks_uri that is no URL to aiohttp": (members(jwks_uri="http://\\.localhost"), "jwks_uri"),
-    "a jwks_uri that is no host to Python": (members(jwks_uri="https://a..example"), "idna"),
+    "a jwks_uri that is no host to Python": (members(jwks_uri="https://a..example"), "label"),
 }
 _BAD_SETS: Mapping[str, tuple[Answer, str]] = {
     "no keys": (members(keys=OMIT), '"keys"'),
