@@ -7,6 +7,7 @@ threads find it there, because each of them has a copy of the context.
 import logging
 import random
 import re
+from collections.abc import Sequence
 from contextvars import ContextVar
 
 from aiohttp import web
@@ -63,7 +64,7 @@ class RequestFilter(logging.Filter):
         return True
 
 
-def _trace_id(values: list[str]) -> str | None:
+def _trace_id(values: Sequence[str]) -> str | None:
     found = _TRACE.fullmatch(values[0]) if len(values) == 1 else None
     if found is None or (found["version"] == "00" and found["more"] is not None):
         return None

@@ -8,6 +8,7 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from hello import auth
+from hello.auth.reading import fields
 from hello.auth.reading.fields import field_values
 from hello.sandbox.issuer import Issuer
 from support.protecting import Serve, new_handler
@@ -40,6 +41,7 @@ def aiohttp_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     if request.param == 4:
         headers = property(lambda incoming: NextHeaders(incoming._headers))
         monkeypatch.setattr(web.BaseRequest, "headers", headers)
+        monkeypatch.setattr(fields, "_GETALL_KEEPS_VALUES", False)
 
 
 @pytest.mark.usefixtures("aiohttp_of")
@@ -69,8 +71,9 @@ async def test_credentials_are_read_as_they_were_sent(
         assert response.status == expected
 
 
+@pytest.mark.usefixtures("aiohttp_of")
 def test_each_field_counts_whatever_the_case_of_its_name() -> None:
     fields = CIMultiDict([("X-Of-Proxy", 'a, "b"'), ("x-oF-proxy", "c"), ("X-Of-Prox", "d")])
     request = make_mocked_request("GET", "/", headers=fields)
-    assert field_values(request, "X-of-Proxy") == ['a, "b"', "c"]
-    assert field_values(request, "X-of-Prody") == []
+    assert [*field_values(request, "X-of-Proxy")] == ['a, "b"', "c"]
+    assert not field_values(request, "X-of-Prody")
