@@ -198,7 +198,7 @@ async def test_few_strangers_are_asked_about_at_a_time(
         return await hang(issuer, request)
 
     issuer.answers[INTROSPECT] = slow
-    async with introspecting(issuer, clock, jwks_timeout=2) as validator:
+    async with introspecting(issuer, clock, jwks_timeout=4) as validator:
         texts = [f"made-up-{number}" for number in range(1100)]
         answers = await asyncio.gather(*(reason_for(validator, text) for text in texts))
     assert set(answers) == {UNKNOWN}
