@@ -8,7 +8,7 @@ import logging
 import queue
 from logging.handlers import QueueHandler
 from threading import Thread
-from typing import Literal
+from typing import Literal, TextIO
 
 from .json_lines import JsonFormatter
 from .lines import TEXT_FORMAT, LineFormatter
@@ -18,19 +18,24 @@ LogFormat = Literal["text", "json"]
 
 _MAX_WAITING = 10_000  # lines that nobody has read yet
 _FLUSH_SECONDS = 1
+_UNREAD = "they were not read in time"
 
 
 class BackgroundHandler(QueueHandler):
     """Formats entries at once, and writes them to a handler in a thread of its own.
 
-    If the handler does not keep up, entries are dropped, and a line says how many.
+    If the handler does not keep up, or cannot write, entries are lost. They are counted, and a line
+    says how many as soon as there can be one.
     """
 
     def __init__(self, handler: logging.Handler) -> None:
         self._waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(_MAX_WAITING)
         super().__init__(self._waiting)
         self._handler = handler
-        self._dropped = 0
+        self._lost = 0
+        self._told = 0  # of these, what a line has said
+        self._taken = 0  # and what `take_lost` has
+        self._why = _UNREAD
         self._thread = Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
@@ -39,7 +44,12 @@ class BackgroundHandler(QueueHandler):
         try:
             self._waiting.put_nowait(record)
         except queue.Full:
-            self._dropped += 1
+            self._lost += 1
+
+    def take_lost(self) -> int:
+        """Return how many entries were lost since this was called last."""
+        before, self._taken = self._taken, self._lost
+        return self._taken - before
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Say where the entry was that cannot be formatted. What it says may hold a token."""
@@ -65,16 +75,44 @@ class BackgroundHandler(QueueHandler):
 
     def _write(self) -> None:
         while (record := self._waiting.get()) is not None:
-            self._handler.handle(record)
-            if self._dropped and self._waiting.empty():
-                dropped, self._dropped = self._dropped, 0
-                self._handler.handle(self._line(f"... {dropped} lines of the log were dropped"))
+            if self._is_written(record) and self._lost > self._told and self._waiting.empty():
+                lost, why = self._lost, self._why
+                said = self._line(f"log_lost: {lost - self._told} lines were lost: {why}")
+                if self._is_written(said):
+                    self._told, self._why = lost, _UNREAD
             self._waiting.task_done()
         self._waiting.task_done()
+
+    def _is_written(self, record: logging.LogRecord) -> bool:
+        """Write an entry, or count it."""
+        try:
+            self._handler.handle(record)
+        except (OSError, ValueError) as error:  # on a full disk, or when it is closed
+            self._why = getattr(error, "strerror", None) or type(error).__name__
+            self._lost += 1
+            return False
+        return True
+
+
+class _RaisingHandler(logging.StreamHandler[TextIO]):
+    """Writes to standard error, and raises if it cannot. logging itself would be silent."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's
+        """Raise what was raised."""
+        raise  # noqa: PLE0704 - it is called where an error is handled
+
+
+def newly_lost() -> int:
+    """Return how many lines of this process' log were lost since this was asked last."""
+    return sum(
+        handler.take_lost()
+        for handler in logging.getLogger().handlers
+        if isinstance(handler, BackgroundHandler)
+    )
 
 
 def log_to_stderr(level: str, log_format: LogFormat = "text") -> None:
     """Write the log of this process to standard error, from a level (like `info`) upwards."""
-    handler = BackgroundHandler(logging.StreamHandler())
+    handler = BackgroundHandler(_RaisingHandler())
     handler.setFormatter(LineFormatter(TEXT_FORMAT) if log_format == "text" else JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -27,6 +27,9 @@ class AuditFile:
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             written = os.write(file, line)
+        except OSError as error:
+            error.filename = self._path  # the log says which file it is
+            raise
         finally:
             os.close(file)
         if written < len(line):

@@ -26,11 +26,12 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from hello.auth import Reason, TokenValidator, Validator
+from hello.auth import Reason, TokenValidator, Validator, audit_counts
 from hello.auth.answers import is_client_gone
 from hello.auth.decisions.decision import Decision
 from hello.auth.protection import observe
 from hello.connections import Runner
+from hello.logs.writing import newly_lost
 from hello.responses import errors_as_json, security_headers
 from hello.tokens.keys.state import KeyFetch, State
 
@@ -70,11 +71,13 @@ class Metrics:
         self._other = series.refusals.labels(OTHER)
         self._all_validators: list[Validator] = []
         self._validators: list[TokenValidator] = []
+        self._audited: list[web.Application] = []
         self._copied: dict[Counter, int] = {}  # so far
 
     def watch(self, app: web.Application) -> None:
         """Count what is decided in an application and its parts, and what their validators do."""
-        for part in protected_applications(app):
+        self._audited = protected_applications(app)
+        for part in self._audited:
             observe(part, self._decided)
         self._all_validators, self._validators = validators(app), token_validators(app)
         for validator in self._validators:
@@ -111,23 +114,28 @@ class Metrics:
         self._copy_keys()
         series.ready.set(is_ready(self._all_validators))
         series.cache_bytes.set(sum(cache.bytes for cache in caches))
-        hits, misses = sum(each.hits for each in caches), sum(each.misses for each in caches)
-        lookups = Numbers(hit=hits, miss=misses)
+        lookups = Numbers(hit=sum(c.hits for c in caches), miss=sum(c.misses for c in caches))
         proofs, introspections = Numbers[str](), Numbers[str]()
         for dpop in {each.dpop for each in self._validators if each.dpop is not None}:
             proofs.update(dpop.counts)
         for validator in self._validators:
             if validator.introspected is not None:
                 introspections.update(validator.introspected[1].counts)
+        audited = Numbers[str]()
+        for part in self._audited:
+            audited.update(audit_counts(part)._asdict())
+        del audited["waiting"]  # nothing has become of them yet
         for counter, numbers in (
             (series.cache_lookups, lookups),
             (series.proofs, proofs),
             (series.introspections, introspections),
+            (series.audited, audited),
         ):
             for result, number in numbers.items():
                 child = counter.labels(result)
                 child.inc(number - self._copied.get(child, 0))
                 self._copied[child] = number
+        series.log_lost.inc(newly_lost())
 
     def _copy_keys(self) -> None:
         sets, fetched_at = Numbers[tuple[str, State]](), dict[str, float]()
@@ -217,6 +225,7 @@ def setup(
 
     app.middlewares.insert(0, count)
     app.cleanup_ctx.append(_counting)
+    app.on_cleanup.append(_copy_last)
     if port is not None:
         serve(app, host=host, port=port)
 
@@ -267,7 +276,11 @@ async def _counting(app: web.Application) -> AsyncIterator[None]:
         yield
     finally:
         copying.cancel()
-        metrics.copy()
+
+
+async def _copy_last(app: web.Application) -> None:
+    """Copy what the end itself has changed, too: the audit has given up what was waiting."""
+    app[METRICS].copy()
 
 
 async def _copy(metrics: Metrics) -> None:

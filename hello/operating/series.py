@@ -103,6 +103,17 @@ class Series:
             ("result",),
             registry=registry,
         )
+        self.log_lost = Counter(
+            "hello_log_lost_lines_total",
+            "Lines of the log that could not be written, or were not read in time.",
+            registry=registry,
+        )
+        self.audited = Counter(
+            "hello_auth_audit_decisions_total",
+            "Decisions for the audit, by what has become of them.",
+            ("result",),
+            registry=registry,
+        )
         # A series that begins at zero shows its first increase, too.
         for reason in (*Reason, OTHER):
             self.refusals.labels(reason)

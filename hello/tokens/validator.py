@@ -26,7 +26,7 @@ from .introspection.introspector import Introspector
 from .issuers.listed import ListedIssuers
 from .issuers.resolved import ResolvedIssuers, Resolver, chosen
 from .issuers.trusted import TrustedIssuer
-from .jwt.claim_rules import Expected, claim_rules, validity
+from .jwt.claim_rules import Expected, claim_rules, time_difference, validity
 from .jwt.compact import KeyName, begins_like_jws, parse
 from .jwt.header_rules import header_rules
 from .jwt.rules import Rule, check_rules
@@ -248,11 +248,18 @@ class TokenValidator:
     ) -> Expected:
         """Return what the claims were compared with. Raises InvalidTokenError.
 
-        `authentic` says that the issuer made the claims. Then a refusal may name their subject.
+        `authentic` says that the issuer made the claims. Then a refusal may name their subject, and
+        how far a time is from this machine's.
         """
         expected, sub = self.expected(issuer), claims.get("sub")
         subject = sub if authentic and isinstance(sub, str) else None
-        check_rules(self.rules_for(issuer), claims, expected, subject=subject)
+        try:
+            check_rules(self.rules_for(issuer), claims, expected, subject=subject)
+        except InvalidTokenError as refusal:
+            if not authentic:
+                raise
+            detail = time_difference(refusal.reason, claims, expected.now)
+            raise InvalidTokenError(refusal.reason, subject=subject, detail=detail) from None
         return expected
 
     async def _still_holds(self, verified: Verified, presented: Presented) -> bool:

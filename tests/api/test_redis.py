@@ -104,7 +104,7 @@ async def test_an_outage_is_a_503_or_none_and_two_lines_in_the_log(
             await asyncio.to_thread(end[outage])
             assert await load.answers(100) == {200}
             await load.until(lambda: len(faults(caplog)) == 2 * outages)  # noqa: B023
-    assert codes(caplog) == ["replay_unavailable", ""] * 2
+    assert codes(caplog) == ["replay_unavailable", "replay_recovered"] * 2
     assert [each.levelno for each in faults(caplog)] == [logging.ERROR, logging.WARNING] * 2
     assert not any(each.exc_info for each in faults(caplog))
 

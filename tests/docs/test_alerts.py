@@ -61,7 +61,7 @@ def test_only_metrics_that_there_are_are_named_and_their_labels(expression: str)
     names = names_in(expression)
     assert names
     assert names <= {*series}
-    labels = {"job", *chain.from_iterable(series[name] for name in names)}
+    labels = {"job", "instance", *chain.from_iterable(series[name] for name in names)}
     grouped = chain.from_iterable(
         group.split(",") for group in re.findall(r"\b(?:by|on) \(([^()]*)\)", expression)
     )
@@ -87,7 +87,7 @@ def test_the_dashboard_is_one_that_grafana_can_import() -> None:
 
 def test_the_page_says_what_to_do_about_each_alert() -> None:
     named = re.findall(r"alert: (\w+)", ALERTS)
-    assert len(named) == len(EXPRESSIONS) == 3
+    assert len(named) == len(EXPRESSIONS) == 7
     assert [row[0].strip("`") for row in rows(PAGE, "alerts")] == named
     cases = CASES.read_text("utf-8")
     assert set(re.findall(r"alertname: (\w+)", cases)) == set(named)
@@ -106,7 +106,7 @@ def test_prometheus_accepts_the_rules_and_the_configuration(folder: Path) -> Non
     for arguments in (["check", "rules", "alerts.yaml"], ["check", "config", "prometheus.yml"]):
         status, said = promtool(folder, *arguments)
         assert status == 0, said
-        assert "3 rules found" in said
+        assert "7 rules found" in said
 
 
 @NEEDS_PROMTOOL
@@ -128,6 +128,14 @@ def test_each_alert_fires_when_it_should_and_only_then(folder: Path) -> None:
         ('status=~"5..", route!="/readyz"', 'status=~"5.."'),
         ("hello_auth_ready == 0", "hello_auth_ready == 2"),
         ("and on (source)", "or on (source)"),
+        ("absent(hello_auth_ready)", "absent(up)"),
+        ('up{job="hello-api"} == 0', 'up{job="hello-api"} == 2'),
+        ("expired|not_yet_valid", "not_yet_valid"),
+        ('outcome="allowed"', 'outcome="refused"'),
+        (") > 0.1", ") > -1"),
+        ('result="unavailable"', 'result="replayed"'),
+        ("hello_log_lost_lines_total[10m])) > 0", "hello_log_lost_lines_total[10m])) > 9"),
+        ('result!="recorded"', 'result="recorded"'),
     ],
 )
 def test_the_cases_notice_a_rule_that_is_wrong(folder: Path, there: str, instead: str) -> None:

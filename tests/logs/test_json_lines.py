@@ -157,7 +157,7 @@ def test_that_lines_were_dropped_is_an_entry_like_the_others(
     monkeypatch.setattr("hello.logs.writing._MAX_WAITING", 1)
     handler = BackgroundHandler(logging.StreamHandler(sys.stderr))
     handler.setFormatter(JsonFormatter())
-    handler._dropped = 3
+    handler._lost = 3
     handler.handle(logging.makeLogRecord({"msg": "one"}))
     handler.flush()
     handler.close()

@@ -1,10 +1,15 @@
 """What does a line of the log look like, whoever had a hand in what it says?"""
 
 import base64
+import errno
+import io
 import logging
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -13,6 +18,7 @@ from aiohttp.test_utils import make_mocked_request
 from yarl import URL
 
 from hello.logs import AccessLog, BackgroundHandler, LineFormatter, log_to_stderr
+from hello.logs.writing import newly_lost
 from support.api import Client, bearer
 from support.logs import root_logger_restored
 
@@ -208,6 +214,63 @@ def test_a_log_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch
     [said] = [line for line in reader.written if not line.startswith(("line", "the last"))]
     assert str(1000 - len(lines)) in said
     assert reader.written[-1] == "the last"
+
+
+def test_lines_that_a_full_disk_does_not_take_are_counted_and_told_when_it_does_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    stderr = (tmp_path / "log").open("w+b", buffering=0)
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(stderr, write_through=True))
+    logger = logging.getLogger("hello.auth")
+    with root_logger_restored(), stderr:
+        log_to_stderr("info")
+        logger.info("before")
+        flush()
+        with Path("/dev/full").open("wb") as full, kept(stderr.fileno()):
+            os.dup2(full.fileno(), stderr.fileno())
+            for _ in range(3):
+                logger.info("nowhere")
+                flush()
+        assert [newly_lost(), newly_lost()] == [3, 0]
+        for number in (1, 2):
+            logger.info("after %d", number)
+            flush()
+        assert newly_lost() == 0
+        close_log()
+        lines = (tmp_path / "log").read_text().splitlines()
+    said = [line.split(": ", 1)[1] for line in lines]
+    assert [said[0], said[1], said[3:]] == ["before", "after 1", ["after 2"]]
+    assert re.fullmatch(rf"log_lost: 3 .*{os.strerror(errno.ENOSPC)}", said[2])
+    assert [" WARNING hello: " in line for line in lines] == [False, False, True, False]
+
+
+@contextmanager
+def kept(descriptor: int) -> Iterator[None]:
+    """Put back what a descriptor leads to."""
+    copy = os.dup(descriptor)
+    yield
+    os.dup2(copy, descriptor)
+    os.close(copy)
+
+
+def test_a_log_that_was_closed_ends_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr("sys.stderr", closed)
+    with root_logger_restored():
+        log_to_stderr("info")
+        for number in (1, 2):
+            logging.getLogger("hello").info("nowhere")
+            flush()
+            assert newly_lost() == 1, number
+        close_log()
+
+
+def close_log() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.close()
 
 
 @pytest.mark.parametrize("header", ['{ "alg":"RS256"}', '{\n"alg":"RS256"}', '{\t"alg":"RS256"}'])

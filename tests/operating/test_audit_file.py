@@ -65,8 +65,9 @@ def test_a_full_disk_is_told_and_a_torn_line_harms_no_other(
 def test_a_disk_that_takes_nothing_is_told() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full")
-    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)) as raised:
         AuditFile("/dev/full")(decision())
+    assert "/dev/full" in str(raised.value)
 
 
 @pytest.mark.parametrize("asked", [True, False])

@@ -84,6 +84,31 @@ async def test_the_boundaries_of_a_tokens_time(
         assert refusal.value.reason is reason
 
 
+@pytest.mark.parametrize(
+    ("claims", "detail"),
+    [
+        ({"exp": NOW - 3600}, "exp=-3600s"),
+        ({"iat": NOW + 90.4}, "iat=+90s"),
+        ({"nbf": NOW + 86400}, "nbf=+86400s"),
+        ({"exp": -1e308}, "exp=-1000000000s"),
+        ({"iat": 10**308}, "iat=+1000000000s"),
+        ({"sub": 7}, None),
+    ],
+)
+async def test_the_log_says_how_far_a_time_is_from_this_clock_if_the_issuer_has_signed_it(
+    issuer: Issuer, clock: FakeClock, claims: dict[str, Any], detail: str | None
+) -> None:
+    usual: dict[str, Any] = {"iat": NOW, "exp": NOW + 300}
+    token = issuer.mint(claims=usual | claims)
+    for url, said in ((issuer.url, detail), ("http://127.0.0.1:9/", None)):
+        elsewhere = issuer.mint(claims={**usual, **claims, "iss": url})
+        validator = TokenValidator(issuer=url, audience=AUDIENCE, clock=clock)
+        with pytest.raises(InvalidTokenError) as refusal:
+            await validator.validate(presented(token if said else elsewhere))
+        assert refusal.value.detail == said
+        await validator.close()
+
+
 async def test_a_token_ends_while_it_is_in_use(issuer: Issuer, clock: FakeClock) -> None:
     """Nothing is remembered of a token that was good: each request asks again."""
     validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, clock=clock)

@@ -16,6 +16,9 @@ from .rules import ABSENT, Rule
 RFC_9068_REQUIRED = frozenset({"iss", "exp", "aud", "sub", "client_id", "iat", "jti"})
 """The claims that RFC 9068 §2.2 requires."""
 
+_REFUSED_TIMES = {Reason.EXPIRED: "exp", Reason.NOT_YET_VALID: "nbf", Reason.ISSUED_AT: "iat"}
+_FAR = 1e9  # seconds, which are 30 years
+
 _RFC_9068_STRINGS = ("client_id", "jti", "scope")  # §2.2, and §2.2.3 for the last
 
 
@@ -96,6 +99,17 @@ def validity(claims: Mapping[str, Any], expected: Expected) -> tuple[float, floa
     if expected.max_age is not None:
         until = min(until, claims["iat"] + expected.max_age + expected.leeway)
     return since, until
+
+
+def time_difference(reason: Reason, claims: Mapping[str, Any], now: float) -> str | None:
+    """Return how far a refused time is from now, for the log, or None if no time was refused.
+
+    It shows by how much a clock is wrong: `iat=+3600s` is an hour ahead of this machine.
+    """
+    name = _REFUSED_TIMES.get(reason)
+    if name is None:
+        return None
+    return f"{name}={max(-_FAR, min(_FAR, claims[name] - now)):+.0f}s"
 
 
 def names_in(value: Any) -> frozenset[str]:

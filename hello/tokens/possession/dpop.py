@@ -171,5 +171,8 @@ class DPoP:
         # Of requests at the same time, some fail and some do not. So an outage is over only after a
         # while without a failure. (The clock may have been set back.)
         if self._failures and abs(now - self._failed_at) >= _CALM_SECONDS:
-            _logger.warning("proofs can be remembered again, after %d failures", self._failures)
+            _logger.warning(
+                "replay_recovered: proofs can be remembered again, after %d failures",
+                self._failures,
+            )
             self._failures = 0
