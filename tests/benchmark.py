@@ -43,6 +43,7 @@ from bench.plot import Curve, svg
 from bench.servers import PROJECT, PROTECTED, PUBLIC, api, bare, free_port, pin_to, started
 from bench.token_sets import AUDIENCE, ES256, PS512_4096, RS256, RS256_4096, TokenSets
 
+_WATCHED = "one token, with metrics and JSON logs"
 _FORGED_OF_TEN = 9
 _LOAD_OF_CAPACITY = 0.5  # beyond it, what is measured is the queue
 
@@ -74,6 +75,7 @@ def ratios(bench: Benchmark) -> None:
         f"{scale.tokens:,} tokens, once each": (bench.once_each(), 200),
         "forged signatures": (in_turn(forged), 401),
         "no token": (in_turn([request(PROTECTED)]), 401),
+        _WATCHED: (in_turn(valid[:1]), 200),
     }
     heading(
         "Requests per second, one core",
@@ -83,9 +85,10 @@ def ratios(bench: Benchmark) -> None:
     )
     found = bench.results["ratios"] = {}
     with bench.issuing(), ExitStack() as stack:
-        port, process = bench.serve(stack)
+        plain, watched = bench.serve(stack), bench.serve_watched(stack)
         bare_port, bare_process = bench.serve_bare(stack)
         for name, (requests, status) in scenarios.items():
+            port, process = watched if name == _WATCHED else plain
             cells = {
                 "bare": Cell(bare_port, requests, 200, bare_process),
                 "api": Cell(port, requests, status, process),

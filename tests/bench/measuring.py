@@ -118,6 +118,16 @@ class Benchmark:
         self.warm(port, algorithm)
         return port, process
 
+    def serve_watched(self, stack: ExitStack) -> tuple[int, subprocess.Popen[bytes]]:
+        """Start this API with metrics and with a log that programs read, as an operator has it."""
+        return self.serve(
+            stack,
+            log=self.folder / "watched.log",
+            LOG_LEVEL="info",
+            LOG_FORMAT="json",
+            METRICS_PORT=str(free_port()),
+        )
+
     def serve_bare(self, stack: ExitStack) -> tuple[int, subprocess.Popen[bytes]]:
         """Start the bare server. Return its port and its process."""
         port = free_port()

@@ -189,7 +189,7 @@ def _serve_api(port: int, more_routes: int, issuers: int) -> None:
         allow_client(app, config.client_origin)
     else:
         app = create_app(config)
-    log_to_stderr(config.log_level)
+    log_to_stderr(config.log_level, config.log_format)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serve([Service("API", app, "127.0.0.1", port)], ready=lambda: None))
 
