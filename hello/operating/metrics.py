@@ -33,6 +33,7 @@ from hello.auth.protection import observe
 from hello.connections import Runner
 from hello.logs.writing import newly_lost
 from hello.responses import errors_as_json, security_headers
+from hello.streams import ended_stream
 from hello.tokens.keys.state import KeyFetch, State
 
 from .health import is_ready
@@ -115,13 +116,12 @@ class Metrics:
         series.ready.set(is_ready(self._all_validators))
         series.cache_bytes.set(sum(cache.bytes for cache in caches))
         lookups = Numbers(hit=sum(c.hits for c in caches), miss=sum(c.misses for c in caches))
-        proofs, introspections = Numbers[str](), Numbers[str]()
+        proofs, introspections, audited = Numbers[str](), Numbers[str](), Numbers[str]()
         for dpop in {each.dpop for each in self._validators if each.dpop is not None}:
             proofs.update(dpop.counts)
         for validator in self._validators:
             if validator.introspected is not None:
                 introspections.update(validator.introspected[1].counts)
-        audited = Numbers[str]()
         for part in self._audited:
             audited.update(audit_counts(part)._asdict())
         del audited["waiting"]  # nothing has become of them yet
@@ -169,7 +169,7 @@ class Metrics:
     async def page(self, _request: web.Request) -> web.Response:
         """Answer with all metrics, in the text format of Prometheus."""
         self.copy()
-        if several_processes():
+        if MULTIPROCESS in os.environ:
             try:
                 body = await asyncio.to_thread(_of_all_processes)
             except Exception as error:  # noqa: BLE001 - whatever the library makes of a bad file
@@ -216,6 +216,11 @@ def setup(
         except web.HTTPException as error:
             metrics.answered(request, error.status, begun)
             raise
+        except asyncio.CancelledError:
+            stream = ended_stream(request)
+            if stream is not None:  # the server stops, and the answer is complete all the same
+                metrics.answered(request, stream.status, begun)
+            raise
         except Exception as error:
             if not (isinstance(error, ConnectionError) and is_client_gone(request)):
                 metrics.answered(request, HTTPStatus.INTERNAL_SERVER_ERROR, begun)
@@ -239,7 +244,7 @@ def serve(app: web.Application, *, host: str, port: int) -> None:
         await runner.setup()
         try:
             # Each worker answers for all of them.
-            site = web.TCPSite(runner, host, port, reuse_port=several_processes() or None)
+            site = web.TCPSite(runner, host, port, reuse_port=(MULTIPROCESS in os.environ) or None)
             try:
                 await site.start()
             except OSError as error:
@@ -260,11 +265,6 @@ def page(app: web.Application) -> web.Application:
     metrics_app.router.add_get("/metrics", app[METRICS].page)
     security_headers(metrics_app)
     return metrics_app
-
-
-def several_processes() -> bool:
-    """Return whether the metrics of several processes are put together."""
-    return MULTIPROCESS in os.environ
 
 
 @asynccontextmanager

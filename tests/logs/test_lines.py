@@ -268,6 +268,31 @@ def test_a_log_that_was_closed_ends_no_thread(monkeypatch: pytest.MonkeyPatch) -
         close_log()
 
 
+class Filling(logging.Handler):
+    """A disk on which there is room at times."""
+
+    def __init__(self, room: list[bool]) -> None:
+        super().__init__()
+        self._room = room
+        self.written: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._room.pop(0):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.written.append(record.getMessage())
+
+
+def test_if_the_line_about_lost_lines_is_lost_too_the_next_one_counts_it() -> None:
+    disk = Filling([False, True, False, True, True])
+    handler = BackgroundHandler(disk)
+    for number in (1, 2, 3):
+        handler.handle(logging.makeLogRecord({"msg": f"line {number}"}))
+        handler.flush()
+    handler.close()
+    assert disk.written[:2] == ["line 2", "line 3"]
+    assert disk.written[2].startswith("log_lost: 2 ")
+
+
 def close_log() -> None:
     for handler in logging.getLogger().handlers:
         handler.close()
