@@ -5,9 +5,10 @@ A decorator, a copied route or a forgotten `setup` can hide a mark from the midd
 marked handler is called, it makes sure that the middleware has read its mark.
 """
 
+import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from enum import IntEnum
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -179,10 +180,45 @@ async def _check_setup(request: web.Request, handler: Callable[..., Any]) -> web
 _NO_SETUP = "a marked handler was called, but auth.setup was not called for its application"
 
 
+_NO_REQUEST = (
+    "a marked handler was called without its request, and not by the task whose request auth.setup "
+    "let in: put the mark above the decorator that calls it so"
+)
+
+# The policy that was applied to the request of a task. A library may call a handler without its
+# request, so a guard then asks which request its own task serves. A task that outlives a request,
+# such as a queue's, serves none.
+_APPLIED: dict[asyncio.Task[Any] | None, Policy] = {}
+
+
+async def call(
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], request: web.Request
+) -> web.StreamResponse:
+    """Call what is behind the middleware, after the policy of a request was applied to it."""
+    task, policy = asyncio.current_task(), request.get(POLICY)
+    if policy is None:  # aiohttp's own 404 or 405
+        return await handler(request)
+    _APPLIED[task] = policy
+    try:
+        return await handler(request)
+    finally:
+        _APPLIED.pop(task, None)  # the middleware of an application in this one may have done so
+
+
+def _applied_here() -> Policy | None:
+    """Return the policy of the request that the current task serves, if it serves one."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # in another thread
+        return None
+    return None if task is None else _APPLIED.get(task)
+
+
 def _check_read(mark: Mark, arguments: Iterable[object]) -> None:
-    policy = _request_among(arguments).get(POLICY)
+    request = _request_among(arguments)
+    policy = _applied_here() if request is None else request.get(POLICY)
     if policy is None:
-        raise RuntimeError(_NO_SETUP)
+        raise RuntimeError(_NO_REQUEST if request is None else _NO_SETUP)
     if not policy.covers(mark):
         raise RuntimeError(
             "a marked handler was called, but the middleware did not read its mark: a decorator "
@@ -190,13 +226,13 @@ def _check_read(mark: Mark, arguments: Iterable[object]) -> None:
         )
 
 
-def _request_among(arguments: Iterable[object]) -> web.Request:
+def _request_among(arguments: Iterable[object]) -> web.Request | None:
     for argument in arguments:
         if isinstance(argument, web.Request):
             return argument
         if isinstance(argument, AbstractView):
             return argument.request
-    raise TypeError("a marked handler was called without a request")
+    return None
 
 
 def _in_group(handler: Any, mark: Mark) -> Any:

@@ -28,7 +28,7 @@ from .decisions.audit import Audit, AuditCounts, OnDecision
 from .decisions.decision import CHECK_SECONDS, Observer, Observers
 from .decisions.refusal_log import VALIDATED, RefusalLog
 from .decorators import APPLICATION_IS_CLOSED
-from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse
+from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse, call
 from .metadata import serve_metadata
 from .nested import note_validated, validated_before
 from .reading.certificates import ClientCertificate, of_connection
@@ -207,7 +207,7 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
                 await _admit_and_tell(request, host, protection)
             else:
                 await _admit(request, host, protection)
-        return await handler(request)
+        return await call(handler, request)
     except AuthError as refusal:
         protection.refusal_log.note(request, refusal)
         protection.observers.tell(request, refusal)

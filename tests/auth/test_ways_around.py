@@ -76,7 +76,7 @@ async def test_an_open_handler_that_calls_a_protected_one_does_not_open_it(
 
 
 async def test_a_protected_handler_wants_a_request() -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(RuntimeError):
         await wrongly(new_handler())("no request")
 
 
