@@ -19,6 +19,7 @@ from hello.tokens import *  # noqa: F403 - whoever protects an application needs
 from hello.tokens.explain import Explanation, Finding
 
 from .answers import Refuse, json_error
+from .beside.paths import open_paths, protect_paths
 from .decisions.audit import AuditCounts, OnDecision
 from .decisions.decision import Decision
 from .decorators import optional, protected, public
@@ -44,7 +45,9 @@ __all__ = [
     "audit_counts",
     "explain",
     "json_error",
+    "open_paths",
     "optional",
+    "protect_paths",
     "protected",
     "public",
     "routes",

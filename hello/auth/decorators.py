@@ -51,13 +51,18 @@ def protected(
     if isinstance(given, str | set | frozenset | list | tuple | dict):
         names = {given} if isinstance(given, str) else given
         raise TypeError(f"write @protected(permissions={names!r}), or scopes={names!r}")
-    requirement = Requirement(**requirements)
-    mark = Mark(TokenUse.REQUIRED, VALID_TOKEN if requirement == VALID_TOKEN else requirement)
+    mark = mark_requiring(**requirements)
 
     def decorate(target: _H) -> _H:
         return set_mark(target, mark)
 
     return decorate if handler is None else decorate(handler)
+
+
+def mark_requiring(**requirements: Unpack[RequirementOptions]) -> Mark:
+    """Return the mark of `@protected` with these options."""
+    requirement = Requirement(**requirements)
+    return Mark(TokenUse.REQUIRED, VALID_TOKEN if requirement == VALID_TOKEN else requirement)
 
 
 def optional(handler: _H, /) -> _H:

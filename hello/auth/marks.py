@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractView
+from aiohttp.web_urldispatcher import AbstractResource
 
 from hello.tokens import Requirement, Validator
 from hello.tokens.requirements import VALID_TOKEN
@@ -44,6 +45,9 @@ class Mark(NamedTuple):
 
 APPLICATION_MARK = web.AppKey("AUTH_MARK", Mark)
 """The key for the mark of an application."""
+
+RESOURCE_MARKS = web.AppKey("RESOURCE_MARKS", dict[AbstractResource, Mark])
+"""The key for the marks of paths, which `open_paths` and `protect_paths` of an application set."""
 
 
 class Policy(NamedTuple):
@@ -263,6 +267,18 @@ def _mark_application(app: web.Application, mark: Mark) -> None:
     if app.pre_frozen:
         raise TypeError("mark an application before it is started or added to another one")
     app[APPLICATION_MARK] = mark
+    _require_setup(app, mark)
+
+
+def mark_resource(app: web.Application, resource: AbstractResource, mark: Mark) -> None:
+    """Mark all routes of a path. Raises TypeError if they have a different mark of this kind."""
+    marks = app.setdefault(RESOURCE_MARKS, {})
+    _check_unmarked(marks.get(resource), mark, resource.canonical)
+    marks[resource] = mark
+    _require_setup(app, mark)
+
+
+def _require_setup(app: web.Application, mark: Mark) -> None:
     if mark.use is not TokenUse.PUBLIC and _check_setup not in app.middlewares:
         app.middlewares.append(_check_setup)
 

@@ -2,7 +2,8 @@
 
 Marks are read from the handler outwards: its function, or the method and the class of its View; its
 table of routes; its application and those around that. The nearest mark decides whether a token is
-needed. If so, all requirements add up: no mark takes away what a group around it requires.
+needed. If so, all requirements add up: no mark takes away what a group around it requires. The mark
+of a path counts as one of its application, nearer than that of the application itself.
 """
 
 import functools
@@ -14,12 +15,24 @@ from aiohttp import hdrs, web
 
 from hello.tokens.requirements import VALID_TOKEN
 
-from .marks import APPLICATION_MARK, GROUP_MARK, MARK, TOKEN_VALIDATOR, Mark, Policy, TokenUse
+from .marks import (
+    APPLICATION_MARK,
+    GROUP_MARK,
+    MARK,
+    RESOURCE_MARKS,
+    TOKEN_VALIDATOR,
+    Mark,
+    Policy,
+    TokenUse,
+)
 
 # The modules in which aiohttp-cors defines its handlers for preflights, which carry no token
 # (Fetch §3.2.2). Only the module tells such a handler from one that an application wrote for
 # OPTIONS, and the latter must stay closed.
 _PREFLIGHT_MODULES = frozenset({"aiohttp_cors.preflight_handler", "aiohttp_cors.mixin"})
+
+# The module of aiohttp-swagger3 that calls a handler: partial(_handle_swagger_call, route).
+_SWAGGER3 = "aiohttp_swagger3.swagger"
 
 UNGUARDED = "open: auth.setup was not called"
 """The access of every route of an application without `setup`."""
@@ -75,10 +88,8 @@ def mounted_routes(
 def policy_of(route: web.AbstractRoute, method: str, apps: Sequence[web.Application]) -> Policy:
     """Return what a route demands of a request. `apps` are around it, the outermost first."""
     marks: list[Mark] = []
-    for mark in (
-        *_handler_marks(route.handler, method),
-        *map(_application_mark, reversed(apps)),
-    ):
+    around = (mark for app in reversed(apps) for mark in _application_marks(route, app))
+    for mark in (*_handler_marks(route.handler, method), *around):
         if mark is not None and not any(mark is other for other in marks):
             marks.append(mark)
     use = marks[0].use if marks else TokenUse.REQUIRED
@@ -86,15 +97,18 @@ def policy_of(route: web.AbstractRoute, method: str, apps: Sequence[web.Applicat
     return Policy(use, () if use is TokenUse.PUBLIC else tuple(requirements), tuple(marks))
 
 
-def _application_mark(app: web.Application) -> Mark | None:
+def _application_marks(route: web.AbstractRoute, app: web.Application) -> Iterator[Mark | None]:
+    """Yield the mark that an application has for a route's path, then its own."""
+    if RESOURCE_MARKS in app and route.resource is not None:
+        yield app[RESOURCE_MARKS].get(route.resource)
     # An application with `setup` is closed, even if an application around it is open.
     closed = Mark(TokenUse.REQUIRED) if TOKEN_VALIDATOR in app else None
-    return app.get(APPLICATION_MARK) or closed
+    yield app.get(APPLICATION_MARK) or closed
 
 
 def _handler_marks(handler: object, method: str) -> Iterator[Mark]:
     """Yield the marks of a handler and of what it wraps, then those of its tables."""
-    if _is_preflight(handler, method):
+    if is_preflight(handler, method):
         yield Mark(TokenUse.PUBLIC)
     links = list(_wrapped(handler))
     for view in filter(inspect.isclass, links):
@@ -120,11 +134,15 @@ def _view_marks(view: type, method: str) -> Iterator[Mark]:
 
 
 def _wrapped(handler: Any) -> Iterator[Any]:
-    """Yield a handler and everything that it wraps with functools.wraps or functools.partial."""
+    """Yield a handler and everything that it wraps, with functools or for aiohttp-swagger3."""
     while handler is not None:
         yield handler
-        partial = isinstance(handler, functools.partial)
-        handler = handler.func if partial else getattr(handler, "__wrapped__", None)
+        if not isinstance(handler, functools.partial | functools.partialmethod):
+            handler = getattr(handler, "__wrapped__", None)
+        elif getattr(handler.func, "__module__", None) == _SWAGGER3:
+            handler = handler.args[0].handler
+        else:
+            handler = handler.func
 
 
 def _marks(links: Iterable[Any], name: str) -> Iterator[Mark]:
@@ -135,7 +153,8 @@ def _marks(links: Iterable[Any], name: str) -> Iterator[Mark]:
             yield mark
 
 
-def _is_preflight(handler: object, method: str) -> bool:
+def is_preflight(handler: object, method: str) -> bool:
+    """Return whether a handler is one of aiohttp-cors for preflights."""
     if isinstance(handler, type):
         handler = getattr(handler, method.lower(), None)
     return getattr(handler, "__module__", None) in _PREFLIGHT_MODULES
@@ -144,7 +163,7 @@ def _is_preflight(handler: object, method: str) -> bool:
 def _access(mounted: MountedRoute) -> str:
     if not any(TOKEN_VALIDATOR in app for app in mounted.apps):
         return UNGUARDED
-    if _is_preflight(mounted.route.handler, mounted.method):
+    if is_preflight(mounted.route.handler, mounted.method):
         return PREFLIGHT
     use, requirements, _ = mounted.policy
     words = ", ".join(map(str, requirements))

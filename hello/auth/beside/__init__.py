@@ -1,0 +1,1 @@
+"""How does an application with `setup` get along with other libraries?"""

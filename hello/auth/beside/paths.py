@@ -1,0 +1,78 @@
+"""Who may call the routes that a library adds to an application?
+
+Their handlers are the library's, so nobody can write a mark above them. They are marked by their
+paths instead.
+"""
+
+from collections.abc import Iterator
+from typing import Unpack
+
+from aiohttp import web
+from aiohttp.web_urldispatcher import AbstractResource
+
+from hello.auth.decorators import mark_requiring
+from hello.auth.marks import Mark, TokenUse, mark_resource
+from hello.auth.routes import is_preflight, mounted_routes
+from hello.tokens import RequirementOptions
+
+
+def open_paths(app: web.Application, *paths: str) -> None:
+    """Let anybody call the routes of these paths, as `@public` does. A token is not read.
+
+    Write each path as `auth.routes(app)` lists it. The path of a folder of files stands for all
+    files in it. Call this after the library has added its routes, and before the application is
+    started or added to another one.
+
+    Raises ValueError for a path that no route has. Raises TypeError for a route that its handler,
+    its sub-application or another call marks as protected, and for an application that is too late.
+    """
+    _mark_paths(app, paths, Mark(TokenUse.PUBLIC))
+
+
+def protect_paths(
+    app: web.Application, *paths: str, **requirements: Unpack[RequirementOptions]
+) -> None:
+    """Require a valid access token for the routes of these paths, as `@protected` does.
+
+    The options are those of RequirementOptions. Paths are written as for `open_paths`. Raises what
+    `open_paths` raises, and TypeError for options that make no sense.
+    """
+    _mark_paths(app, paths, mark_requiring(**requirements))
+
+
+def _mark_paths(app: web.Application, paths: tuple[str, ...], mark: Mark) -> None:
+    if app.pre_frozen:
+        raise TypeError("mark paths before the application is started or added to another one")
+    marked = [resource for path in paths for resource in _found(app, path)]
+    for resource in marked:
+        mark_resource(app, resource, mark)
+    for method, path, route, _, policy in mounted_routes(app):
+        if (
+            route.resource in marked
+            and policy.use is not mark.use
+            and not is_preflight(route.handler, method)
+        ):
+            raise TypeError(
+                f"{method} {path} has a mark of its own, or its sub-application has: it cannot be "
+                f"{mark.use.name.lower()}, because it is {policy.use.name.lower()}"
+            )
+
+
+def _found(app: web.Application, path: str) -> list[AbstractResource]:
+    found = [resource for resource in _resources(app) if resource.canonical == path]
+    if not found:
+        raise ValueError(
+            f"no route has the path {path!r}: mark it after the library added it, and write it as "
+            "auth.routes(app) lists it"
+        )
+    return found
+
+
+def _resources(app: web.Application) -> Iterator[AbstractResource]:
+    """Yield what has a path. That of an application with a host of its own is another host's."""
+    for resource in app.router.resources():
+        info = resource.get_info()
+        if "app" not in info:
+            yield resource
+        elif "prefix" in info:
+            yield from _resources(info["app"])
