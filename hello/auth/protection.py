@@ -7,6 +7,7 @@ mark is protected: a forgotten decorator leads to a 401.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from hello.tokens.possession.addresses import is_beginning
 from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 
 from .answers import Refuse, check_nothing_sent, end_after_trailers, refusal_answer, tell_nonce
+from .beside.late import warn_of_late_middlewares
 from .decisions.audit import Audit, AuditCounts, OnDecision
 from .decisions.decision import CHECK_SECONDS, Observer, Observers
 from .decisions.refusal_log import VALIDATED, RefusalLog
@@ -146,6 +148,7 @@ def setup(
     if validator.challenges.next_nonce is not None:
         app.on_response_prepare.append(tell_nonce(validator.challenges.next_nonce, header))
     app.cleanup_ctx.append(_close_validator)
+    app.on_startup.append(partial(warn_of_late_middlewares, authenticate))
 
 
 def observe(app: web.Application, observer: Observer) -> None:
