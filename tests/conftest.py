@@ -19,6 +19,7 @@ pytest_plugins = [
     "hello.sandbox.fixtures",
     "support.logging_in",
     "support.protecting",
+    "support.libraries",
     "support.spans",
     "support.redis_server",
 ]

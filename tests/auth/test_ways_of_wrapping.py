@@ -98,6 +98,13 @@ class View(web.View):
     get = functools.partialmethod(_call, admins(by_name))
 
 
+class Partial(web.View):
+    async def _get(self, *, number: int) -> web.Response:
+        return web.json_response([number, self.request.path])
+
+    get = functools.partialmethod(admins(_get), number=7)
+
+
 # Each is what an application routes, and what is answered without a token, with one, and with an
 # administrator's.
 WAYS: dict[str, tuple[Handler, tuple[int, int, int]]] = {
@@ -113,6 +120,7 @@ WAYS: dict[str, tuple[Handler, tuple[int, int, int]]] = {
         LOST,
     ),
     "partialmethod with a handler in it": (View, LOST),
+    "partialmethod": (Partial, KEPT),
     "another task": (in_a_task(admins(by_name)), (401, 403, 500)),
     "another thread": (in_a_thread(admins(plain)), (401, 403, 500)),
 }

@@ -36,8 +36,8 @@ async def warn_of_late_middlewares(authenticate: object, app: web.Application) -
             )
         elif _sets_cors(function.__code__):
             _logger.warning(
-                "the middleware %s comes after auth.setup, so refusals lack its CORS headers, and "
-                "preflights are refused: add it before auth.setup",
+                "the middleware %s comes after auth.setup, so refusals lack its CORS headers: add "
+                "it before auth.setup",
                 name,
             )
 
