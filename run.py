@@ -114,7 +114,14 @@ def run(environ: Mapping[str, str], *, client: bool | None) -> int:
         services.append(start.client_service(config))
     app = create_app(config)
     services.append(
-        Service("API", app, config.host, config.port, forwarded_from=config.forwarded_from)
+        Service(
+            "API",
+            app,
+            config.host,
+            config.port,
+            forwarded_from=config.forwarded_from,
+            forwarded_header=config.forwarded_header,
+        )
     )
     if config.metrics_port is not None:
         from hello.operating import metrics  # noqa: PLC0415 - its library is an extra

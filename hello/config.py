@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 from . import values
+from .auth.reading.forwarded import ForwardedHeader
 from .logs import LogFormat
 from .tokens.possession.dpop import Mode
 from .tokens.urls import is_secure_url, shown_url
@@ -59,6 +60,7 @@ class Config:
     log_level: str
     log_format: LogFormat
     forwarded_from: tuple[str, ...]
+    forwarded_header: ForwardedHeader | None
     audit_file: str | None
     traces_exporter: str | None
     metrics_host: str
@@ -97,6 +99,7 @@ class Config:
             log_level=read("LOG_LEVEL", values.log_level, "info"),
             log_format=read("LOG_FORMAT", values.log_format, "text"),
             forwarded_from=read("FORWARDED_FROM", values.proxies),
+            forwarded_header=read("FORWARDED_HEADER", values.forwarded_header),
             audit_file=read("AUDIT_FILE", values.audit_file),
             traces_exporter=read("OTEL_TRACES_EXPORTER", values.traces_exporter),
             metrics_host=read("METRICS_HOST", values.host, "127.0.0.1"),

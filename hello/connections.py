@@ -11,7 +11,7 @@ import logging
 from collections.abc import Collection
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -20,6 +20,7 @@ from .auth import json_error
 from .auth.answers import check_nothing_sent, is_client_gone, is_partly_answered
 from .auth.decisions.refusal_log import RefusalLog
 from .auth.explaining import note_server
+from .auth.reading.forwarded import ForwardedHeader
 from .auth.reading.proxies import TrustedProxies
 from .bodies import LazyBody
 from .incoming import NewRequest
@@ -49,8 +50,9 @@ class Runner(web.AppRunner):
     `max_field_size` limits the value of a header, in bytes; aiohttp's own limit is 8,190. Raise it
     for tokens that are longer. `max_field_size` in an application's handler_args is stronger.
     `forwarded_from` are proxies: IP addresses, networks, or `unix` for a Unix socket. From them,
-    `Forwarded` (RFC 7239) and `X-Forwarded-For` say what `request.remote` is. Raises ValueError for
-    other addresses.
+    `Forwarded` (RFC 7239) and `X-Forwarded-For` say what `request.remote` is. If the proxies write
+    only one of the two, `forwarded_header` is its name; then a client cannot hide its address by
+    writing the other one. Raises ValueError for other addresses and names.
     """
 
     def __init__(
@@ -60,8 +62,13 @@ class Runner(web.AppRunner):
         access_log: bool = True,
         max_field_size: int | None = None,
         forwarded_from: Collection[str] = (),
+        forwarded_header: ForwardedHeader | None = None,
     ) -> None:
         self._proxies = TrustedProxies(forwarded_from) if forwarded_from else None
+        if forwarded_header not in (None, *get_args(ForwardedHeader)):
+            names = " or ".join(get_args(ForwardedHeader))
+            raise ValueError(f"forwarded_header is {names}, not {forwarded_header!r}")
+        self._forwarded_header = forwarded_header
         limit: dict[str, Any] = {}
         if max_field_size is not None:
             limit = {"max_field_size": max_field_size}
@@ -86,11 +93,14 @@ class Runner(web.AppRunner):
         options = server._kwargs  # noqa: SLF001
         ours = _Server(
             server.request_handler,
-            request_factory=server.request_factory,
+            request_factory=NewRequest(
+                server.request_factory,
+                # Unless the application says otherwise, a body is decompressed when it is read.
+                lazy_bodies="auto_decompress" not in options,
+                proxies=self._proxies,
+                forwarded_header=self._forwarded_header,
+            ),
             handler_cancellation=server.handler_cancellation,
-            # Unless the application says otherwise, a body is decompressed when it is read.
-            lazy_bodies="auto_decompress" not in options,
-            proxies=self._proxies,
             **{"auto_decompress": False, **options},
         )
         ours()  # raises TypeError now, not at the first connection, if an option is unknown
@@ -133,17 +143,8 @@ async def _note_answer(request: web.Request, response: web.StreamResponse) -> No
 class _Server(web.Server):
     draining = False  # the server is about to stop
 
-    def __init__(
-        self,
-        handler: Any,
-        *,
-        request_factory: Any,
-        lazy_bodies: bool,
-        proxies: TrustedProxies | None,
-        **options: Any,
-    ) -> None:
-        new_request = NewRequest(request_factory, lazy_bodies=lazy_bodies, proxies=proxies)
-        super().__init__(self._answer, request_factory=new_request, **options)
+    def __init__(self, handler: Any, **options: Any) -> None:
+        super().__init__(self._answer, **options)
         self._application = handler
         self.refusal_log = RefusalLog()
 

@@ -11,7 +11,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from .auth.reading.forwarded import forwarded_address
+from .auth.reading.forwarded import ForwardedHeader, forwarded_address
 from .auth.reading.proxies import TrustedProxies
 from .bodies import LazyBody
 from .logs.requests import note_request
@@ -21,13 +21,21 @@ class NewRequest:
     """Makes the requests of a server. `factory` is that of its application.
 
     With `lazy_bodies`, a body is decompressed when it is read. The `proxies` may name the address
-    of the client.
+    of the client, in the `forwarded_header` if they write only that one.
     """
 
-    def __init__(self, factory: Any, *, lazy_bodies: bool, proxies: TrustedProxies | None) -> None:
+    def __init__(
+        self,
+        factory: Any,
+        *,
+        lazy_bodies: bool,
+        proxies: TrustedProxies | None,
+        forwarded_header: ForwardedHeader | None,
+    ) -> None:
         self._factory = factory
         self._lazy_bodies = lazy_bodies
         self._proxies = proxies
+        self._forwarded_header = forwarded_header
 
     def __call__(
         self,
@@ -66,7 +74,7 @@ class NewRequest:
             loop = asyncio.get_running_loop()
             request = web.BaseRequest(message, payload, protocol, writer, task, loop)
         if self._proxies is not None:
-            address = forwarded_address(request, self._proxies)
+            address = forwarded_address(request, self._proxies, self._forwarded_header)
             request = request if address is None else request.clone(remote=address)
         note_request(request)
         return request  # type: ignore[no-any-return]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from aiohttp import web
 
 from .app import create_app
+from .auth.reading.forwarded import ForwardedHeader
 from .config import Config, ConfigError
 from .connections import Runner
 from .logs import log_to_stderr
@@ -29,7 +30,7 @@ class Service(NamedTuple):
     """An application, its name, and the address where it listens.
 
     `access_log`: whether the log gets a line for each of its requests. `forwarded_from`: the
-    proxies that say where a request comes from.
+    proxies that say where a request comes from, in the `forwarded_header` if that is not None.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Service(NamedTuple):
     port: int
     access_log: bool = True
     forwarded_from: tuple[str, ...] = ()
+    forwarded_header: ForwardedHeader | None = None
 
 
 class AddressError(Exception):
@@ -67,7 +69,12 @@ async def serve(services: Sequence[Service], ready: Callable[[], None]) -> None:
         for number in _SIGNALS:
             loop.add_signal_handler(number, stop.set)
     runners = [
-        Runner(service.app, access_log=service.access_log, forwarded_from=service.forwarded_from)
+        Runner(
+            service.app,
+            access_log=service.access_log,
+            forwarded_from=service.forwarded_from,
+            forwarded_header=service.forwarded_header,
+        )
         for service in services
     ]
     try:
@@ -107,7 +114,9 @@ async def production() -> web.AppRunner:
         from .operating import metrics  # noqa: PLC0415 - its library is an extra
 
         metrics.serve(app, host=config.metrics_host, port=config.metrics_port)
-    return Runner(app, forwarded_from=config.forwarded_from)
+    return Runner(
+        app, forwarded_from=config.forwarded_from, forwarded_header=config.forwarded_header
+    )
 
 
 def _check_metrics(config: Config) -> None:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import cast, get_args
 from urllib.parse import urlsplit
 
+from .auth.reading.forwarded import ForwardedHeader
 from .auth.reading.proxies import TrustedProxies
 from .logs import LogFormat
 from .tokens import ALGORITHMS, RedisReplayStore
@@ -143,6 +144,15 @@ def proxies(value: str) -> tuple[str, ...]:
     except ValueError as error:
         raise ValueError(f"is {value!r}: {error}") from None
     return addresses
+
+
+def forwarded_header(value: str) -> ForwardedHeader | None:
+    """Return the name of a header, in lower case, or None."""
+    if not value:
+        return None
+    if value.lower() not in get_args(ForwardedHeader):
+        raise ValueError(f"is {value!r}, neither Forwarded nor X-Forwarded-For")
+    return cast("ForwardedHeader", value.lower())
 
 
 def dpop(value: str) -> Mode:

@@ -127,6 +127,7 @@ NO_ISSUERS = [
         ("LOG_LEVEL", "verbose", "debug, info, warning, error, critical"),
         ("LOG_FORMAT", "xml", "text, json"),
         ("FORWARDED_FROM", "*", "unix"),
+        ("FORWARDED_HEADER", "X-Real-IP", "X-Real-IP"),
         *(("JWKS_MAX_AGE", value, "") for value in BAD_SECONDS),
         *(("JWKS_MAX_STALE", value, "") for value in BAD_SECONDS),
         *(("JWKS_COOLDOWN", value, "") for value in BAD_SECONDS),

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Iterator
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -229,6 +230,33 @@ def test_whatever_is_sent_what_is_found_is_an_address(seed: int) -> None:
         for name in ("Forwarded", "X-Forwarded-For"):
             found = address((name, value))
             assert found is None or str(ipaddress.ip_address(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [(None, None), ("x-forwarded-for", CLIENT), ("forwarded", OTHER)],
+)
+async def test_the_header_that_the_proxies_do_not_write_is_not_read(
+    header: forwarded.ForwardedHeader | None, found: str | None
+) -> None:
+    async def remote(request: web.Request) -> web.Response:
+        return web.json_response(request.remote)
+
+    app = web.Application()
+    app.router.add_get("/", remote)
+    runner = Runner(app, forwarded_from=["127.0.0.1"], forwarded_header=header)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    both = {"Forwarded": f"for={OTHER}", "X-Forwarded-For": CLIENT}
+    async with aiohttp.ClientSession() as session, session.get(url, headers=both) as answer:
+        assert await answer.json() == (found or "127.0.0.1")
+    await runner.cleanup()
+
+
+def test_another_header_is_refused_at_the_start() -> None:
+    with pytest.raises(ValueError, match="x-forwarded-for"):
+        Runner(web.Application(), forwarded_header="x-real-ip")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("proxies", ["127.0.0.1", ["10.0.0.1/8"], ["proxy.example.com"]])

@@ -9,12 +9,16 @@ import re
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import islice
+from typing import Literal
 
 from aiohttp import web
 from multidict import istr
 
 from .fields import field_values
 from .proxies import TrustedProxies, without_mapping
+
+ForwardedHeader = Literal["forwarded", "x-forwarded-for"]
+"""The name of the header that the proxies write."""
 
 _FORWARDED, _X_FORWARDED_FOR = istr("Forwarded"), istr("X-Forwarded-For")
 _MAX_PROXIES = 20
@@ -33,15 +37,18 @@ _NODE = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\])(?::(?:[0-9]{1,5}|_[0-9A-
 _BARE_IPV6 = re.compile(r"[0-9A-Fa-f:.]+")
 
 
-def forwarded_address(request: web.BaseRequest, proxies: TrustedProxies) -> str | None:
+def forwarded_address(
+    request: web.BaseRequest, proxies: TrustedProxies, header: ForwardedHeader | None = None
+) -> str | None:
     """Return the address of the client, or None if it is that of the connection.
 
     If a header is malformed or names no address, it is that of the last proxy which is known. Many
-    proxies write one of the two headers and let a client write the other one. So if both are there,
-    they have to lead to the same address; otherwise it is that of the connection.
+    proxies write one of the two headers and let a client write the other one. `header` says which
+    one they write. If it is None and both are there, they have to lead to the same address;
+    otherwise it is that of the connection.
     """
-    forwarded = field_values(request, _FORWARDED)
-    x_forwarded_for = field_values(request, _X_FORWARDED_FOR)
+    forwarded = () if header == "x-forwarded-for" else field_values(request, _FORWARDED)
+    x_forwarded_for = () if header == "forwarded" else field_values(request, _X_FORWARDED_FOR)
     if not (forwarded or x_forwarded_for) or not proxies.sent(request):
         return None
     found = {
