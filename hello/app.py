@@ -7,6 +7,7 @@ from aiohttp import web
 
 from . import auth
 from .config import Config
+from .document import serve_document
 from .messages import message_routes
 from .operating import health
 from .operating.audit_file import AuditFile
@@ -35,6 +36,7 @@ def create_app(config: Config) -> web.Application:
         metrics.setup(app)
     app.add_routes(message_routes(admin_permission=config.admin_permission))
     health.setup(app)
+    serve_document(app)
     security_headers(app)
     allow_client(app, config.client_origin)
     if config.traces_exporter is not None:

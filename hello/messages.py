@@ -35,6 +35,7 @@ def message_routes(*, admin_permission: str | None) -> list[web.RouteDef]:
 
     @auth.protected(permissions={admin_permission} if admin_permission else ())
     async def admin_message(_request: web.Request) -> web.Response:
+        """Answer whoever has the admin permission, or a valid access token if there is none."""
         return _message(_ADMIN)
 
     return [

@@ -25,6 +25,14 @@ from .decisions.decision import Decision
 from .decorators import optional, protected, public
 from .explaining import explain
 from .marks import TOKEN_VALIDATOR, RouteTable
+from .openapi import (
+    OpenAPIGaps,
+    SecurityContradictionError,
+    add_security,
+    openapi,
+    openapi_gaps,
+    serve_openapi,
+)
 from .protection import ACCESS_TOKEN, audit_counts, setup, token, token_or_none
 from .reading.certificates import CertificateHeader, ClientCertificate
 from .routes import RouteAccess, routes
@@ -39,18 +47,24 @@ __all__ = [
     "Explanation",
     "Finding",
     "OnDecision",
+    "OpenAPIGaps",
     "Refuse",
     "RouteAccess",
     "RouteTable",
+    "SecurityContradictionError",
+    "add_security",
     "audit_counts",
     "explain",
     "json_error",
     "open_paths",
+    "openapi",
+    "openapi_gaps",
     "optional",
     "protect_paths",
     "protected",
     "public",
     "routes",
+    "serve_openapi",
     "setup",
     "token",
     "token_or_none",

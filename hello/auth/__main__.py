@@ -1,7 +1,7 @@
 """What does `python -m hello.auth check my_api:create_app < token.txt` do?
 
-`check` says why a token is refused, and `routes` says which routes are open. The exit status is 2
-if there is no such application or no token.
+`check` says why a token is refused, `routes` says which routes are open, and `openapi` prints the
+OpenAPI document. The exit status is 2 if there is no such application or no token.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from aiohttp import web
 
 from .explaining import note_server
 from .marks import TOKEN_VALIDATOR
-from .terminal import check_token, print_routes
+from .terminal import check_token, print_openapi, print_routes
 
 
 class NoApplicationError(Exception):
@@ -30,8 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="read an access token, and say what is wrong with it")
     routes = commands.add_parser("routes", help="list every route, and what it requires")
+    openapi = commands.add_parser("openapi", help="print the OpenAPI document")
     check.add_argument("--host", default="", help="what a request would name, for a resolver")
-    for command in (check, routes):
+    for command in (check, routes, openapi):
         command.add_argument(
             "application", help="module:name of an Application, or of a function that makes one"
         )
@@ -43,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NoApplicationError as error:
         print(f"{options.application}: {error}", file=sys.stderr)
         return 2
-    return check_token(app, options.host) if options.command == "check" else print_routes(app)
+    if options.command == "check":
+        return check_token(app, options.host)
+    return print_openapi(app) if options.command == "openapi" else print_routes(app)
 
 
 def load_application(name: str) -> web.Application:

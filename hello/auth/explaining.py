@@ -22,7 +22,7 @@ from hello.tokens.explain.possession import Sent
 from hello.tokens.presented import BEARER, is_authorization
 
 from .marks import TOKEN_VALIDATOR, TokenUse
-from .protection import header_of, public_url_of
+from .protection import arguments_of
 from .routes import mounted_routes
 
 _MAX_FIELD_SIZE = 8190  # aiohttp's own, if a server is given none
@@ -52,7 +52,8 @@ async def explain(
             "this application has no TokenValidator: call auth.setup first, or give the "
             "sub-application that has one"
         )
-    limit, header = _limit(app), header_of(app)
+    limit, given = _limit(app), arguments_of(app)
+    header = given.header
     # In a header of its own, a proxy sends the token alone.
     before = f"{scheme or BEARER} " if is_authorization(header) else ""
     before = before if _COMPILED else f"{header}: {before}"
@@ -60,7 +61,7 @@ async def explain(
         validator,
         token,
         host=host,
-        sent=Sent(scheme, tuple(proofs), public_url_of(app) or Sent().address),
+        sent=Sent(scheme, tuple(proofs), given.public_url or Sent().address),
         max_length=(_MAX_FIELD_SIZE if limit is None else limit) - len(before),
         max_length_is_usual=limit is None,
         routes_for=partial(_routes, app, validator.timing),

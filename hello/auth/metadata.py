@@ -42,6 +42,7 @@ def serve_metadata(
     path = _WELL_KNOWN + ("" if url.path == "/" else url.path)
 
     async def metadata(_request: web.Request) -> web.Response:
+        """Say who issues tokens for this API (RFC 9728)."""
         # RFC 9728 §2: empty lists are left out, and false is what an absent member means.
         return web.json_response({name: value for name, value in members().items() if value})
 

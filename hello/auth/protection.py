@@ -168,14 +168,9 @@ def audit_counts(app: web.Application) -> AuditCounts:
     return AuditCounts() if audit is None else audit.counts
 
 
-def header_of(app: web.Application) -> str:
-    """Return the name of the header that an application with `setup` reads tokens from."""
-    return app[_PROTECTION].header
-
-
-def public_url_of(app: web.Application) -> str | None:
-    """Return what stands before a request's path where clients see it, if `setup` was told."""
-    return app[_PROTECTION].public_url
+def arguments_of(app: web.Application) -> _Protection:
+    """Return the arguments of `setup`. Raises KeyError for an application without it."""
+    return app[_PROTECTION]
 
 
 def token(request: web.Request) -> AccessToken:

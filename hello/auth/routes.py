@@ -54,35 +54,65 @@ class RouteAccess(NamedTuple):
 
 
 class MountedRoute(NamedTuple):
-    """A route for one method, the applications around it, the outermost first, and its policy."""
+    """A route for one method, the applications around it, the outermost first, and its policy.
+
+    `mounts` are the resources by which each of these applications but the first is mounted.
+    """
 
     method: str
     path: str
     route: web.AbstractRoute
     apps: tuple[web.Application, ...]
     policy: Policy
+    mounts: tuple[web.AbstractResource, ...]
+
+    @property
+    def guarded(self) -> bool:
+        """Whether `setup` was called for one of the applications."""
+        return any(TOKEN_VALIDATOR in app for app in self.apps)
+
+    @property
+    def preflight(self) -> bool:
+        """Whether aiohttp-cors added the route, to answer preflights."""
+        return _is_preflight(self.route.handler, self.method)
+
+    @property
+    def access(self) -> str:
+        """Who may call the route, as in RouteAccess."""
+        if not self.guarded:
+            return UNGUARDED
+        if self.preflight:
+            return PREFLIGHT
+        use, requirements, _ = self.policy
+        words = ", ".join(map(str, requirements))
+        if use is TokenUse.REQUIRED:
+            return words or str(VALID_TOKEN)
+        name = use.name.lower()
+        return f"{name}: {words}" if words else name
 
 
 def routes(app: web.Application) -> list[RouteAccess]:
     """Return every route of an application and of its sub-applications, by path and method."""
-    listed = [RouteAccess(each.method, each.path, _access(each)) for each in mounted_routes(app)]
+    listed = [RouteAccess(each.method, each.path, each.access) for each in mounted_routes(app)]
     return sorted(listed, key=lambda route: (route.path, route.method))
 
 
 def mounted_routes(
-    app: web.Application, around: tuple[web.Application, ...] = ()
+    app: web.Application,
+    around: tuple[web.Application, ...] = (),
+    mounts: tuple[web.AbstractResource, ...] = (),
 ) -> Iterator[MountedRoute]:
     """Yield every route of an application and its sub-applications, once for each method."""
     apps = (*around, app)
     for resource in app.router.resources():
         child = resource.get_info().get("app")
         if child is not None:
-            yield from mounted_routes(child, apps)
+            yield from mounted_routes(child, apps, (*mounts, resource))
             continue
         for route in resource:
             for method in _methods(route):
                 policy = policy_of(route, method, apps)
-                yield MountedRoute(method, resource.canonical, route, apps, policy)
+                yield MountedRoute(method, resource.canonical, route, apps, policy, mounts)
 
 
 def policy_of(route: web.AbstractRoute, method: str, apps: Sequence[web.Application]) -> Policy:
@@ -108,9 +138,9 @@ def _application_marks(route: web.AbstractRoute, app: web.Application) -> Iterat
 
 def _handler_marks(handler: object, method: str) -> Iterator[Mark]:
     """Yield the marks of a handler and of what it wraps, then those of its tables."""
-    if is_preflight(handler, method):
+    if _is_preflight(handler, method):
         yield Mark(TokenUse.PUBLIC)
-    links = list(_wrapped(handler))
+    links = list(wrapped(handler))
     for view in filter(inspect.isclass, links):
         yield from _view_marks(view, method)
     # An outer mark that opens does not hide an inner one that requires a token.
@@ -128,12 +158,12 @@ def _view_marks(view: type, method: str) -> Iterator[Mark]:
     name = method.lower()
     of_methods = [(each, vars(each).get(name)) for each in classes]
     for owner, marked in (*of_methods, *((each, each) for each in classes)):
-        for mark in _marks(_wrapped(marked), MARK):
+        for mark in _marks(wrapped(marked), MARK):
             if owner is classes[0] or mark.use is TokenUse.REQUIRED:
                 yield mark
 
 
-def _wrapped(handler: Any) -> Iterator[Any]:
+def wrapped(handler: Any) -> Iterator[Any]:
     """Yield a handler and everything that it wraps, with functools or for aiohttp-swagger3."""
     while handler is not None:
         yield handler
@@ -153,28 +183,15 @@ def _marks(links: Iterable[Any], name: str) -> Iterator[Mark]:
             yield mark
 
 
-def is_preflight(handler: object, method: str) -> bool:
+def _is_preflight(handler: object, method: str) -> bool:
     """Return whether a handler is one of aiohttp-cors for preflights."""
     if isinstance(handler, type):
         handler = getattr(handler, method.lower(), None)
     return getattr(handler, "__module__", None) in _PREFLIGHT_MODULES
 
 
-def _access(mounted: MountedRoute) -> str:
-    if not any(TOKEN_VALIDATOR in app for app in mounted.apps):
-        return UNGUARDED
-    if is_preflight(mounted.route.handler, mounted.method):
-        return PREFLIGHT
-    use, requirements, _ = mounted.policy
-    words = ", ".join(map(str, requirements))
-    if use is TokenUse.REQUIRED:
-        return words or str(VALID_TOKEN)
-    name = use.name.lower()
-    return f"{name}: {words}" if words else name
-
-
 def _methods(route: web.AbstractRoute) -> list[str]:
-    view = next(filter(inspect.isclass, _wrapped(route.handler)), None)
+    view = next(filter(inspect.isclass, wrapped(route.handler)), None)
     if route.method == hdrs.METH_ANY and view is not None:
         return [name for name in hdrs.METH_ALL if hasattr(view, name.lower())]
     return [route.method]

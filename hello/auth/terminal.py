@@ -1,10 +1,11 @@
 """What can a person at a terminal ask about an application, and what is printed?
 
-The questions are why a token is refused and which routes are open. `python -m hello.auth` uses
-this, and so do programs that make their application in another way.
+The questions are why a token is refused, which routes are open, and what OpenAPI says about them.
+`python -m hello.auth` uses this, and so do programs that make their application in another way.
 """
 
 import asyncio
+import json
 import re
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from hello.tokens.presented import BEARER, DPOP
 
 from .explaining import explain
 from .marks import TOKEN_VALIDATOR
+from .openapi import openapi
 from .routes import routes
 
 MAX_READ = 1 << 20  # bytes
@@ -56,6 +58,20 @@ def print_routes(app: web.Application) -> int:
     width = max((len(route.path) for route in listed), default=0) + 2
     for method, path, access in listed:
         print(f"{method:9}{path:{width}}{access}")
+    return 0
+
+
+def print_openapi(app: web.Application) -> int:
+    """Print the OpenAPI document of an application, as `openapi` returns it.
+
+    Return the exit status: 0, or 2 if there can be no such document.
+    """
+    try:
+        document = openapi(app)
+    except (RuntimeError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(document, indent=2))
     return 0
 
 

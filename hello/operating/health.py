@@ -72,12 +72,14 @@ def _can_verify(validator: Validator) -> bool:
 
 @auth.public
 async def _live(request: web.Request) -> web.Response:
+    """Say that this process is alive."""
     request[UNLOGGED] = True
     return web.json_response({"status": "live"})
 
 
 @auth.public
 async def _ready(request: web.Request) -> web.Response:
+    """Say whether this process can verify tokens."""
     request[UNLOGGED] = True
     health = request.app[_HEALTH]
     if health.draining or is_draining(request):

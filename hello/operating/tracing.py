@@ -15,7 +15,7 @@ from opentelemetry.instrumentation.aiohttp_server import (
 )
 
 from hello import auth
-from hello.auth.protection import header_of, observe
+from hello.auth.protection import arguments_of, observe
 from hello.logs.cleaning import cleaned
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _traced(app: web.Application) -> "Middleware":
             instrumentor.instrument(raise_exception_on_conflict=True)
         instrumentor.uninstrument()
     instrumented = create_aiohttp_middleware()
-    hidden = (*_SECRET_HEADERS, header_of(app))
+    hidden = (*_SECRET_HEADERS, arguments_of(app).header)
 
     @web.middleware
     async def traced(request: web.Request, handler: "Handler") -> web.StreamResponse:

@@ -98,6 +98,7 @@ def greeting(config: Config, *, client: bool) -> str:
 This is a sandbox, for this machine only: its issuer lets everybody in.
 
   API      {config.base_url}/api/messages/public
+  OpenAPI  {config.base_url}/api/openapi.json
   Issuer   {config.issuer}
 {in_browser}
 Get a token:

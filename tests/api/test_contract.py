@@ -17,6 +17,7 @@ from support.api import ORIGIN, SECURITY_HEADERS, ApiServer, Client, bearer, con
 PUBLIC = "/api/messages/public"
 PROTECTED = "/api/messages/protected"
 ADMIN = "/api/messages/admin"
+DOCUMENT = "/api/openapi.json"
 
 
 class Says(NamedTuple):
@@ -109,6 +110,17 @@ async def test_each_route_has_a_message_of_its_own(api: Client, issuer: Issuer) 
         async with api.get(path, headers=bearer(issuer.mint())) as response:
             texts.add((await response.json())["text"])
     assert len(texts) == 3
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer nonsense"])
+async def test_the_document_is_for_everybody(api: Client, authorization: str | None) -> None:
+    headers = {} if authorization is None else {"Authorization": authorization}
+    for method in ("GET", "HEAD"):
+        async with api.request(method, DOCUMENT, headers=headers) as response:
+            assert response.status == 200
+            assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+    async with api.post(DOCUMENT) as response:
+        assert response.status == 405
 
 
 @pytest.mark.parametrize("where", ["query", "cookie", "form"])
@@ -233,6 +245,7 @@ async def test_a_failure_says_no_more_than_its_status(
 EVERY_ANSWER = [
     ("GET", PUBLIC, {}, 200),
     ("HEAD", PUBLIC, {}, 200),
+    ("GET", DOCUMENT, {}, 200),
     ("GET", PROTECTED, bearer(VALID), 200),
     ("GET", ADMIN, bearer(VALID), 403),
     ("GET", PROTECTED, {}, 401),

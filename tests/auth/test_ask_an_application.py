@@ -1,6 +1,7 @@
 """Does `python -m hello.auth` answer for an application of one's own?"""
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -35,6 +36,16 @@ def create_app():
     auth.setup(app, auth.TokenValidator(issuer="http://localhost:9/", audience={AUDIENCE!r}))
     app.add_routes([web.get("/reports", reports)])
     return app
+
+
+def documented(document={{"info": {{"title": "Reports", "version": "2"}}}}):
+    app = create_app()
+    auth.serve_openapi(app, document=document)
+    return app
+
+
+def contradicted():
+    return documented({{"paths": {{"/reports": {{"get": {{"security": []}}}}}}}})
 
 
 async def create_app_later():
@@ -116,6 +127,28 @@ def test_it_answers_for_an_application_and_for_what_makes_one(
     assert ["GET", "/reports", "read:reports"] in listed(capsys.readouterr().out)
     assert main(["check", f"my_api:{name}"]) == 1
     assert re.search(naming("malformed"), capsys.readouterr().out)
+
+
+@pytest.mark.usefixtures("folder")
+def test_it_prints_the_document_that_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["openapi", "my_api:create_app"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["paths"]["/reports"]["get"]["security"][0] == {"bearer": ["read:reports"]}
+    assert main(["openapi", "my_api:documented"]) == 0
+    assert json.loads(capsys.readouterr().out)["info"]["title"] == "Reports"
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("unprotected", ["auth.setup"]), ("contradicted", ["GET /reports"])]
+)
+@pytest.mark.usefixtures("folder")
+def test_it_says_why_there_is_no_document(
+    capsys: pytest.CaptureFixture[str], name: str, named: list[str]
+) -> None:
+    assert main(["openapi", f"my_api:{name}"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.search(naming(*named), printed.err)
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_the_api_is_open_at_one_message_and_its_health_only(issuer: Issuer, any_
     assert asked_of["/api/messages/admin"] == "permission read:admin-messages"
     assert asked_of["/api/messages/protected"] == any_token
     open_to_all = [path for path, access in asked_of.items() if access in ("public", "optional")]
-    assert open_to_all == ["/api/messages/public", "/livez", "/readyz"]
+    assert open_to_all == ["/api/messages/public", "/api/openapi.json", "/livez", "/readyz"]
     assert {route.access for route in listed if route.method == "OPTIONS"} == {PREFLIGHT}
 
 

@@ -222,6 +222,7 @@ async def test_the_page_shows_a_line_of_the_log(
 ) -> None:
     expired = MISTAKES["expired"]
     client = await aiohttp_client(ApiServer(api(expired)))
+    caplog.clear()
     async with client.get(PROTECTED, headers=bearer(expired.make(tenant))):
         pass
     [record] = [each for each in caplog.records if each.name == "hello.auth"]
@@ -251,6 +252,7 @@ async def test_what_arrives_otherwise_is_refused_as_the_page_says(
 ) -> None:
     valid = MISTAKES["check"]
     client = await aiohttp_client(ApiServer(api(valid)))
+    caplog.clear()
     parts = [part.replace("TOKEN", valid.make(tenant)) for part in re.findall("`(.+?)`", has)]
     query = "".join(part for part in parts if part.startswith("?"))
     headers = [

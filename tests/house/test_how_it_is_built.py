@@ -49,7 +49,11 @@ USED_BY_OTHERS = {
 
 # The tests that see a change, which of them, and how many there are at least.
 SEEN_BY = {
-    "add-route": ("tests/api/test_contract.py", "report", 4),
+    "add-route": (
+        "tests/api/test_contract.py tests/api/test_openapi_document.py",
+        "report or every_route",
+        5,
+    ),
     "add-claim-rule": (
         " ".join(
             f"tests/{name}.py"

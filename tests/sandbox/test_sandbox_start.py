@@ -112,4 +112,7 @@ def test_the_demo_client_says_why_it_does_not_start(
 def test_it_tells_of_the_browser_where_there_is_a_page_to_open(*, client: bool) -> None:
     said = start.greeting(start.sandbox_config({}), client=client)
     assert ("http://localhost:4040" in said) is client
-    assert re.search(naming("http://localhost:6060/api/messages/public", ".env.example"), said)
+    addresses = [
+        f"http://localhost:6060/api/{path}" for path in ("messages/public", "openapi.json")
+    ]
+    assert re.search(naming(*addresses, ".env.example"), said)

@@ -11,6 +11,7 @@ ORDER = [
         "server",
         "app",
         "operating",
+        "document",
         "messages",
         "connections",
         "streams",
@@ -27,8 +28,8 @@ ORDER = [
 """From the door inwards: each may import those after it, and none before it."""
 
 AUTH_ORDER = [
-    *("__main__", "terminal", "__init__", "explaining", "protection", "metadata", "beside"),
-    *("routes", "nested", "decorators", "decisions", "marks", "answers", "reading"),
+    *("__main__", "terminal", "__init__", "openapi", "explaining", "protection", "metadata"),
+    *("beside", "routes", "nested", "decorators", "decisions", "marks", "answers", "reading"),
 ]
 
 TOKENS_ORDER = [

@@ -12,7 +12,7 @@ from aiohttp.web_urldispatcher import AbstractResource
 
 from hello.auth.decorators import mark_requiring
 from hello.auth.marks import Mark, TokenUse, mark_resource
-from hello.auth.routes import is_preflight, mounted_routes
+from hello.auth.routes import mounted_routes
 from hello.tokens import RequirementOptions
 
 
@@ -46,15 +46,12 @@ def _mark_paths(app: web.Application, paths: tuple[str, ...], mark: Mark) -> Non
     marked = [resource for path in paths for resource in _found(app, path)]
     for resource in marked:
         mark_resource(app, resource, mark)
-    for method, path, route, _, policy in mounted_routes(app):
-        if (
-            route.resource in marked
-            and policy.use is not mark.use
-            and not is_preflight(route.handler, method)
-        ):
+    for each in mounted_routes(app):
+        use = each.policy.use
+        if each.route.resource in marked and use is not mark.use and not each.preflight:
             raise TypeError(
-                f"{method} {path} has a mark of its own, or its sub-application has: it cannot be "
-                f"{mark.use.name.lower()}, because it is {policy.use.name.lower()}"
+                f"{each.method} {each.path} has a mark of its own, or its sub-application has: it "
+                f"cannot be {mark.use.name.lower()}, because it is {use.name.lower()}"
             )
 
 

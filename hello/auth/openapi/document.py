@@ -1,0 +1,136 @@
+"""What is in the OpenAPI document of an application, and how is it served?"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from hello.auth.answers import JSON_HEADERS
+from hello.auth.decorators import public
+from hello.auth.marks import TOKEN_VALIDATOR
+from hello.auth.protection import arguments_of
+
+from .adding import apply_marks, copied
+from .matching import Document
+from .paths import METHODS, described, operations, repeats_get, shape
+
+_GIVEN = web.AppKey[dict[str, Any]]("OPENAPI_DOCUMENT", dict)
+_VERSION = "3.1.0"
+_INFO = {"title": "API", "version": "1.0.0"}
+
+
+def openapi(app: web.Application, document: Document | None = None) -> dict[str, Any]:
+    """Return the OpenAPI document of an application: its routes, and who may call them.
+
+    `document` is what you write yourself: `info`, `servers`, what handlers get and answer, or
+    anything else that a document can have. Without it, that of `serve_openapi` is taken, if it was
+    called. It is not changed. All of it is kept, and what it lacks is added: the paths and their
+    parameters; from a handler's docstring, the summary and the description; tags for
+    sub-applications; `operationId`; and what `add_security` adds. A `document` with
+    `"openapi": "3.0.3"` gives a document of that version.
+
+    The HEAD of a GET is not listed (RFC 9110 §9.3.2), and preflights are not either. If two routes
+    differ only in the names or the patterns of their parameters, or in their domain, the first one
+    is listed, because a document can hold no more.
+
+    Call it after all routes were added. Raises RuntimeError for an application that no `setup`
+    protects, and what `add_security` raises.
+    """
+    found = operations(app)
+    if not any(operation.mounted.guarded for operation in found.values()):
+        raise RuntimeError("auth.setup was not called for this application: call it first")
+    given = copied(app.get(_GIVEN, {}) if document is None else document)
+    if "swagger" in given:
+        raise ValueError("auth.openapi makes documents of OpenAPI 3: use auth.add_security")
+    templates = {shape(path): path for path in given.get("paths", {})}
+    paths: dict[str, dict[str, Any]] = {}
+    tags: dict[str, None] = {}
+    for operation in found.values():
+        if not repeats_get(operation.mounted):
+            path = templates.setdefault(shape(operation.path), operation.path)
+            said = paths.setdefault(path, {})[operation.method] = described(operation, path)
+            tags |= dict.fromkeys(said.get("tags", ()))
+    for path, methods in paths.items():  # a View has its methods in no order
+        paths[path] = {method: methods[method] for method in METHODS if method in methods}
+    made: dict[str, Any] = {"openapi": _VERSION, "info": _INFO, "paths": paths}
+    if tags:
+        made["tags"] = [{"name": name} for name in tags]
+    public_url = arguments_of(app).public_url if TOKEN_VALIDATOR in app else None
+    if public_url is not None:
+        made["servers"] = [{"url": public_url}]
+    whole: dict[str, Any] = _merged(made, given)
+    _complete(whole["paths"], paths)
+    apply_marks(whole, found)
+    return whole
+
+
+def serve_openapi(
+    app: web.Application, path: str = "/openapi.json", document: Document | None = None
+) -> None:
+    """Serve the document that `openapi` returns, to everybody.
+
+    It is made when the application starts, so a mistake in `document` is told then.
+    """
+    given, body = copied(document or {}), bytearray()
+
+    @public
+    async def openapi_document(_request: web.Request) -> web.Response:
+        """Return the OpenAPI document of this API."""
+        return web.Response(body=bytes(body), headers=JSON_HEADERS)
+
+    async def make(app: web.Application) -> None:
+        body[:] = json.dumps(openapi(app, given)).encode()
+
+    app[_GIVEN] = given
+    app.router.add_get(path, openapi_document)
+    app.on_startup.append(make)
+
+
+def _complete(paths: Mapping[str, Any], made: Mapping[str, Mapping[str, Any]]) -> None:
+    """Give each operation what it must have: an `operationId` of its own, and an answer."""
+    taken = {
+        operation.get("operationId")
+        for path in made
+        for method, operation in paths[path].items()
+        if method in made[path]
+    }
+    for path, methods in made.items():
+        for method in methods:
+            operation = paths[path][method]
+            if "operationId" not in operation:
+                operation["operationId"] = _free(_identifier(method, path), taken)
+                taken.add(operation["operationId"])
+            if not operation.get("responses"):
+                operation["responses"] = {"default": {"description": "What the handler answers."}}
+
+
+def _identifier(method: str, path: str) -> str:
+    """Return a name for a function that calls an operation. It changes only if its path does."""
+    return "_".join([method, *re.findall(r"[A-Za-z0-9]+", path)])
+
+
+def _free(name: str, taken: Iterable[object]) -> str:
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _merged(ours: Any, theirs: Any) -> Any:
+    """Return what is written by hand, with what it lacks."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        added = {name: _merged(ours[name], each) for name, each in theirs.items() if name in ours}
+        return {**ours, **theirs, **added}
+    if isinstance(ours, list) and isinstance(theirs, list):
+        # Parameters and tags are lists of things with names. Lists of other things are replaced.
+        there = {_name(each) for each in theirs}
+        return theirs + [each for each in ours if _name(each) not in {None, *there}]
+    return theirs
+
+
+def _name(item: Any) -> tuple[str, Any] | None:
+    named = isinstance(item, dict) and "name" in item
+    return (item["name"], item.get("in")) if named else None

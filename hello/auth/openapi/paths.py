@@ -1,0 +1,162 @@
+"""Which operations does an application have, in the words of OpenAPI?"""
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial, partialmethod
+from itertools import accumulate
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from aiohttp import hdrs, web
+
+from hello.auth.routes import MountedRoute, mounted_routes, wrapped
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+"""The methods that a document can have (OpenAPI 3.1 §4.8.9). Swagger 2.0 has no TRACE."""
+
+Place = tuple[str, str]
+"""A path without the names of its parameters, and a method."""
+
+_FILE = "filename"
+_PARAMETER = re.compile(r"\{([^{}:]+)(?::(?:[^{}]|\{[^{}]*\})*)?\}")
+# A part of a regular expression: an escaped character, a set of characters, or one character.
+_PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
+# What Python's regular expressions have and those of JSON Schema (ECMA-262) have not.
+_ONLY_PYTHON = re.compile(r"\(\?(?!:|=|!|<=|<!)|\\[AZ]")
+
+
+class Operation(NamedTuple):
+    """A method of a path, and the route behind it. `method` is in small letters."""
+
+    path: str
+    method: str
+    mounted: MountedRoute
+
+    @property
+    def place(self) -> Place:
+        """What the router looks at: names of parameters make no difference."""
+        return shape(self.path), self.method
+
+
+def repeats_get(mounted: MountedRoute) -> bool:
+    """Return whether a route is the HEAD that aiohttp adds to a GET (RFC 9110 §9.3.2)."""
+    resource = mounted.route.resource
+    if mounted.method != hdrs.METH_HEAD or resource is None:
+        return False
+    return isinstance(resource, web.StaticResource) or any(
+        each.method == hdrs.METH_GET and each.handler == mounted.route.handler for each in resource
+    )
+
+
+def shape(path: str) -> str:
+    """Return a path with `{}` in place of each parameter."""
+    return _quoted(_PARAMETER.sub("{}", path))
+
+
+def _quoted(path: str) -> str:
+    """Return a path as it is in a URL (OpenAPI 3.1 §4.8.8.1). A quoted one stays as it is."""
+    return quote(path, safe="/{}%:@!$&'()*+,;=~")
+
+
+def operations(app: web.Application) -> dict[Place, Operation]:
+    """Return what can be called, by its place. Preflights are left out.
+
+    If routes share a place, the one is returned that aiohttp asks first. A route for every method
+    has an operation for each that OpenAPI knows.
+    """
+    found: dict[Place, Operation] = {}
+    for operation in _all(app):
+        found.setdefault(operation.place, operation)
+    return found
+
+
+def _all(app: web.Application) -> Iterator[Operation]:
+    for mounted in mounted_routes(app):
+        if mounted.preflight:
+            continue
+        path = _quoted(mounted.path) or "/"
+        if isinstance(mounted.route.resource, web.StaticResource):
+            path = f"{path.rstrip('/')}/{{{_FILE}}}"
+        every = mounted.method == hdrs.METH_ANY
+        for method in METHODS if every else (mounted.method.lower(),):
+            if method in METHODS:
+                yield Operation(path, method, mounted)
+
+
+def described(operation: Operation, path: str) -> dict[str, Any]:
+    """Return what the router and the handler's docstring say about an operation.
+
+    `path` is how the document writes its path. Its parameters may have other names.
+    """
+    said = _docstring(operation.mounted)
+    tag, server = _place_of(operation.mounted.mounts)
+    if tag:
+        said["tags"] = [tag]
+    if server:
+        said["servers"] = [server]
+    names = zip(parameters(operation.path), parameters(path), strict=True)
+    taken = [_parameter(operation.mounted, ours, shown) for ours, shown in names]
+    return said | ({"parameters": taken} if taken else {})
+
+
+def parameters(path: str) -> list[str]:
+    """Return the names of the parameters in a path."""
+    return _PARAMETER.findall(path)
+
+
+def _parameter(mounted: MountedRoute, name: str, shown: str) -> dict[str, Any]:
+    schema = {"type": "string"}
+    resource = mounted.route.resource
+    if isinstance(resource, web.DynamicResource):
+        wanted = _regex(resource.get_info()["pattern"].pattern, name)
+        if wanted != web.DynamicResource.GOOD and not _ONLY_PYTHON.search(wanted):
+            schema["pattern"] = f"^(?:{wanted})$"
+    return {"name": shown, "in": "path", "required": True, "schema": schema}
+
+
+def _regex(pattern: str, name: str) -> str:
+    """Return the regular expression of one parameter in that of a path."""
+    _, _, rest = pattern.partition(f"(?P<{name}>")
+    parts = list(_PART.finditer(rest))
+    depths = accumulate((part[0] == "(") - (part[0] == ")") for part in parts)
+    ends = (part.start() for part, depth in zip(parts, depths, strict=True) if depth < 0)
+    return rest[: next(ends)]
+
+
+def _docstring(mounted: MountedRoute) -> dict[str, Any]:
+    """Return the first paragraph of the handler's docstring, and the others."""
+    handler = _first(mounted.route.handler)
+    if inspect.isclass(handler):
+        handler = _first(inspect.getattr_static(handler, mounted.method.lower(), None))
+    # Some libraries write YAML into docstrings, below three dashes.
+    text = re.split(r"^---", inspect.getdoc(handler) or "", maxsplit=1, flags=re.MULTILINE)[0]
+    summary, _, more = text.strip().partition("\n\n")
+    said = {"summary": " ".join(summary.split()), "description": more.strip()}
+    return {name: words for name, words in said.items() if words}
+
+
+def _first(handler: object) -> object:
+    """Return the first of what a handler wraps that has a docstring of its own."""
+    links = (link for link in wrapped(handler) if not isinstance(link, partial | partialmethod))
+    return next(links, None)
+
+
+def _place_of(mounts: tuple[web.AbstractResource, ...]) -> tuple[str, Mapping[str, Any] | None]:
+    """Return the tag of a sub-application, and the server if it is one for a domain."""
+    tag, server = "", None
+    for mount in mounts:
+        rule = mount.get_info().get("rule")
+        domain = "" if rule is None else rule.get_info().get("domain", "")
+        tag = domain or mount.canonical.strip("/")
+        server = _server(domain) if domain else server
+    return tag, server
+
+
+def _server(domain: str) -> dict[str, Any]:
+    """Return the server of a domain, which may have `*` in place of names (OpenAPI 3.1 §4.8.5)."""
+    host, *others = domain.split("*")
+    for number, rest in enumerate(others, 1):
+        host += f"{{any{number}}}{rest}"
+    variables = {f"any{number}": {"default": "any"} for number, _ in enumerate(others, 1)}
+    return {"url": f"//{host}"} | ({"variables": variables} if variables else {})
