@@ -24,6 +24,7 @@ from .decisions.audit import AuditCounts, OnDecision
 from .decisions.decision import Decision
 from .decorators import optional, protected, public
 from .explaining import explain
+from .live.connection import live
 from .marks import TOKEN_VALIDATOR, RouteTable
 from .openapi import (
     OpenAPIGaps,
@@ -56,6 +57,7 @@ __all__ = [
     "audit_counts",
     "explain",
     "json_error",
+    "live",
     "open_paths",
     "openapi",
     "openapi_gaps",

@@ -3,8 +3,8 @@
 `@protected`, `@optional` and `@public` mark them, and the middleware of `setup` reads the marks.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, Unpack, overload
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar, Unpack, get_args, overload
 
 from aiohttp import web
 
@@ -12,6 +12,7 @@ from hello.tokens import Requirement, RequirementOptions
 from hello.tokens.requirements import VALID_TOKEN
 
 from .marks import TOKEN_VALIDATOR, Mark, TokenUse, set_mark
+from .reading.awaiting import TokenPlace
 
 APPLICATION_IS_CLOSED = (
     "an application with auth.setup cannot be marked public or optional: mark its handlers, an "
@@ -28,11 +29,17 @@ def protected(handler: _H, /) -> _H: ...
 
 
 @overload
-def protected(**requirements: Unpack[RequirementOptions]) -> Callable[[_H], _H]: ...
+def protected(
+    *, also_from: Collection[TokenPlace] = (), **requirements: Unpack[RequirementOptions]
+) -> Callable[[_H], _H]: ...
 
 
 def protected(
-    handler: _H | None = None, /, **requirements: Unpack[RequirementOptions]
+    handler: _H | None = None,
+    /,
+    *,
+    also_from: Collection[TokenPlace] = (),
+    **requirements: Unpack[RequirementOptions],
 ) -> _H | Callable[[_H], _H]:
     """Mark a handler or a group whose requests need a valid access token.
 
@@ -44,6 +51,10 @@ def protected(
     the answer is 403; for `acr_values` and `max_auth_age`, it is a 401 that asks for another login
     (RFC 9470).
 
+    `also_from` is for handlers of WebSockets, because a page in a browser can send no header with
+    one. "subprotocol": the token may be a sub-protocol. "message": it may be in the first message;
+    the handler then runs before there is a token, and has to call `auth.live`.
+
     Raises TypeError at import for options that make no sense, and for a target that cannot be
     marked or has a different mark already. The message says what to write.
     """
@@ -51,7 +62,7 @@ def protected(
     if isinstance(given, str | set | frozenset | list | tuple | dict):
         names = {given} if isinstance(given, str) else given
         raise TypeError(f"write @protected(permissions={names!r}), or scopes={names!r}")
-    mark = mark_requiring(**requirements)
+    mark = mark_requiring(**requirements)._replace(also_from=_places(also_from))
 
     def decorate(target: _H) -> _H:
         return set_mark(target, mark)
@@ -63,6 +74,13 @@ def mark_requiring(**requirements: Unpack[RequirementOptions]) -> Mark:
     """Return the mark of `@protected` with these options."""
     requirement = Requirement(**requirements)
     return Mark(TokenUse.REQUIRED, VALID_TOKEN if requirement == VALID_TOKEN else requirement)
+
+
+def _places(also_from: Collection[TokenPlace]) -> frozenset[TokenPlace]:
+    places = get_args(TokenPlace)
+    if isinstance(also_from, str) or not all(place in places for place in also_from):
+        raise TypeError(f"also_from is a set of {' and '.join(places)}, not {also_from!r}")
+    return frozenset(also_from)
 
 
 def optional(handler: _H, /) -> _H:

@@ -88,7 +88,7 @@ async def _routes(app: web.Application, timing: Timing, token: AccessToken) -> R
     """Return what each route that requires more than a valid token would say to this token."""
     told = []
     for mounted in mounted_routes(app):
-        use, requirements, _ = mounted.policy
+        use, requirements, *_ = mounted.policy
         open_to_all = use is not TokenUse.REQUIRED and not requirements
         if open_to_all or mounted.method == hdrs.METH_HEAD:
             continue

@@ -19,6 +19,8 @@ from aiohttp.web_urldispatcher import AbstractResource
 from hello.tokens import Requirement, Validator
 from hello.tokens.requirements import VALID_TOKEN
 
+from .reading.awaiting import AWAITING, TokenPlace
+
 _T = TypeVar("_T")
 
 TOKEN_VALIDATOR = web.AppKey[Validator]("TOKEN_VALIDATOR")
@@ -41,6 +43,7 @@ class Mark(NamedTuple):
 
     use: TokenUse
     requirement: Requirement = VALID_TOKEN
+    also_from: frozenset[TokenPlace] = frozenset()
 
 
 APPLICATION_MARK = web.AppKey("AUTH_MARK", Mark)
@@ -54,12 +57,13 @@ class Policy(NamedTuple):
     """What the marks of a handler and of the groups around it demand together.
 
     If a token is read, it must be valid and meet all `requirements`. `marks` are all marks that
-    were read, the one nearest to the handler first.
+    were read, the one nearest to the handler first. It alone says where else the token may be.
     """
 
     use: TokenUse
     requirements: tuple[Requirement, ...]
     marks: tuple[Mark, ...]
+    also_from: frozenset[TokenPlace] = frozenset()
 
     def covers(self, mark: Mark) -> bool:
         """Return whether a request that this policy let in also satisfies a mark."""
@@ -116,6 +120,8 @@ def set_mark(target: _T, mark: Mark) -> _T:
     Returns what to use in place of the target. Raises TypeError for any other target, and for a
     target that has a different mark already.
     """
+    if mark.also_from and isinstance(target, web.RouteTableDef | web.Application):
+        raise TypeError("also_from is for a single handler: mark the handlers of WebSockets")
     if isinstance(target, web.RouteTableDef):
         _mark_table(target, mark)
     elif isinstance(target, web.Application):
@@ -223,7 +229,10 @@ def _check_read(mark: Mark, arguments: Iterable[object]) -> None:
     policy = _applied_here() if request is None else request.get(POLICY)
     if policy is None:
         raise RuntimeError(_NO_REQUEST if request is None else _NO_SETUP)
-    if not policy.covers(mark):
+    # As long as there is no token, a handler may run only if the request was meant for it.
+    awaiting = "message" in policy.also_from if request is None else AWAITING in request
+    covered = any(read is mark for read in policy.marks) if awaiting else policy.covers(mark)
+    if not covered:
         raise RuntimeError(
             "a marked handler was called, but the middleware did not read its mark: a decorator "
             "without functools.wraps is around it, or another handler calls it"

@@ -6,21 +6,13 @@ mark is protected: a forgotten decorator leads to a 401.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
-from hello.tokens import (
-    AccessToken,
-    AuthError,
-    Challenges,
-    UnauthorizedError,
-    Validator,
-    check_requirements,
-)
+from hello.tokens import AccessToken, AuthError, UnauthorizedError, Validator
 from hello.tokens.possession.addresses import is_beginning
 from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 
@@ -28,13 +20,14 @@ from .answers import Refuse, check_nothing_sent, end_after_trailers, refusal_ans
 from .beside.late import warn_of_late_middlewares
 from .decisions.audit import Audit, AuditCounts, OnDecision
 from .decisions.decision import CHECK_SECONDS, Observer, Observers
-from .decisions.refusal_log import VALIDATED, RefusalLog
 from .decorators import APPLICATION_IS_CLOSED
 from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse, call
 from .metadata import serve_metadata
-from .nested import note_validated, validated_before
+from .protected_app import PROTECTION, Protection
+from .reading.awaiting import AWAITING, ENDED, LIVE, await_token, check_nothing_leaves, is_handshake
 from .reading.certificates import ClientCertificate, of_connection
-from .reading.request import host_of, is_by_dpop, keep_body, presented_by
+from .reading.nested import note_validated, validated_before
+from .reading.request import host_of, is_by_dpop
 from .routes import policy_of
 
 if TYPE_CHECKING:
@@ -42,30 +35,6 @@ if TYPE_CHECKING:
 
 ACCESS_TOKEN = web.RequestKey("ACCESS_TOKEN", AccessToken)
 """The key for the token that admitted a request. `token` reads it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Protection:
-    """The arguments of `setup`, the log of refusals, and a cache of policies."""
-
-    validator: Validator
-    header: str
-    refuse: Refuse | None
-    public_url: str | None
-    client_certificate: ClientCertificate
-    challenges: Challenges
-    observers: Observers
-    audit: Audit | None
-    refusal_log: RefusalLog = field(default_factory=RefusalLog)
-    policies: dict[object, Policy] = field(default_factory=dict)  # by route, method, applications
-
-    @property
-    def basis(self) -> tuple[object, ...]:
-        """What it depends on whether a token is valid for this application."""
-        return self.validator, self.header, self.public_url, self.client_certificate
-
-
-_PROTECTION = web.AppKey("PROTECTION", _Protection)
 
 
 def setup(
@@ -134,7 +103,7 @@ def setup(
             app, validator, resource, methods, certificates=client_certificate is not None
         )
     app[TOKEN_VALIDATOR] = validator
-    app[_PROTECTION] = _Protection(
+    app[PROTECTION] = Protection(
         validator=validator,
         header=header,
         refuse=refuse,
@@ -144,7 +113,7 @@ def setup(
         observers=observers,
         audit=audit,
     )
-    app.on_response_prepare.append(end_after_trailers)
+    app.on_response_prepare.extend((check_nothing_leaves, end_after_trailers))
     if validator.challenges.next_nonce is not None:
         app.on_response_prepare.append(tell_nonce(validator.challenges.next_nonce, header))
     app.cleanup_ctx.append(_close_validator)
@@ -156,7 +125,7 @@ def observe(app: web.Application, observer: Observer) -> None:
 
     It is called before the request goes on, so it has to be quick.
     """
-    app[_PROTECTION].observers.append(observer)
+    app[PROTECTION].observers.append(observer)
 
 
 def audit_counts(app: web.Application) -> AuditCounts:
@@ -164,13 +133,13 @@ def audit_counts(app: web.Application) -> AuditCounts:
 
     Raises KeyError for an application without `setup`.
     """
-    audit = app[_PROTECTION].audit
+    audit = app[PROTECTION].audit
     return AuditCounts() if audit is None else audit.counts
 
 
-def arguments_of(app: web.Application) -> _Protection:
+def arguments_of(app: web.Application) -> Protection:
     """Return the arguments of `setup`. Raises KeyError for an application without it."""
-    return app[_PROTECTION]
+    return app[PROTECTION]
 
 
 def token(request: web.Request) -> AccessToken:
@@ -195,7 +164,7 @@ def token_or_none(request: web.Request) -> AccessToken | None:
 @web.middleware
 async def authenticate(request: web.Request, handler: "Handler") -> web.StreamResponse:
     """Let a request through to its handler, or answer with the refusal."""
-    protection = request.app[_PROTECTION]
+    protection = request.app[PROTECTION]
     host = host_of(request)
     if host is None:  # or two hosts: who reads the other one would be deceived
         raise web.HTTPBadRequest
@@ -205,10 +174,14 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
                 await _admit_and_tell(request, host, protection)
             else:
                 await _admit(request, host, protection)
-        return await call(handler, request)
+        answer = await call(handler, request)
+        if AWAITING in request:
+            await check_nothing_leaves(request, answer)
+        return answer  # noqa: TRY300
     except AuthError as refusal:
-        protection.refusal_log.note(request, refusal)
-        protection.observers.tell(request, refusal)
+        if request.get(ENDED) is refusal:  # `auth.live` has told everybody
+            return request[LIVE]
+        protection.note(request, refusal)
         check_nothing_sent(request)
         challenges = protection.challenges
         if is_by_dpop(request, protection.header):
@@ -216,53 +189,42 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
         return await refusal_answer(request, refusal, protection.refuse, challenges)
 
 
-async def _admit(request: web.Request, host: str, protection: _Protection) -> None:
+async def _admit(request: web.Request, host: str, protection: Protection) -> None:
     """Raise AuthError unless the request satisfies its policy."""
     policy = request[POLICY] = _policy(request, protection)
     if policy.use is TokenUse.PUBLIC:
         return
-    validator = protection.validator
     try:
-        presented = presented_by(
-            request,
-            host,
-            protection.header,
-            dpop=bool(protection.challenges.proof_algorithms),
-            public_url=protection.public_url,
-            client_certificate=protection.client_certificate,
-        )
+        presented = protection.presented_by(request, host)
     except UnauthorizedError:
         if policy.use is TokenUse.OPTIONAL:
+            return
+        if "message" in policy.also_from and is_handshake(request):
+            await_token(request, protection)
             return
         raise
     is_nested = len(request.match_info.apps) > 1
     validated = validated_before(request, protection.basis) if is_nested else None
     if validated is None:
-        validated = await validator.validate(presented)
-    if not isinstance(validated, AccessToken):
-        raise TypeError(f"the validator returned {type(validated).__name__}, not an AccessToken")
-    request[VALIDATED] = validated
+        validated = await protection.validate(presented)
     if is_nested:
         note_validated(request, protection.basis, validated)
-    if policy.requirements:
-        await check_requirements(policy.requirements, validated, validator.timing, request=request)
-        if any(each.check_takes_request for each in policy.requirements):
-            keep_body(request)
+    await protection.require(request, validated)
     request[ACCESS_TOKEN] = validated
 
 
-async def _admit_and_tell(request: web.Request, host: str, protection: _Protection) -> None:
+async def _admit_and_tell(request: web.Request, host: str, protection: Protection) -> None:
     """Do the same, measure how long it takes, and tell the observers about a request let in."""
     begun = perf_counter()
     try:
         await _admit(request, host, protection)
     finally:
         request[CHECK_SECONDS] = perf_counter() - begun
-    if request[POLICY].use is not TokenUse.PUBLIC:
+    if request[POLICY].use is not TokenUse.PUBLIC and AWAITING not in request:
         protection.observers.tell(request, None)
 
 
-def _policy(request: web.Request, protection: _Protection) -> Policy:
+def _policy(request: web.Request, protection: Protection) -> Policy:
     """Return the policy of a request. It is determined once per route, method and applications."""
     match_info, method = request.match_info, request.method
     place = match_info.route, method, match_info.apps
@@ -279,7 +241,7 @@ async def _close_validator(app: web.Application) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        protection = app[_PROTECTION]
+        protection = app[PROTECTION]
         protection.refusal_log.sum_up(last=True)
         if protection.audit is not None:
             await protection.audit.close()

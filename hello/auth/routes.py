@@ -83,10 +83,11 @@ class MountedRoute(NamedTuple):
             return UNGUARDED
         if self.preflight:
             return PREFLIGHT
-        use, requirements, _ = self.policy
+        use, requirements, _, also_from = self.policy
         words = ", ".join(map(str, requirements))
         if use is TokenUse.REQUIRED:
-            return words or str(VALID_TOKEN)
+            places = f", also from {' or '.join(sorted(also_from))}" if also_from else ""
+            return (words or str(VALID_TOKEN)) + places
         name = use.name.lower()
         return f"{name}: {words}" if words else name
 
@@ -124,7 +125,10 @@ def policy_of(route: web.AbstractRoute, method: str, apps: Sequence[web.Applicat
             marks.append(mark)
     use = marks[0].use if marks else TokenUse.REQUIRED
     requirements = [mark.requirement for mark in marks if mark.requirement is not VALID_TOKEN]
-    return Policy(use, () if use is TokenUse.PUBLIC else tuple(requirements), tuple(marks))
+    also_from = marks[0].also_from if marks else frozenset()
+    return Policy(
+        use, () if use is TokenUse.PUBLIC else tuple(requirements), tuple(marks), also_from
+    )
 
 
 def _application_marks(route: web.AbstractRoute, app: web.Application) -> Iterator[Mark | None]:
@@ -151,16 +155,19 @@ def _handler_marks(handler: object, method: str) -> Iterator[Mark]:
 def _view_marks(view: type, method: str) -> Iterator[Mark]:
     """Yield the marks of a View's method, then those of the View.
 
-    Only its own mark can open a class. Requirements are inherited: neither a subclass nor a method
-    that overrides another requires less than what it comes from.
+    Only its own mark can open a class, or let the token be somewhere else. Requirements are
+    inherited: neither a subclass nor a method that overrides another requires less than what it
+    comes from.
     """
     classes = [each for each in view.__mro__ if GROUP_MARK not in vars(each)]
     name = method.lower()
     of_methods = [(each, vars(each).get(name)) for each in classes]
     for owner, marked in (*of_methods, *((each, each) for each in classes)):
         for mark in _marks(wrapped(marked), MARK):
-            if owner is classes[0] or mark.use is TokenUse.REQUIRED:
+            if owner is classes[0]:
                 yield mark
+            elif mark.use is TokenUse.REQUIRED:
+                yield mark._replace(also_from=frozenset()) if mark.also_from else mark
 
 
 def wrapped(handler: Any) -> Iterator[Any]:

@@ -6,7 +6,9 @@ import re
 _SECRET = re.compile(
     r"eyJ[\w-]{8,}[\w.~+/=-]*"
     r"|((?:bearer|dpop) +)[\w.~+/=-]+"
-    r"|((?:token|secret|code)=)[^\s&;\"']+",
+    r"|((?:token|secret|code)=)[^\s&;\"']+"
+    # In the sub-protocols of a WebSocket, as a client writes them and as aiohttp logs them.
+    r"|(bearer['\"]?, *['\"]?|base64url\.bearer\.authorization\.k8s\.io\.)[\w.~+/=-]+",
     re.IGNORECASE,
 )
 # A JWT whose header begins with white space. It is looked for in two steps, because one pattern for
@@ -21,7 +23,7 @@ def cleaned(text: str) -> str:
     """Return a text with control characters escaped, and without whatever looks like a token."""
     lower = text.lower()
     if any(hint in lower for hint in _HINTS):  # looked for first, because the pattern is slow
-        text = _SECRET.sub(lambda found: f"{found[1] or found[2] or ''}[...]", text)
+        text = _SECRET.sub(lambda found: f"{found[1] or found[2] or found[3] or ''}[...]", text)
         text = _WORDS.sub(_without_jwt, text)
     if text.isprintable():
         return text

@@ -21,7 +21,10 @@ from hello.logs.cleaning import cleaned
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
-_SECRET_HEADERS = (hdrs.AUTHORIZATION, hdrs.PROXY_AUTHORIZATION, hdrs.COOKIE, "DPoP")
+_SECRET_HEADERS = (
+    *(hdrs.AUTHORIZATION, hdrs.PROXY_AUTHORIZATION, hdrs.COOKIE, "DPoP"),
+    hdrs.SEC_WEBSOCKET_PROTOCOL,  # it may hold a token
+)
 _NO_HOST = "host.invalid"  # RFC 6761 §6.4
 
 

@@ -16,7 +16,7 @@ class Reason(StrEnum):
 
     # 401: there is no token, or the token is not valid.
     NO_CREDENTIALS = "no_credentials"  # no bearer token was sent
-    SEVERAL_CREDENTIALS = "several_credentials"  # more than one Authorization header
+    SEVERAL_CREDENTIALS = "several_credentials"  # more than one header, or more than one place
     MALFORMED = "malformed"  # not three parts of base64url with JSON objects: opaque, JWE, cut off
     HEADER = "header"  # kid is not a string
     ALGORITHM = "algorithm"  # alg is not one of those accepted
@@ -42,14 +42,15 @@ class Reason(StrEnum):
     REPLAYED = "replayed"  # the DPoP proof was sent before
     INACTIVE = "inactive"  # its issuer says that it is expired, revoked or unknown (RFC 7662)
     REVOKED = "revoked"  # the application's own hook says so
+    SUBJECT = "subject"  # a live connection: the new token is for another subject, issuer or key
     # 403: the token is valid, but that is not enough. (For a weak login, the status is 401.)
     SCOPE = "scope"  # a scope is missing
     PERMISSIONS = "permissions"  # a permission is missing
     CLAIM = "claim"  # a claim does not have the value that the route requires
     CHECK = "check"  # the application's own check returned False or failed
     AUTHENTICATION = "authentication"  # the login was too weak or is too long ago
-    # 503: it is unknown at the moment whether the token is valid. A hook has failed if it raises,
-    # takes too long or returns a value of a wrong type.
+    ORIGIN = "origin"  # a WebSocket: a page of another site opens it
+    # 503: it is unknown at the moment whether the token is valid.
     KEYS_UNAVAILABLE = "keys_unavailable"  # the issuer's keys cannot be fetched
     INTROSPECTION_UNAVAILABLE = "introspection_unavailable"  # the issuer cannot be asked
     REPLAY_UNAVAILABLE = "replay_unavailable"  # it is unknown whether a proof is new
@@ -62,7 +63,8 @@ _DESCRIPTIONS = {
     Reason.EXPIRED: "The access token expired",
     Reason.NOT_YET_VALID: "The access token is not valid yet",
     Reason.NONCE: "The proof needs a nonce of this API",
-    Reason.SEVERAL_CREDENTIALS: "More than one Authorization header was sent",
+    Reason.SEVERAL_CREDENTIALS: "Credentials were sent more than once",
+    Reason.SUBJECT: "The new access token is not one of the same subject",
 }
 
 
@@ -74,8 +76,7 @@ class AuthError(Exception):
     """A refusal.
 
     `subject` is the `sub` of a token whose signature was verified, and None for any other token.
-    `parameters` are the challenge's, besides its realm (RFC 6750 §3). Empty ones are left out.
-    `detail` is for the log.
+    `parameters` are the challenge's, besides its realm (RFC 6750 §3), and `detail` is for the log.
     """
 
     status: ClassVar[int]
@@ -220,8 +221,7 @@ def untrusted(issuer: object) -> InvalidTokenError:
 class InsufficientScopeError(AuthError):
     """The token is valid, but it grants too little (RFC 6750 §3.1).
 
-    `scope` names the scopes that would be enough, for the challenge. A challenge names no
-    permissions, because they are not scopes.
+    `scope` names the scopes that would be enough. A challenge names no permissions.
     """
 
     status = 403

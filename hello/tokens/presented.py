@@ -31,7 +31,9 @@ class Presented:
     `token` is the access token, and `scheme` is "Bearer" or "DPoP". `host` is the host that the
     request names, for a resolver of issuers. `proofs` are the values of the DPoP header. `method`
     and `url` are those of the request as its sender sees them; proofs are compared with them.
-    `certificate` is called for a token that is bound to a certificate (RFC 8705).
+    `certificate` is called for a token that is bound to a certificate (RFC 8705). `proved` says
+    that the sender has proved the token's binding before, on the same connection: a proof is good
+    for one request only, so it is not checked again.
     """
 
     token: str = field(repr=False)
@@ -41,6 +43,7 @@ class Presented:
     method: str = ""
     url: str = ""
     certificate: ShowCertificate | None = field(default=None, repr=False)
+    proved: bool = False
 
 
 def present(

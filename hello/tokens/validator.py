@@ -179,7 +179,8 @@ class TokenValidator:
         """
         verified = await self.verified.verify(presented)
         token, bound_to = verified.access_token, verified.confirmation
-        await check_binding(self.dpop, presented, token, bound_to, self.timing)
+        if not presented.proved:
+            await check_binding(self.dpop, presented, token, bound_to, self.timing)
         await self.refuse_revoked(token)
         return token
 

@@ -146,7 +146,7 @@ async def test_where_it_is_off_every_error_is_told_to_bearer(serve: Serve) -> No
         401,
         (
             'Bearer realm="api", error="invalid_token", '
-            'error_description="More than one Authorization header was sent"'
+            'error_description="Credentials were sent more than once"'
         ),
     )
 

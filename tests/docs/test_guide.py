@@ -166,17 +166,14 @@ async def test_a_web_socket_is_told_who_asks(
     aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
 ) -> None:
     client = await aiohttp_client(ApiServer(names["create_app"]()))
-    good = sandbox_issuer.mint(claims={"sub": "alice"})
-    for first, said, code in (
-        (good, {"hello": "alice"}, 1000),
-        (sandbox_issuer.mint(claims={"exp": 1}), None, 4401),
-        ("nonsense", None, 4401),
-        (b"no text", None, 4401),
-        ("x" * 20_000, None, 1009),
+    for claims, said, code in (
+        ({"sub": "alice"}, {"hello": "alice"}, 1000),
+        ({"exp": 1}, None, 4401),
     ):
         async with client.ws_connect("/live") as socket:
-            await (socket.send_str(first) if isinstance(first, str) else socket.send_bytes(first))
+            await socket.send_json({"access_token": sandbox_issuer.mint(claims=claims)})
             if said is not None:
+                assert (await socket.receive_json())["access_token"]["status"] == 200
                 assert await socket.receive_json() == said
             await socket.receive()
             assert socket.close_code == code

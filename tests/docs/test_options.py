@@ -18,6 +18,7 @@ LISTED: dict[str, Callable[..., Any]] = {
     "dpop": auth.DPoP,
     "protected": auth.protected,
     "setup": auth.setup,
+    "live": auth.live,
 }
 
 

@@ -31,6 +31,7 @@ USED_BY_OTHERS = {
     *(
         "auth/answers.py",
         "auth/decisions/refusal_log.py",
+        "auth/reading/awaiting.py",
         "auth/reading/proxies.py",
         "operating/health.py",  # at the start
         "streams.py",

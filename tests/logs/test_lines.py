@@ -164,6 +164,9 @@ def test_an_access_line_counts_in_milliseconds(caplog: pytest.LogCaptureFixture)
         "/x?token={}&y",
         "client_secret={}",
         "code={} was used",
+        "Sec-WebSocket-Protocol: bearer, {}",
+        "Client protocols ['v1', 'bearer', '{}'] do not overlap",
+        "base64url.bearer.authorization.k8s.io.{}",
         "{'access_token': None, 'x': 'Bearer {}'}",
     ],
 )

@@ -234,6 +234,7 @@ async def test_no_token_is_in_a_span_wherever_it_was_sent(
         "DPoP": token,
         "Proxy-Authorization": short,
         "Cookie": f"session={short}",
+        "Sec-WebSocket-Protocol": f"v1, {short}",
         "X-Token": f"Bearer {token}",
         "X-Other": f"Bearer {short}",
         "Referer": f"/?access_token={short}",

@@ -28,8 +28,9 @@ ORDER = [
 """From the door inwards: each may import those after it, and none before it."""
 
 AUTH_ORDER = [
-    *("__main__", "terminal", "__init__", "openapi", "explaining", "protection", "metadata"),
-    *("beside", "routes", "nested", "decorators", "decisions", "marks", "answers", "reading"),
+    *("__main__", "terminal", "__init__", "openapi", "explaining", "live", "protection"),
+    *("metadata", "beside", "routes", "decorators", "protected_app", "decisions", "marks"),
+    *("answers", "reading"),
 ]
 
 TOKENS_ORDER = [

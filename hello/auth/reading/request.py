@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
 
-from hello.tokens import Presented, present
+from hello.tokens import InvalidTokenError, Presented, Reason, UnauthorizedError, present
 from hello.tokens.hosts import split_host
 
 from .certificates import ClientCertificate
 from .fields import field_values
+from .subprotocols import offered, token_among
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -23,13 +24,16 @@ def presented_by(
     dpop: bool,
     public_url: str | None,
     client_certificate: ClientCertificate,
+    subprotocol: bool = False,
 ) -> Presented:
     """Return what a request presents. Nothing else decides where in a request a token is read.
 
     `header` is the name of the header that carries the token. `dpop` says that the scheme DPoP is
     accepted. `public_url` is what stands before the path where clients see the API, or None for the
     request's own scheme and host. `client_certificate` is called if a token is bound to a
-    certificate. Raises UnauthorizedError and InvalidTokenError, as `present` does.
+    certificate. `subprotocol` says that the token may also be a sub-protocol of a WebSocket. Raises
+    UnauthorizedError and InvalidTokenError, as `present` does, and InvalidTokenError if there are
+    tokens in both places (RFC 6750 §2).
     """
     headers = request.headers
 
@@ -37,13 +41,23 @@ def presented_by(
         place = public_url or f"{request.scheme}://{headers.get(hdrs.HOST, '')}"
         return request.method, place + request.rel_url.raw_path
 
-    return present(
-        partial(field_values, request),
-        host=host,
-        header=header,
-        dpop=method_and_url if dpop else None,
-        certificate=partial(client_certificate, request),
-    )
+    other = token_among(offered(request)) if subprotocol else None
+    certificate = partial(client_certificate, request)
+    try:
+        presented = present(
+            partial(field_values, request),
+            host=host,
+            header=header,
+            dpop=method_and_url if dpop else None,
+            certificate=certificate,
+        )
+    except UnauthorizedError:
+        if other is None:
+            raise
+        return Presented(token=other, host=host, certificate=certificate)
+    if other is not None:
+        raise InvalidTokenError(Reason.SEVERAL_CREDENTIALS)
+    return presented
 
 
 def is_by_dpop(request: web.Request, header: str) -> bool:

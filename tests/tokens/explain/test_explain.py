@@ -39,7 +39,8 @@ def first_failed(explanation: Explanation) -> auth.Finding:
 
 
 def test_every_reason_that_a_token_can_be_refused_for_has_its_advice() -> None:
-    assert set(_SENTENCES) - {"too_long"} == set(Reason) - {Reason.SEVERAL_CREDENTIALS}
+    of_connections = {Reason.SEVERAL_CREDENTIALS, Reason.ORIGIN, Reason.SUBJECT}
+    assert set(_SENTENCES) - {"too_long"} == set(Reason) - of_connections
 
 
 async def test_a_good_token_meets_every_rule(issuer: Issuer, validator: TokenValidator) -> None:

@@ -1,0 +1,1 @@
+"""How long may a connection stay open that was opened with a token?"""

@@ -1,0 +1,258 @@
+"""How long does a connection stay open, and how is it ended when its token is over?"""
+
+import asyncio
+import random
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
+from types import TracebackType
+from typing import Any, Generic, TypeVar, overload
+
+from aiohttp import web
+
+from hello.auth.protection import ACCESS_TOKEN
+from hello.auth.reading.awaiting import AWAITING, ENDED, LIVE
+from hello.tokens import (
+    AuthError,
+    InvalidTokenError,
+    Reason,
+    UnauthorizedError,
+    UnavailableError,
+)
+from hello.tokens.timing import check_seconds
+
+from .credentials import Credentials
+from .messages import accepted, close_code, close_reason, last_event, postponed
+from .origins import check_origin
+from .socket import LiveSocket, protocols_for
+from .watch import watch
+
+_R = TypeVar("_R", bound=web.StreamResponse)
+
+_LEAVE_SECONDS = 5  # for a handler to leave the block, before the connection is cut off
+
+
+@overload
+def live(
+    request: web.Request,
+    *,
+    protocols: Sequence[str] = (),
+    origins: Collection[str] = (),
+    check_every: float = 60,
+    first_message_timeout: float = 5,
+    **options: Any,
+) -> "Live[LiveSocket]": ...
+
+
+@overload
+def live(request: web.Request, response: _R, *, check_every: float = 60) -> "Live[_R]": ...
+
+
+def live(
+    request: web.Request,
+    response: web.StreamResponse | None = None,
+    *,
+    protocols: Sequence[str] = (),
+    origins: Collection[str] = (),
+    check_every: float = 60,
+    first_message_timeout: float = 5,
+    **options: Any,
+) -> "Live[Any]":
+    """Open a WebSocket, or a stream, and keep it open no longer than its token is good.
+
+    Use it as `async with auth.live(request) as socket`. The socket is a web.WebSocketResponse, and
+    `options` are those of that class; `heartbeat` is 20 s and `max_msg_size` 64 KiB if they are not
+    given. Or give a `response`, such as a web.StreamResponse; it is prepared if that is necessary.
+
+    The block is left with an AuthError when the token expires, when it is refused in a check, which
+    comes about every `check_every` seconds, or when the client sends a new token that is refused. A
+    WebSocket is then closed with 4401 or 4403, and an event stream gets a last event. The client
+    can send a new token in time, as the JSON `{"access_token": "..."}`, and it gets an answer.
+
+    `origins` are those whose pages may open the WebSocket, besides the own one. `protocols` are the
+    sub-protocols that the handler speaks. If the route has `also_from={"message"}`, the token has
+    to come within `first_message_timeout` seconds.
+
+    Raises RuntimeError if the request has no token, and ValueError for values that cannot work.
+    When the block begins, raises AuthError if the origin is foreign or the token in the first
+    message is refused, and HTTPBadRequest if the request does not open a WebSocket or offers only
+    sub-protocols that are unknown here.
+    """
+    check_seconds("check_every", check_every)
+    check_seconds("first_message_timeout", first_message_timeout)
+    credentials = Credentials(request)
+    if response is None:
+        check_origin(request, credentials.protection.public_url, origins)
+        response = LiveSocket(protocols_for(request, protocols), options)
+    elif isinstance(response, web.WebSocketResponse):
+        raise TypeError("auth.live makes the WebSocket itself: give it the options of yours")
+    elif AWAITING in request:
+        raise UnauthorizedError  # a stream has no first message
+    return Live(request, response, credentials, check_every, first_message_timeout)
+
+
+class Live(Generic[_R]):
+    """What `async with` enters: a connection whose token is watched."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        response: _R,
+        credentials: Credentials,
+        check_every: float,
+        first_message_timeout: float,
+    ) -> None:
+        self._request = request
+        self._response = response
+        self._credentials = credentials
+        self._check_every = check_every
+        self._first_message_timeout = first_message_timeout
+        self._clock = credentials.protection.validator.timing.clock
+        self._loop = asyncio.get_running_loop()
+        self._error: Exception | None = None  # why the block has to be left
+        self._is_cancelled = False
+        self._cutting: asyncio.TimerHandle | None = None
+        self._checking: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> _R:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a handler runs in one
+        self._task, self._cancellations = task, task.cancelling()
+        self._context = copy_context()
+        response: web.StreamResponse = self._response
+        self._request[LIVE] = response
+        if not response.prepared:
+            await response.prepare(self._request)
+        if isinstance(self._response, LiveSocket):
+            if AWAITING in self._request:
+                await self._receive_first(self._response)
+            self._response.renew = partial(self._renew, self._response)
+        self._plan_check()
+        watch().add(self)
+        return self._response
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        watch().remove(self)
+        for waiting in (self._cutting, self._checking):
+            if waiting is not None:
+                waiting.cancel()
+        if self._is_cancelled and self._task.uncancel() > self._cancellations:
+            return  # somebody else ends the handler, too
+        if self._error is None and isinstance(error, AuthError):
+            self._error = error
+        if isinstance(self._error, AuthError):
+            await self._end(self._error)
+        if self._error is not None:
+            raise self._error
+        if error is None and isinstance(self._response, LiveSocket):
+            await self._response.close()
+
+    def look(self) -> None:
+        """End the connection if it is time for that, or check the token if it is time for that."""
+        now = self._clock.time()
+        if now < self._due or self._error is not None:
+            return
+        if now >= self._credentials.expires_at:
+            subject = self._request[ACCESS_TOKEN].subject
+            self._leave(InvalidTokenError(Reason.EXPIRED, subject=subject))
+        elif self._checking is None:
+            self._checking = self._loop.create_task(self._check(), context=self._context)
+
+    async def _check(self) -> None:
+        try:
+            await self._credentials.check_again()
+        except UnavailableError:
+            pass  # as far as anybody knows, the token is still good
+        except Exception as error:  # noqa: BLE001 - it is raised in the handler
+            if self._error is None:
+                self._leave(error)
+        self._checking = None
+        self._plan_check()
+
+    def _plan_check(self) -> None:
+        # Connections that began together, after a restart, are not all checked at once.
+        seconds = self._check_every * random.uniform(0.8, 1)  # noqa: S311 - it is no secret
+        self._due = min(self._clock.time() + seconds, self._credentials.expires_at)
+
+    def _leave(self, error: Exception) -> None:
+        """Make the handler leave the block. What it waits for is cancelled."""
+        self._must_end(error)
+        self._is_cancelled = self._task.cancel()
+
+    def _must_end(self, error: Exception) -> None:
+        self._error = error
+        self._cutting = self._loop.call_later(_LEAVE_SECONDS, self._cut_off)
+
+    def _cut_off(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def _receive_first(self, socket: LiveSocket) -> None:
+        """Take the token in the first message. Raises AuthError when the socket is closed."""
+        try:
+            await self._credentials.accept(await self._first_token(socket))
+        except AuthError as refusal:
+            await self._end(refusal)
+            raise
+        await self._say_accepted(socket)
+
+    async def _first_token(self, socket: LiveSocket) -> str:
+        token = None
+        with suppress(TimeoutError):
+            # Not the timeout of `receive`, which begins anew with each ping.
+            async with asyncio.timeout(self._first_message_timeout):
+                token = socket.token_in(await socket.receive())
+        if token is None:
+            raise UnauthorizedError
+        return token
+
+    async def _renew(self, socket: LiveSocket, text: str) -> None:
+        """Take a new token. Raises AuthError if it is refused, and the block has to be left."""
+        if self._error is not None:
+            raise self._error
+        protection = self._credentials.protection
+        try:
+            await self._credentials.renew(text)
+        except UnavailableError as outage:  # the present token is still good
+            protection.note(self._request, outage)
+            await _say(socket, postponed(outage))
+        except AuthError as refusal:
+            self._must_end(refusal)
+            raise
+        else:
+            protection.observers.tell(self._request, None)
+            self._plan_check()
+            await self._say_accepted(socket)
+
+    async def _say_accepted(self, socket: LiveSocket) -> None:
+        await _say(socket, accepted(self._credentials.expires_at - self._clock.time()))
+
+    async def _end(self, refusal: AuthError) -> None:
+        """Log a refusal, tell the client, and end the connection."""
+        self._credentials.protection.note(self._request, refusal)
+        self._request[ENDED] = refusal
+        response = self._response
+        try:
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                if isinstance(response, LiveSocket):
+                    if isinstance(refusal, UnavailableError):
+                        await _say(response, postponed(refusal))
+                    reason = close_reason(refusal).encode()
+                    await response.close(code=close_code(refusal), message=reason)
+                elif response.content_type == "text/event-stream":
+                    await response.write(last_event(refusal))
+        except TimeoutError:  # the client does not read
+            self._cut_off()
+        except ConnectionError:
+            pass  # it is gone
+
+
+async def _say(socket: LiveSocket, text: str) -> None:
+    with suppress(ConnectionError):  # if the client is gone, `receive` will say so
+        await socket.send_str(text)

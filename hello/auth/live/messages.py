@@ -1,0 +1,76 @@
+"""What do a client and a live connection say to each other about tokens?
+
+A client sends a token as a JSON object with the member `access_token`, which may have others. It is
+answered with a JSON object that has a member of the same name.
+"""
+
+import json
+import re
+from typing import Any
+
+from aiohttp import WSCloseCode
+
+from hello.tokens import AuthError, InvalidTokenError, Reason, UnavailableError
+from hello.tokens.jwt.strict_json import load_object
+
+MAX_LENGTH = 16 * 1024
+"""How many characters a message with a token may have. A token in a header has about half."""
+
+_NAME = "access_token"
+_QUOTED = f'"{_NAME}"'
+_MAX_REASON_BYTES = 123  # RFC 6455 §5.5
+_CONTROL = re.compile(r"[^ -~]")
+
+
+def token_in(text: str) -> str | None:
+    """Return the token in a message, or None if the message is not about tokens.
+
+    Raises InvalidTokenError if the token is no text.
+    """
+    if _QUOTED not in text or len(text) > MAX_LENGTH:
+        return None
+    try:
+        message = load_object(text.encode())
+    except ValueError:
+        return None
+    if _NAME not in message:
+        return None
+    token = message[_NAME]
+    if not isinstance(token, str):
+        raise InvalidTokenError(Reason.MALFORMED)
+    return token
+
+
+def accepted(seconds: float) -> str:
+    """Return the answer to a token that is accepted, and that expires in so many seconds."""
+    return _answer({"status": 200, "expires_in": max(0, int(seconds))})
+
+
+def postponed(outage: UnavailableError) -> str:
+    """Return the answer to a token that cannot be checked at the moment."""
+    return _answer(
+        {"status": outage.status, "message": outage.message, "retry_after": outage.retry_after}
+    )
+
+
+def close_code(refusal: AuthError) -> int:
+    """Return the code that a WebSocket is closed with: 4401, 4403, or 1013 ("try again later")."""
+    if isinstance(refusal, UnavailableError):
+        return WSCloseCode.TRY_AGAIN_LATER
+    return 4000 + refusal.status  # RFC 6455 §7.4.2: for private use
+
+
+def close_reason(refusal: AuthError) -> str:
+    """Return one of the phrases that a challenge may have, or the message of the answer."""
+    phrase = refusal.parameters.get("error_description") or refusal.message
+    return _CONTROL.sub("", phrase)[:_MAX_REASON_BYTES]
+
+
+def last_event(refusal: AuthError) -> bytes:
+    """Return the last event of an event stream. It says what the close of a WebSocket says."""
+    data = json.dumps({"code": close_code(refusal), "reason": close_reason(refusal)})
+    return f"event: close\ndata: {data}\n\n".encode()
+
+
+def _answer(about: dict[str, Any]) -> str:
+    return json.dumps({_NAME: about})

@@ -1,0 +1,77 @@
+"""How does a WebSocket with a token open, and what does its handler receive?"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from aiohttp import WSMessage, WSMsgType, hdrs, web
+
+from hello.auth.marks import POLICY
+from hello.auth.reading.awaiting import is_handshake
+from hello.auth.reading.fields import field_values
+from hello.auth.reading.subprotocols import BEARER, offered
+
+from .messages import token_in
+
+_DEFAULTS: dict[str, Any] = {
+    "heartbeat": 20,  # seconds; who does not answer within half of that is gone
+    "max_msg_size": 64 * 1024,  # bytes; without a token yet, anybody can send as much
+}
+
+Renew = Callable[[str], Awaitable[None]]
+"""A function that takes a new token."""
+
+
+class LiveSocket(web.WebSocketResponse):
+    """A web.WebSocketResponse that `auth.live` has opened, and closes when its token is over.
+
+    Messages with new tokens do not reach the handler.
+    """
+
+    def __init__(self, protocols: Sequence[str], options: dict[str, Any]) -> None:
+        super().__init__(protocols=protocols, **{**_DEFAULTS, **options})
+        self.renew: Renew | None = None  # until the first token is there, nobody takes a second
+
+    async def receive(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - aiohttp's own
+        """Return the next message, as web.WebSocketResponse does.
+
+        Raises AuthError if the client sent a token that is refused, or if the token is over.
+        """
+        while True:
+            message: WSMessage = await super().receive(timeout)
+            token = None if self.renew is None else self.token_in(message)
+            if self.renew is None or token is None:
+                return message
+            await self.renew(token)
+
+    @staticmethod
+    def token_in(message: WSMessage) -> str | None:
+        """Return the token in a message, or None. Raises InvalidTokenError if it is no text."""
+        if message.type is not WSMsgType.TEXT:
+            return None
+        data = message.data
+        return token_in(data if isinstance(data, str) else data.decode(errors="replace"))
+
+
+def protocols_for(request: web.Request, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the sub-protocol for a WebSocket: one that its client offers, or none.
+
+    Of several, it is the one that the client wants most. `known` are those of the handler. "bearer"
+    is chosen if it stands before the token and no other fits: a browser gives up a connection if
+    it offers protocols and none is chosen. A token is never chosen.
+
+    Raises HTTPBadRequest if the request opens no WebSocket, or if it offers protocols and none
+    fits. aiohttp would write the latter into its log, tokens included.
+    """
+    # aiohttp reads only the first of several header fields.
+    fields = field_values(request, hdrs.SEC_WEBSOCKET_PROTOCOL)
+    if not is_handshake(request) or len(fields) > 1:
+        raise web.HTTPBadRequest
+    names = offered(request)
+    if isinstance(known, str):
+        raise ValueError(f"protocols are several texts, and not {known!r}")
+    possible = [name for name in names if name in known]
+    if "subprotocol" in request[POLICY].also_from and BEARER in names:
+        possible.append(BEARER)
+    if fields and not possible:
+        raise web.HTTPBadRequest
+    return tuple(possible[:1])

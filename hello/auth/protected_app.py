@@ -1,0 +1,86 @@
+"""What belongs to one application with `setup`, and what does it ask of a token?"""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from hello.tokens import (
+    AccessToken,
+    AuthError,
+    Challenges,
+    Presented,
+    Validator,
+    check_requirements,
+)
+
+from .answers import Refuse
+from .decisions.audit import Audit
+from .decisions.decision import Observers
+from .decisions.refusal_log import VALIDATED, RefusalLog
+from .marks import POLICY, Policy
+from .reading.certificates import ClientCertificate
+from .reading.request import keep_body, presented_by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Protection:
+    """The arguments of `setup`, the log of refusals, and a cache of policies."""
+
+    validator: Validator
+    header: str
+    refuse: Refuse | None
+    public_url: str | None
+    client_certificate: ClientCertificate
+    challenges: Challenges
+    observers: Observers
+    audit: Audit | None
+    refusal_log: RefusalLog = field(default_factory=RefusalLog)
+    policies: dict[object, Policy] = field(default_factory=dict)  # by route, method, applications
+
+    @property
+    def basis(self) -> tuple[object, ...]:
+        """What it depends on whether a token is valid for this application."""
+        return self.validator, self.header, self.public_url, self.client_certificate
+
+    def presented_by(self, request: web.Request, host: str) -> Presented:
+        """Return what a request presents. Raises UnauthorizedError and InvalidTokenError."""
+        return presented_by(
+            request,
+            host,
+            self.header,
+            dpop=bool(self.challenges.proof_algorithms),
+            public_url=self.public_url,
+            client_certificate=self.client_certificate,
+            subprotocol="subprotocol" in request[POLICY].also_from,
+        )
+
+    async def validate(self, presented: Presented) -> AccessToken:
+        """Return what a valid token grants. Raises AuthError for every other token."""
+        validated = await self.validator.validate(presented)
+        if not isinstance(validated, AccessToken):
+            raise TypeError(
+                f"the validator returned {type(validated).__name__}, not an AccessToken"
+            )
+        return validated
+
+    async def require(self, request: web.Request, token: AccessToken) -> None:
+        """Raise AuthError unless a valid token meets what the route of a request requires.
+
+        The token is noted before that, so that a refusal can tell whose it is.
+        """
+        request[VALIDATED] = token
+        requirements = request[POLICY].requirements
+        if requirements:
+            timing = self.validator.timing
+            await check_requirements(requirements, token, timing, request=request)
+            if any(each.check_takes_request for each in requirements):
+                keep_body(request)
+
+    def note(self, request: web.Request, refusal: AuthError) -> None:
+        """Write a refusal into the log, and tell the observers."""
+        self.refusal_log.note(request, refusal)
+        self.observers.tell(request, refusal)
+
+
+PROTECTION = web.AppKey("PROTECTION", Protection)
+"""The key for what belongs to an application with `setup`."""

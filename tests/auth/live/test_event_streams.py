@@ -1,0 +1,230 @@
+"""How does a stream end when its token is over?"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from hello import auth
+from hello.auth.live import connection, watch
+from hello.sandbox.issuer import Issuer
+from support.api import ApiServer, Client, bearer
+from support.clock import FakeClock
+from support.live import Handler, Live
+from support.logs import faults, reasons
+from support.pages import example
+
+Open = Callable[[Handler], Awaitable[Live]]
+EVENTS = {"Content-Type": "text/event-stream"}
+LAST = example("hello/docs/live-connections.md", "last-event").encode()
+
+
+@pytest.fixture
+def opens(
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    issuer: Issuer,
+    validator: auth.TokenValidator,
+) -> Open:
+    async def start(handler: Handler) -> Live:
+        live = Live(aiohttp_client, issuer)
+        await live.serve(auth.protected(permissions={"read:reports"}), validator, handler)
+        return live
+
+    return start
+
+
+def streaming(headers: Any, *, prepared: bool = False, check_every: float = 60) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers=headers)
+        if prepared:
+            await response.prepare(request)
+        async with auth.live(request, response, check_every=check_every) as stream:
+            assert stream is response
+            await stream.write(b"data: first\n\n")
+            await asyncio.Event().wait()
+        raise AssertionError
+
+    return handler
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize(
+    ("headers", "last"), [(EVENTS, LAST), ({"Content-Type": "application/x-ndjson"}, b"")]
+)
+async def test_it_ends_at_exp_with_a_last_event(
+    opens: Open,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    headers: dict[str, str],
+    last: bytes,
+    *,
+    prepared: bool,
+) -> None:
+    there = await opens(streaming(headers, prepared=prepared))
+    async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))) as response:
+        assert await response.content.readuntil(b"\n\n") == b"data: first\n\n"
+        clock.advance(10)
+        assert await asyncio.wait_for(response.read(), 5) == last
+    assert reasons(caplog) == ["401 expired"]
+    assert [decision.outcome for decision in there.decisions] == ["allowed", "expired"]
+    assert not faults(caplog)
+    assert not watch.watch()._watched
+
+
+async def test_it_ends_when_the_token_is_revoked(
+    opens: Open, clock: FakeClock, revoked: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    there = await opens(streaming(EVENTS, check_every=10))
+    async with there.client.get("/feed", headers=bearer(there.mint(sub="alice"))) as response:
+        await response.content.readuntil(b"\n\n")
+        revoked.add("alice")
+        clock.advance(10)
+        last = await asyncio.wait_for(response.read(), 5)
+    event, data = last.decode().split("\n")[:2]
+    assert event == "event: close"
+    assert json.loads(data.removeprefix("data: "))["code"] == 4401
+    assert reasons(caplog) == ["401 revoked"]
+
+
+async def test_it_needs_a_good_token_to_begin(
+    opens: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = await opens(streaming(EVENTS))
+    for headers, status in (
+        ({}, 401),
+        (bearer(there.mint(aud="x")), 401),
+        (bearer(there.mint(permissions=[])), 403),
+    ):
+        async with there.client.get("/feed", headers=headers) as response:
+            assert response.status == status
+    assert reasons(caplog) == ["401 no_credentials", "401 audience", "403 permissions"]
+
+
+async def test_a_stream_that_ends_by_itself_gets_no_last_event(opens: Open) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        async with auth.live(request, web.StreamResponse(headers=EVENTS)) as events:
+            await events.write(b"data: first\n\n")
+        return events
+
+    there = await opens(handler)
+    async with there.client.get("/feed", headers=bearer(there.mint())) as response:
+        assert await response.read() == b"data: first\n\n"
+
+
+async def test_a_handler_may_write_its_own_end(opens: Open, clock: FakeClock) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        try:
+            async with auth.live(request, response):
+                await response.write(b"first\n")
+                await asyncio.Event().wait()
+        except auth.AuthError:
+            await response.write(b"end\n")
+        return response
+
+    there = await opens(handler)
+    async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))) as response:
+        await response.content.readuntil(b"\n")
+        clock.advance(10)
+        assert await asyncio.wait_for(response.read(), 5) == b"end\n"
+
+
+async def test_a_client_that_does_not_read_is_cut_off(
+    opens: Open, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers=EVENTS)
+        try:
+            async with auth.live(request, response):
+                begun.set()
+                while True:
+                    await response.write(b"x" * 1_000_000)
+        finally:
+            left.set()
+
+    there = await opens(handler)
+    async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))):
+        await begun.wait()
+        clock.advance(10)
+        await asyncio.wait_for(left.wait(), 5)
+    assert reasons(caplog) == ["401 expired"]
+
+
+async def test_a_client_that_is_gone_leaves_no_fault(
+    opens: Open, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers=EVENTS)
+        try:
+            async with auth.live(request, response):
+                await response.write(b"data: first\n\n")
+                await asyncio.Event().wait()
+        finally:
+            left.set()
+        raise AssertionError
+
+    there = await opens(handler)
+    async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))) as response:
+        await response.content.readuntil(b"\n\n")
+        response.close()
+    clock.advance(10)
+    await asyncio.wait_for(left.wait(), 5)
+    assert reasons(caplog) == ["401 expired"]
+    assert not faults(caplog)
+
+
+async def test_a_handler_that_goes_on_without_a_client_is_not_disturbed(
+    opens: Open, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is nothing to cut off then."""
+    interrupted, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers=EVENTS)
+        async with auth.live(request, response):
+            await response.write(b"data: first\n\n")
+            try:
+                await go_on.wait()
+            except asyncio.CancelledError:
+                interrupted.set()
+                await asyncio.sleep(2 * connection._LEAVE_SECONDS)
+        raise AssertionError
+
+    there = await opens(handler)
+    async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))) as response:
+        await response.content.readuntil(b"\n\n")
+        response.close()
+    clock.advance(10)
+    await asyncio.wait_for(interrupted.wait(), 5)
+    async with asyncio.timeout(5):
+        while not reasons(caplog):  # noqa: ASYNC110 - the log tells nobody
+            await asyncio.sleep(0.01)
+    assert reasons(caplog) == ["401 expired"]
+    assert not faults(caplog)
+
+
+async def test_an_event_stream_of_aiohttp_sse_ends_too(
+    opens: Open, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    sse = pytest.importorskip("aiohttp_sse")
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        async with sse.sse_response(request) as events, auth.live(request, events):
+            await events.send("first")
+            await asyncio.Event().wait()
+        raise AssertionError
+
+    there = await opens(handler)
+    async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))) as response:
+        await response.content.readuntil(b"\r\n\r\n")
+        clock.advance(10)
+        assert await asyncio.wait_for(response.read(), 5) == LAST
+    assert reasons(caplog) == ["401 expired"]
+    assert not faults(caplog)
