@@ -1,5 +1,7 @@
 """Do bound tokens work behind the nginx site of hello/docs/deploying.md, as the page says?"""
 
+import json
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -10,28 +12,22 @@ from hello.app import create_app
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, bearer, config_for
 from support.certificates import client_tls, identity
-from support.machine import PAGE
-from support.nginx import HOST, NEEDS_NGINX, ORIGIN, SITE, Site, serving
-from support.pages import example
+from support.nginx import (
+    HOST,
+    NEEDS_NGINX,
+    ORIGIN,
+    SITE,
+    Site,
+    below_a_path,
+    serving,
+    with_certificates,
+)
 from support.program import PROTECTED
 from support.proofs import bound_to, proof
 
 pytestmark = NEEDS_NGINX
 
 Start = Callable[[ApiServer], Awaitable[Client]]
-IN_SERVER, IN_LOCATION = example(PAGE, "nginx-certificates").split("\n\n")
-LOCATION = """
-    location / {
-        proxy_pass http://hello_api;"""
-HEADER = "        proxy_set_header Host $host;"
-
-
-def with_certificates(clients: Path, verify: str = "optional") -> str:
-    """The page's site with the lines for certificates."""
-    assert SITE.count(HEADER) == 1
-    server = IN_SERVER.replace("/etc/ssl/hello-api/clients.pem", str(clients))
-    site = SITE.replace("    access_log", f"{server}\n    access_log")
-    return site.replace(HEADER, f"{HEADER}\n{IN_LOCATION}").replace("optional", verify)
 
 
 async def ask(site: Site, issuer: Issuer, url: str, path: str = PROTECTED) -> int:
@@ -50,9 +46,7 @@ async def test_proofs_name_the_address_that_clients_see(
 ) -> None:
     config = config_for(issuer, CLIENT_ORIGIN_URL=ORIGIN, PUBLIC_URL=public_url)
     api = await aiohttp_client(ApiServer(create_app(config)))
-    below = LOCATION.replace("location /", f"location {prefix}/").replace("api;", "api/;")
-    site_below = SITE.replace(LOCATION, below) if prefix else SITE
-    async with serving(tmp_path, api, site_below) as site:
+    async with serving(tmp_path, api, below_a_path() if prefix else SITE) as site:
         path = f"{prefix}{PROTECTED}"
         assert await ask(site, issuer, f"https://{HOST}{path}", path) == 200
         assert await ask(site, issuer, f"https://{HOST}:443{path}?a=1", path) == 200
@@ -93,3 +87,18 @@ async def test_nginx_hands_the_certificate_over(
             tls = client_tls(site.certificate, certificate)
             answer = await site.get(PROTECTED, sent, tls=tls)
             assert answer.status == (200 if good and proxies == "127.0.0.1" else 401)
+
+
+async def test_below_a_path_clients_find_the_issuer(
+    tmp_path: Path, issuer: Issuer, aiohttp_client: Start
+) -> None:
+    public = f"https://{HOST}/v1"
+    config = config_for(issuer, CLIENT_ORIGIN_URL=ORIGIN, PUBLIC_URL=public, RESOURCE_URL=public)
+    api = await aiohttp_client(ApiServer(create_app(config)))
+    async with serving(tmp_path, api, below_a_path()) as site:
+        challenge = (await site.get(f"/v1{PROTECTED}")).headers["WWW-Authenticate"]
+        [address] = set(re.findall(r'resource_metadata="https://[^/]+([^"]*)"', challenge))
+        answer = await site.get(address)
+        assert answer.status == 200
+        assert json.loads(answer.body)["resource"] == public
+        assert (await site.get(PROTECTED)).status == 404

@@ -114,6 +114,63 @@ def in_the_site(location: str, site: str = SITE) -> str:
     return site.replace("    location / {", f"{location}\n    location / {{")
 
 
+def below_a_path(site: str = SITE) -> str:
+    """The site whose API is below a path, as the page has it."""
+    end = site.index("    location @down")
+    return (
+        site[: site.index("    location / {")] + example(PAGE, "nginx-prefix") + "\n" + site[end:]
+    )
+
+
+def with_certificates(clients: Path, verify: str = "optional", site: str = SITE) -> str:
+    """The site that asks clients for certificates, as the page has it."""
+    lines = example(PAGE, "nginx-certificates").replace("optional", verify)
+    lines = lines.replace("/etc/ssl/hello-api/clients.pem", str(clients))
+    assert site.count("    access_log /") == 1
+    return site.replace("    access_log /", f"{lines}\n    access_log /")
+
+
+class Block(NamedTuple):
+    """A block of a site, such as `location / {...}`: its lines, and the blocks in it."""
+
+    name: str
+    lines: list[str]
+    blocks: list["Block"]
+
+
+def blocks(site: str) -> Block:
+    """Read a site, as far as nginx's language is used on the pages."""
+    stack = [Block("", [], [])]
+    for line in re.sub(r"#.*", "", site).splitlines():
+        match line.strip():
+            case "":
+                pass
+            case "}":
+                stack.pop()
+            case begun if begun.endswith("{"):
+                stack.append(Block(begun[:-1].strip(), [], []))
+                stack[-2].blocks.append(stack[-1])
+            case directive:
+                stack[-1].lines.append(directive)
+    assert len(stack) == 1
+    return stack[0]
+
+
+def headers_to_the_api(site: str) -> dict[str, dict[str, str]]:
+    """What each location that leads on to the API says about headers, as nginx inherits it."""
+    [server] = [block for block in blocks(site).blocks if block.name == "server"]
+    return {
+        location.name: _headers(location) or _headers(server)
+        for location in server.blocks
+        if any(line.startswith("proxy_pass ") for line in location.lines)
+    }
+
+
+def _headers(block: Block) -> dict[str, str]:
+    found = (re.fullmatch(r"proxy_set_header (\S+) (.*);", line) for line in block.lines)
+    return {header[1]: header[2] for header in found if header}
+
+
 @asynccontextmanager
 async def serving(folder: Path, api: Client, site: str = SITE) -> AsyncIterator[Site]:
     there = Site(folder, api.port or 0, site)
