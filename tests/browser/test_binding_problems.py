@@ -192,3 +192,17 @@ async def test_a_token_that_is_not_bound_to_the_key_of_the_proof_is_told_apart(
         thumbprint = walk.page.get_by_test_id("thumbprint")
         assert await thumbprint.get_attribute("data-fit") == fit
         assert await walk.page.get_by_test_id("replayed-answer").count() == 0
+
+
+async def test_who_sends_a_bearer_token_where_bound_ones_are_required_is_told_of_the_switch(
+    browser: "Browser",
+) -> None:
+    async with sandbox(dpop="required") as there, walking(browser, there) as walk:
+        await walk.open("/protected")
+        await walk.choose(ROBIN)
+        label = await walk.page.locator("label:has(#binding-switch)").inner_text()
+        assert label in await walk.alert()
+        await switch(walk)
+        assert await walk.message()
+        await state(walk, "bound")
+        assert {complaint for complaint in walk.complaints if "401" not in complaint} == set()

@@ -27,6 +27,13 @@ _axe = find_spec("axe_playwright_python")
 AXE = Path(str(_axe and _axe.origin)).with_name("axe.min.js")
 LOG_IN = "#account button.main"
 _PATIENCE_MILLISECONDS = 8000
+# Whatever a page shows, and for however short a time, an object is never shown as a text.
+COMPLAIN_OF_OBJECTS = """
+new MutationObserver(() => {
+  const text = document.documentElement?.textContent ?? "";
+  if (text.includes("[object ")) console.error(`${location.pathname} shows an object as a text`);
+}).observe(document, { childList: true, characterData: true, subtree: true });
+"""
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -156,6 +163,7 @@ async def sandbox(
     admin_permission: str = "",
     other_origin: bool = False,
     nonce_secret: str = "",
+    dpop: str = "allowed",
     ports: tuple[int, int, int] | None = None,
 ) -> AsyncIterator[Sandbox]:
     """Serve the three applications; with `other_origin`, the API expects another client.
@@ -174,6 +182,7 @@ async def sandbox(
             "CLIENT_ORIGIN_URL": "http://localhost:9" if other_origin else client,
             "ADMIN_PERMISSION": admin_permission,
             "DPOP_NONCE_SECRET": nonce_secret,
+            "DPOP": dpop,
         }
     )
     client_application = client_app(
@@ -208,6 +217,7 @@ async def walking(browser: "Browser", sandbox: Sandbox, **options: object) -> As
         "console",
         lambda said: walk.complaints.append(said.text) if said.type == "error" else None,
     )
+    await page.add_init_script(COMPLAIN_OF_OBJECTS)
     page.on("pageerror", lambda error: walk.complaints.append(str(error)))
     page.on("request", lambda request: walk.hosts.add(request.url.split("/")[2]))
     try:

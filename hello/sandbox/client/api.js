@@ -62,6 +62,8 @@ function read(response, text) {
     text: body === null ? text : JSON.stringify(body, null, 2),
     message: words(response.ok ? body?.text : body?.message),
     refusesToken: response.status === 401 && /error="?invalid_token/.test(challenge),
+    acceptsOnlyBound:
+      response.status === 401 && /\bDPoP /.test(challenge) && !/\bBearer /.test(challenge),
     refusesProof: /error="?invalid_dpop_proof/.test(challenge),
     retryAfter: response.headers.get("retry-after"),
   };

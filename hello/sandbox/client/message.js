@@ -28,6 +28,9 @@ const EXPLANATIONS = {
 const REFUSED_PROOF =
   "The API does not accept the proof that came with the token. Is this machine's clock right?";
 
+const ONLY_BOUND =
+  "The API accepts only tokens that are bound to a key (DPoP, RFC 9449). Switch on \"Bind my tokens to this browser\" at the top of this page.";
+
 const WHERE_TOKENS_GO = {
   Bearer: "The token goes into this header and nowhere else: addresses end up in logs.",
   DPoP: "The token is bound to a key (DPoP, RFC 9449). The second header has a proof that this browser has that key.",
@@ -105,15 +108,16 @@ function outcome({ request, answer, problem }, note) {
     line,
     alert(
       answer.message ?? `The API answered ${answer.statusLine}`,
-      explain(answer),
+      explain(request, answer),
       answer.status === 403 ? permissions(request.token) : null,
       note && el("p", {}, note),
     ),
   );
 }
 
-function explain(answer) {
+function explain({ scheme }, answer) {
   if (answer.refusesProof) return REFUSED_PROOF;
+  if (answer.acceptsOnlyBound && scheme === "Bearer") return ONLY_BOUND;
   const explanation =
     EXPLANATIONS[answer.status] ??
     (answer.ok || answer.status < 500
