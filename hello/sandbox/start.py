@@ -94,13 +94,13 @@ def client_service(config: Config) -> Service:
 def greeting(config: Config, *, client: bool) -> str:
     """Return the text that tells a newcomer what to do next, with commands to paste."""
     in_browser = f"\nSee it in a browser: open {config.client_origin}\n" if client else ""
-    return f"""
-This is a sandbox, for this machine only: its issuer lets everybody in.
-
-  API      {config.base_url}/api/messages/public
-  OpenAPI  {config.base_url}/api/openapi.json
-  Issuer   {config.issuer}
-{in_browser}
+    if config.dpop == "required":
+        recipe = """
+The API accepts only tokens that are bound to a key (DPOP=required). README.md, step 9, has a client
+for them, bound.py. In the browser, switch on "Bind my tokens to this browser".
+"""
+    else:
+        recipe = f"""
 Get a token:
 
   TOKEN=$(curl -sS {config.issuer}oauth/token -d grant_type=client_credentials \\
@@ -110,6 +110,13 @@ Get a token:
 Use it:
 
   curl -i {config.base_url}/api/messages/protected -H "Authorization: Bearer $TOKEN"
+"""
+    return f"""
+This is a sandbox, for this machine only: its issuer lets everybody in.
 
+  API      {config.base_url}/api/messages/public
+  OpenAPI  {config.base_url}/api/openapi.json
+  Issuer   {config.issuer}
+{in_browser}{recipe}
 Stop with Ctrl+C. To connect a tenant of your own, see .env.example.
 """

@@ -124,7 +124,13 @@ async def test_a_page_may_read_answers_and_refusals(
         async with client.get(path, headers=origin) as response:
             assert response.status == status
             assert response.headers["Access-Control-Allow-Origin"] == origin["Origin"]
-    asked = {**origin, "Access-Control-Request-Method": "GET"}
+            exposed = response.headers["Access-Control-Expose-Headers"].split(",")
+            assert set(exposed) == {"WWW-Authenticate", "Retry-After", "DPoP-Nonce", "X-Request-ID"}
+    asked = {
+        **origin,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": "authorization,content-type,dpop",
+    }
     async with client.options("/reports", headers=asked) as response:
         assert response.status == 200
 

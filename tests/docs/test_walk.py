@@ -137,6 +137,25 @@ def test_the_sandbox_accepts_opaque_tokens_if_it_is_started_as_the_guide_says(
             assert server.ends() == 0
 
 
+@pytest.mark.parametrize(
+    "environ", [{"DPOP_NONCE_SECRET": "n" * 32}, {"DPOP": "required"}], ids=["nonces", "required"]
+)
+def test_the_client_with_bound_tokens_works_with_each_setting(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    project = copy_project(tmp_path / "project")
+    (project / "bound.py").write_text(example(GUIDE, "bound-client"))
+    with running([str(project / "run.py")], tmp_path / "server", environ) as server:
+        for port in (API_PORT, ISSUER_PORT, CLIENT_PORT):
+            server.listens(port)
+        printed = Terminal(project).prints(example(GUIDE, "run-bound-client"))
+        compare("run-bound-client", printed, outputs(GUIDE)["run-bound-client"])
+        server.until(lambda: "bound.py" in server.out if "DPOP" in environ else True)
+        assert ("Bearer" in server.out) is ("DPOP" not in environ)
+        server.send(signal.SIGTERM)
+        assert server.ends() == 0
+
+
 def test_a_project_of_ones_own_goes_as_it_says(tmp_path: Path) -> None:
     """Without its first command, which installs: what is installed here is this checkout."""
     own = tmp_path / "my-api"
