@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aiohttp import hdrs, web
 
 from hello.tokens import AccessToken, AuthError, UnauthorizedError, Validator
+from hello.tokens.hooks import check_hook
 from hello.tokens.possession.addresses import is_beginning
 from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 
@@ -65,8 +66,8 @@ def setup(
     be slow or fail, because no request waits for it.
 
     Raises RuntimeError if it was called for this application before, TypeError if the application
-    is marked as open, and ValueError if `resource` is not the URL of a resource, `header` can carry
-    no token, or `client_certificate` or `on_decision` is no function.
+    is marked as open or `validator` is no Validator, and ValueError if `resource` is not the URL of
+    a resource, `header` can carry no token, or one of the functions is no function.
     """
     if TOKEN_VALIDATOR in app:
         raise RuntimeError("this application is protected already: call auth.setup once")
@@ -76,23 +77,19 @@ def setup(
     if authenticate not in app.middlewares:
         # Installed before anything below may raise: then every request fails, and none is let in.
         app.middlewares.append(authenticate)
+    if not callable(getattr(validator, "validate", None)):
+        raise TypeError(f"validator is an auth.TokenValidator, not {type(validator).__name__}")
     check_header(header)
     if public_url is not None and not is_beginning(public_url):
         raise ValueError(
             "public_url is the http(s) URL that clients see, without query and fragment, not "
             f"{public_url!r}"
         )
-    if client_certificate is not None and not callable(client_certificate):
-        raise ValueError(
-            "client_certificate is a CertificateHeader, or a function that gets the request, not "
-            f"{client_certificate!r}"
-        )
+    check_hook("client_certificate", client_certificate, "the request, or a CertificateHeader")
+    check_hook("refuse", refuse, "the request and the AuthError")
+    check_hook("on_decision", on_decision, "each Decision")
     audit, observers = None, Observers(validator.timing.clock)
     if on_decision is not None:
-        if not callable(on_decision):
-            raise ValueError(
-                f"on_decision is a function that gets each Decision, not {on_decision!r}"
-            )
         audit = Audit(on_decision, validator.timing.hook_timeout)
         observers.append(audit.put)
     metadata_url = None

@@ -1,7 +1,7 @@
-"""How does a cache stay small, and is an option a size or a flag?"""
+"""How does a cache stay small, and is an option a size, a flag or a list of names?"""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
 _K = TypeVar("_K")
@@ -51,6 +51,14 @@ def check_flag(name: str, value: object) -> None:
     """Raise ValueError unless an option is True or False. A text such as "false" would be true."""
     if not isinstance(value, bool):
         raise ValueError(f"{name} is True or False, not {value!r}")
+
+
+def check_names(name: str, value: object) -> None:
+    """Raise ValueError unless an option is a list, a set or a tuple of strings."""
+    if isinstance(value, str):
+        raise ValueError(f"{name} is a collection: write [{value!r}]")
+    if not isinstance(value, Collection) or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"{name} is a list or a set of strings, not {value!r}")
 
 
 def check_size(name: str, number: object, *, least: int) -> None:

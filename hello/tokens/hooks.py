@@ -14,6 +14,12 @@ class HookError(Exception):
     """A hook gave no answer: it raised, was cancelled, took too long or returned a wrong type."""
 
 
+def check_hook(name: str, hook: object, gets: str) -> None:
+    """Raise ValueError unless an option is a function or None. `gets`: what it is called with."""
+    if hook is not None and not callable(hook):
+        raise ValueError(f"{name} is a function that gets {gets}, not {hook!r}")
+
+
 def takes_request(check: Callable[..., Any]) -> bool:
     """Return whether a check is called with the token and the request, or with the token alone.
 

@@ -99,9 +99,14 @@ def is_authorization(header: str) -> bool:
     return header.lower() == AUTHORIZATION.lower()
 
 
+def is_header_name(name: object) -> bool:
+    """Return whether this can be the name of a header (RFC 9110 §5.1)."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
 def check_header(name: str) -> None:
     """Raise ValueError unless a header of this name may carry a token."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not is_header_name(name):
         raise ValueError(f"header is the name of a header, not {name!r}")
     if name.lower() in ("client-cert", "cookie", "dpop", "host"):
         raise ValueError(f"header is {name!r}, and no token is read from that one")

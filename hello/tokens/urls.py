@@ -13,7 +13,7 @@ def is_secure_url(url: str, *, allow_insecure_http: bool = False) -> bool:
 
     With `allow_insecure_http` it is allowed for every host.
     """
-    if not _URL.fullmatch(url):
+    if not isinstance(url, str) or not _URL.fullmatch(url):
         return False
     try:
         parts = urlsplit(url)

@@ -21,7 +21,7 @@ from .errors import (
     UnavailableError,
     untrusted,
 )
-from .hooks import HookError, ask
+from .hooks import HookError, ask, check_hook
 from .introspection.introspector import Introspector
 from .issuers.listed import ListedIssuers
 from .issuers.resolved import ResolvedIssuers, Resolver, chosen
@@ -129,8 +129,8 @@ class TokenValidator:
     ) -> None:
         check_size("max_issuers", max_issuers, least=1)
         check_size("token_cache_size", token_cache_size, least=0)
-        if revoked is not None and not callable(revoked):
-            raise ValueError(f"revoked is a function that gets the AccessToken, not {revoked!r}")
+        check_hook("revoked", revoked, "the AccessToken")
+        check_hook("fetch", fetch, "a URL")
         self.timing: Timing = Timing(leeway=leeway, hook_timeout=hook_timeout, clock=clock)
         self._max_age, self._revoked = max_age, revoked
         self.dpop: DPoP | None = DPoP.of(dpop)

@@ -293,6 +293,12 @@ async def test_a_function_that_fails_lets_nobody_in(
     assert sum(record.exc_info is not None for record in caplog.records) == 4
 
 
+@pytest.mark.parametrize("name", ["Client Cert", "", "Client-Cert:", "Zertifikät", 7, ["A"], None])
+def test_headers_that_are_none(name: Any) -> None:
+    with pytest.raises(ValueError, match=r"name of CertificateHeader"):
+        auth.CertificateHeader(proxies=["10.0.0.7"], name=name)
+
+
 async def test_what_is_no_function_is_not_taken(validator: auth.TokenValidator) -> None:
     hook: Any = "Client-Cert"
     with pytest.raises(ValueError, match="client_certificate"):

@@ -116,3 +116,41 @@ async def test_a_sub_application_may_trust_another_audience(
             await status(client, token, path="/one/"),
             await status(client, token, path="/two/"),
         ) == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("public_url", ["https://api.example.com"]),
+        ("public_url", 7),
+        ("resource", ["https://api.example.com"]),
+        ("refuse", "no"),
+        ("client_certificate", "Client-Cert"),
+        ("on_decision", "audit.log"),
+        ("header", ["Authorization"]),
+    ],
+)
+async def test_options_of_a_wrong_type_are_told_by_name_and_nobody_is_let_in(
+    validator: auth.TokenValidator,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    option: str,
+    value: Any,
+) -> None:
+    app = web.Application()
+    with pytest.raises(ValueError, match=naming(option)):
+        auth.setup(app, validator, **{option: value})
+    app.router.add_get("/", auth.public(new_handler()))
+    client = await aiohttp_client(ApiServer(app))
+    assert await status(client) == 500
+
+
+@pytest.mark.parametrize("value", ["https://tenant.eu.auth0.com/", None, 7])
+async def test_what_is_no_validator_is_not_taken(
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]], value: Any
+) -> None:
+    app = web.Application()
+    with pytest.raises(TypeError, match="TokenValidator"):
+        auth.setup(app, value)
+    app.router.add_get("/", auth.public(new_handler()))
+    client = await aiohttp_client(ApiServer(app))
+    assert await status(client) == 500

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hello.auth import TokenValidator, TrustedIssuer
+from hello.auth import DPoP, MemoryReplayStore, TokenValidator, TrustedIssuer
 from support.api import AUDIENCE
 from support.naming import naming
 
@@ -49,8 +49,13 @@ async def resolver(_issuer: str, _host: str) -> TrustedIssuer | None:
         ("algorithms", ["RS256 "]),
         ("algorithms", [""]),
         ("algorithms", ["Ed448"]),
+        ("algorithms", 7),
+        ("algorithms", [7]),
         ("required_claims", "jti"),
+        ("required_claims", 7),
+        ("required_claims", [7]),
         ("revoked", True),
+        ("fetch", "https://tenant.eu.auth0.com/jwks"),
         ("token_cache_size", -1),
         ("token_cache_size", True),
         ("strict", "false"),
@@ -66,6 +71,22 @@ def test_options_that_could_not_work_are_refused_by_name(option: str, value: Any
     TokenValidator(**options)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match=naming(option)):
         TokenValidator(**{**options, option: value})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("jwks_uri", 7),
+        ("jwks_uri", ["https://tenant.eu.auth0.com/jwks"]),
+        ("types", 7),
+        ("types", "token+jwt"),
+        ("types", [""]),
+    ],
+)
+def test_options_of_an_issuer_of_a_wrong_type_are_refused_by_name(option: str, value: Any) -> None:
+    options = {"issuer": "https://tenant.eu.auth0.com/", "audience": AUDIENCE, option: value}
+    with pytest.raises(ValueError, match=naming(option)):
+        TrustedIssuer(**options)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +127,26 @@ def test_contradictory_issuers_are_told_when_they_are_given(
 ) -> None:
     with pytest.raises(ValueError, match=naming(*named)):
         TokenValidator(**options)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "instead"),
+    [
+        ("replay", "redis://:password@localhost:6379", "RedisReplayStore"),
+        ("replay", MemoryReplayStore, "RedisReplayStore"),
+        ("replay", 7, "RedisReplayStore"),
+        ("replay", "", "RedisReplayStore"),
+        ("nonces", "password" * 5, "Nonces"),
+        ("nonces", True, "Nonces"),
+        ("nonces", "", "Nonces"),
+        ("algorithms", 7, "strings"),
+        ("algorithms", [["ES256"]], "strings"),
+    ],
+)
+def test_options_of_a_wrong_type_are_told_where_they_are_given(
+    option: str, value: Any, instead: str
+) -> None:
+    """And what may hold a password is not shown."""
+    with pytest.raises(ValueError, match=rf"^{option} is .*{instead}") as told:
+        DPoP(**{option: value})
+    assert "password" not in str(told.value)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import web
 
-from hello.tokens.presented import Certificate
+from hello.tokens.presented import Certificate, is_header_name
 
 from .fields import field_values
 from .proxies import TrustedProxies
@@ -25,10 +25,13 @@ class CertificateHeader:
     The header is believed only if it comes from one of the `proxies`: IP addresses, networks such
     as 10.0.0.0/8, or `unix` for a Unix socket. `name` is its name. Its value is base64 between
     colons (RFC 9440 §2.1), or PEM with escapes as in a URL, as nginx writes it. The proxy has to
-    remove this header from what clients send. Raises ValueError for other addresses.
+    remove this header from what clients send. Raises ValueError for other addresses, and for what
+    is no name of a header.
     """
 
     def __init__(self, *, proxies: Collection[str], name: str = "Client-Cert") -> None:
+        if not is_header_name(name):
+            raise ValueError(f"name of CertificateHeader is the name of a header, not {name!r}")
         self._proxies = TrustedProxies(proxies)
         self._name = name
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from hello.tokens.bounded import check_flag
+from hello.tokens.bounded import check_flag, check_names
 from hello.tokens.introspection.client import Introspection
 from hello.tokens.jwt.claim_rules import Expected, answer_rules, audience_rules
 from hello.tokens.jwt.header_rules import read_types
@@ -176,10 +176,7 @@ def _algorithms(
     if given is None:
         public = {"RS256"} if secret is None or others else set()
         return frozenset(public if secret is None else {"HS256", *public})
-    if isinstance(given, str):
-        raise ValueError(f"algorithms is a collection of names: write [{given!r}]")
-    if not all(isinstance(name, str) for name in given):
-        raise ValueError(f"algorithms are names, not {given!r}")
+    check_names("algorithms", given)
     algorithms, known = frozenset(given), ALGORITHMS | HASH_BYTES.keys()
     if not algorithms or not algorithms <= known:
         raise ValueError(f"algorithms are some of {sorted(known)}, not {sorted(algorithms)}")

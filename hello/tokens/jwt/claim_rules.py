@@ -8,6 +8,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+from hello.tokens.bounded import check_names
 from hello.tokens.errors import Reason
 from hello.tokens.timing import check_seconds, is_numeric_date
 
@@ -46,8 +47,7 @@ def claim_rules(
     """
     if max_age is not None:
         check_seconds("max_age", max_age)
-    if isinstance(required, str):
-        raise ValueError(f"required_claims is a collection: write [{required!r}]")
+    check_names("required_claims", required)
     present = {*required, *(RFC_9068_REQUIRED if strict else ())}
     return (
         *(

@@ -7,7 +7,7 @@ it knows the issuer. `jwk`, `jku`, `x5u` and `x5c` are never read, neither here 
 from collections.abc import Collection
 from typing import Any
 
-from hello.tokens.bounded import check_flag
+from hello.tokens.bounded import check_flag, check_names
 from hello.tokens.errors import Reason
 
 from .rules import Rule
@@ -56,8 +56,9 @@ def header_rules(*, strict: bool) -> tuple[Rule[frozenset[str]], ...]:
 
 def read_types(given: Collection[str]) -> frozenset[str]:
     """Return further values of `typ` in the form that is compared. Raises ValueError."""
-    if isinstance(given, str) or not all(isinstance(name, str) and name for name in given):
-        raise ValueError(f"types is a collection of strings, not {given!r}")
+    check_names("types", given)
+    if not all(given):
+        raise ValueError("types has an empty text, and no token has such a type")
     names = frozenset(map(type_name, given))
     if others := names & OTHER_TYPES:
         raise ValueError(f"types has {sorted(others)}, and no access token has such a type")

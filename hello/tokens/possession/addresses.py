@@ -34,7 +34,7 @@ def normalized(url: str) -> str | None:
 
 def is_beginning(url: str) -> bool:
     """Return whether a URL can stand before a path: behind a query, the path would not count."""
-    return normalized(url) is not None and set(url).isdisjoint("?#")
+    return isinstance(url, str) and normalized(url) is not None and set(url).isdisjoint("?#")
 
 
 def _path(path: str) -> str:

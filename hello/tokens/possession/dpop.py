@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal, get_args
 
 from hello.tokens.access_token import AccessToken
-from hello.tokens.bounded import check_flag
+from hello.tokens.bounded import check_flag, check_names
 from hello.tokens.errors import (
     AuthError,
     Challenges,
@@ -59,8 +59,12 @@ class DPoP:
         fail_open: bool = False,
         nonces: Nonces | None = None,
     ) -> None:
-        if isinstance(algorithms, str) or not algorithms or not set(algorithms) <= ALGORITHMS:
+        check_names("algorithms", algorithms)
+        if not algorithms or not set(algorithms) <= ALGORITHMS:
             raise ValueError(f"algorithms are some of {sorted(ALGORITHMS)}, not {algorithms!r}")
+        _check_store(replay)
+        if nonces is not None and not isinstance(nonces, Nonces):
+            raise ValueError(f"nonces is auth.Nonces(secret), not {type(nonces).__name__}")
         check_flag("required", required)
         check_flag("fail_open", fail_open)
         check_seconds("max_age", max_age)
@@ -69,7 +73,7 @@ class DPoP:
         self.algorithms: tuple[str, ...] = tuple(sorted(set(algorithms)))
         self.nonces: Nonces | None = nonces
         self.window = Window(max_age, future)
-        self.replay: ReplayStore = replay or MemoryReplayStore()
+        self.replay: ReplayStore = MemoryReplayStore() if replay is None else replay
         self._fail_open = fail_open
         self._failures = 0  # of the replay store, in this outage
         self._failed_at = 0.0  # when the last check began that failed
@@ -176,3 +180,14 @@ class DPoP:
                 self._failures,
             )
             self._failures = 0
+
+
+def _check_store(replay: object) -> None:
+    """Raise ValueError unless an option is a ReplayStore. A URL may have a password."""
+    methods = (getattr(replay, name, None) for name in ("add", "close"))
+    if replay is None or (not isinstance(replay, type) and all(map(callable, methods))):
+        return
+    raise ValueError(
+        'replay is an object with the methods of auth.ReplayStore, such as auth.RedisReplayStore("'
+        f'redis://localhost:6379"), not {type(replay).__name__}'
+    )

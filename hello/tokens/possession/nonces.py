@@ -17,14 +17,18 @@ MIN_SECRET = 32
 class Nonces:
     """Makes nonces, and says which are good. Each is good for `lifetime` to twice as long.
 
-    `lifetime` is in seconds. Raises ValueError for a secret of fewer than 32 bytes.
+    `lifetime` is in seconds. Raises ValueError for a secret that is no text and no bytes, or has
+    fewer than 32 bytes.
     """
 
     def __init__(self, secret: str | bytes, *, lifetime: float = 300) -> None:
         check_seconds("lifetime", lifetime)
         self._secret = secret.encode() if isinstance(secret, str) else secret
         if not isinstance(self._secret, bytes) or len(self._secret) < MIN_SECRET:
-            raise ValueError(f"secret of nonces has fewer than {MIN_SECRET} bytes")
+            # It is not shown, because it may be a part of the right one.
+            raise ValueError(
+                f"secret of Nonces is a text or bytes, at least {MIN_SECRET} bytes long"
+            )
         self._lifetime = lifetime
 
     def current(self, now: float) -> str:

@@ -43,7 +43,9 @@ class RedisClient:
             )
             self._pool.make_connection()  # type: ignore[no-untyped-call] # it only reads options
         except (AttributeError, TypeError, ValueError, RedisError):
-            raise ValueError("url has options that redis-py does not know") from None
+            raise ValueError(
+                "url of RedisReplayStore has options that redis-py does not know"
+            ) from None
         self._redis = Redis.from_pool(self._pool)
         self._reconnected_at = -math.inf
         options = self._pool.connection_kwargs

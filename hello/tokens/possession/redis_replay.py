@@ -20,17 +20,23 @@ class RedisReplayStore:
     Options of redis-py may follow after a `?`. Each proof is a key that begins with `prefix` and
     expires by itself. Nothing is sent before the first proof.
 
-    Raises ValueError for any other URL, and ImportError if redis-py is not installed.
+    Raises ValueError for any other URL or prefix, and ImportError if redis-py is not installed.
     """
 
     def __init__(self, url: str, *, prefix: str = "dpop:") -> None:
         if not _is_redis_url(url):
             # The URL is not shown, because it may have a password.
-            raise ValueError("url is not like redis://user:password@host:6379/0 or unix:///path")
+            raise ValueError(
+                "url of RedisReplayStore is not like redis://user:password@host:6379/0 or unix:///path"
+            )
+        if not isinstance(prefix, str):
+            raise ValueError(f"prefix of RedisReplayStore is a text, not {prefix!r}")
         try:
             from . import redis_client  # noqa: PLC0415 - it loads redis-py
         except ImportError:
-            raise ImportError("redis-py is missing: install hello-aiohttp[redis]") from None
+            raise ImportError(
+                "RedisReplayStore needs redis-py: python -m pip install 'redis>=6'"
+            ) from None
         self._prefix = prefix
         self._new_client = partial(redis_client.RedisClient, url)
         self._new_client()  # so that wrong options raise here

@@ -127,6 +127,9 @@ class Own:
     authorization_servers = ("https://id.example.com/",)
     challenges = auth.Challenges()
 
+    async def validate(self, _presented: auth.Presented) -> auth.AccessToken:
+        raise AssertionError
+
 
 def trusted(issuer: str, **options: Any) -> auth.TrustedIssuer:
     return auth.TrustedIssuer(issuer=issuer, audience="api", **options)

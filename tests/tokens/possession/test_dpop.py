@@ -341,7 +341,7 @@ async def test_a_proof_without_a_nonce_is_not_used_up(
 
 
 @pytest.mark.parametrize(
-    ("secret", "lifetime"), [("x" * 31, 300), (b"", 300), (7, 300), (SECRET, 0)]
+    ("secret", "lifetime"), [("x" * 31, 300), (b"", 300), (7, 300), (None, 300), (SECRET, 0)]
 )
 def test_nonces_that_cannot_work(secret: Any, lifetime: float) -> None:
     with pytest.raises(ValueError, match=r"secret|lifetime"):

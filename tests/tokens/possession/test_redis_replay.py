@@ -348,11 +348,17 @@ def test_a_url_of_redis_is_accepted_and_nothing_is_sent(url: str) -> None:
     RedisReplayStore(url)
 
 
+@pytest.mark.parametrize("prefix", [7, None, b"api:", ["api:"]])
+def test_a_prefix_that_is_none(prefix: Any) -> None:
+    with pytest.raises(ValueError, match=r"^prefix of RedisReplayStore"):
+        RedisReplayStore("redis://localhost", prefix=prefix)
+
+
 def test_it_names_the_extra_if_redis_py_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
     monkeypatch.delitem(sys.modules, redis_client.__name__)
     monkeypatch.delattr(possession, "redis_client")
-    with pytest.raises(ImportError, match=re.escape("hello-aiohttp[redis]")):
+    with pytest.raises(ImportError, match=re.escape("pip install 'redis>=6'")):
         RedisReplayStore("redis://localhost")
 
 
