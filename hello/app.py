@@ -1,6 +1,5 @@
 """What does the API consist of?"""
 
-import logging
 from typing import Literal
 
 from aiohttp import web
@@ -14,8 +13,6 @@ from .operating.audit_file import AuditFile
 from .operating.start_line import log_start
 from .operating.telemetry import send_traces
 from .responses import allow_client, errors_as_json, security_headers
-
-_logger = logging.getLogger("hello")
 
 
 def create_app(config: Config) -> web.Application:
@@ -50,15 +47,7 @@ def create_app(config: Config) -> web.Application:
         traces_exporter=config.traces_exporter,
         metrics_port=None if config.metrics_port is None else str(config.metrics_port),
     )
-    if config.dpop != "off" and config.redis_url is None:
-        app.on_startup.append(_say_who_remembers_proofs)
     return app
-
-
-async def _say_who_remembers_proofs(_app: web.Application) -> None:
-    _logger.info(
-        "each process remembers proofs (DPoP) for itself: if there are several, set REDIS_URL"
-    )
 
 
 def token_validator(config: Config) -> auth.TokenValidator:

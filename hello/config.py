@@ -124,6 +124,10 @@ class Config:
                 )
                 if value
             ]
+        if config.dpop_fail_open and not read.text("REDIS_URL") and config.dpop != "off":
+            read.problems.append(
+                "DPOP_FAIL_OPEN is set, and REDIS_URL is not: it is for an outage of Redis"
+            )
         if read.problems:
             raise ConfigError(read.problems)
         return config

@@ -4,6 +4,7 @@
 mark is protected: a forgotten decorator leads to a 401.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
-from hello.tokens import AccessToken, AuthError, UnauthorizedError, Validator
+from hello.tokens import AccessToken, AuthError, DPoP, UnauthorizedError, Validator
 from hello.tokens.hooks import check_hook
 from hello.tokens.possession.addresses import is_beginning
+from hello.tokens.possession.at_start import tell_where_proofs_are_remembered
 from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 
 from .answers import Refuse, check_nothing_sent, end_after_trailers, refusal_answer, tell_nonce
@@ -235,9 +237,16 @@ def _policy(request: web.Request, protection: Protection) -> Policy:
 
 @asynccontextmanager
 async def _close_validator(app: web.Application) -> AsyncIterator[None]:
+    # Nobody waits for it: it may take two seconds, and the server starts all the same.
+    dpop = getattr(app[TOKEN_VALIDATOR], "dpop", None)
+    task = None
+    if isinstance(dpop, DPoP):
+        task = asyncio.create_task(tell_where_proofs_are_remembered(dpop))
     try:
         yield
     finally:
+        if task is not None:
+            task.cancel()
         protection = app[PROTECTION]
         protection.refusal_log.sum_up(last=True)
         if protection.audit is not None:

@@ -9,8 +9,9 @@ from typing import Any
 from aiohttp import web
 
 from hello.auth import TokenValidator
+from hello.auth.protection import arguments_of
 
-from .watched import token_validators
+from .watched import protected_applications, token_validators
 
 _logger = logging.getLogger("hello")
 _MAX_NAMES = 5
@@ -27,7 +28,7 @@ def log_start(app: web.Application, **settings: str | Collection[str] | None) ->
 
 async def _log(app: web.Application, *, settings: dict[str, str | Collection[str] | None]) -> None:
     for validator in token_validators(app):
-        facts = {"version": _version(), **_facts(validator)}
+        facts = {"version": _version(), **_facts(validator), "public_url": _public_urls(app)}
         facts |= {name: _shown(value) for name, value in settings.items()}
         said = " ".join(f"{name}={value}" for name, value in facts.items())
         _logger.info("started: %s", said, extra=facts)
@@ -45,7 +46,15 @@ def _facts(validator: TokenValidator) -> dict[str, Any]:
     }
     if dpop is not None:
         facts["proofs_in"] = type(dpop.replay).__name__
+        facts["fail_open"] = str(dpop.fail_open).lower()
+        facts["nonces"] = "off" if dpop.nonces is None else "on"
     return facts
+
+
+def _public_urls(app: web.Application) -> str:
+    """Return under which addresses clients are said to see an application and its parts."""
+    urls = {arguments_of(each).public_url for each in protected_applications(app)}
+    return _shown({url for url in urls if url is not None})
 
 
 def _shown(names: str | Collection[str] | None) -> str:

@@ -159,8 +159,8 @@ class UnauthorizedError(AuthError):
     status = 401
     message = "Requires authentication"
 
-    def __init__(self) -> None:
-        super().__init__(Reason.NO_CREDENTIALS)
+    def __init__(self, *, detail: str | None = None) -> None:
+        super().__init__(Reason.NO_CREDENTIALS, detail=detail)
 
 
 class InvalidTokenError(AuthError):

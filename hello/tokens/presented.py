@@ -90,7 +90,9 @@ def present(
     else:
         token = "" if is_authorization(header) else value
     if not token:
-        raise UnauthorizedError
+        # Only this scheme is named. A client may write its token in the place of another one.
+        by_dpop = value[: len(_DPOP_SCHEME)].lower() == _DPOP_SCHEME
+        raise UnauthorizedError(detail="scheme=DPoP" if by_dpop else None)
     return Presented(token=token, host=host, certificate=certificate)
 
 

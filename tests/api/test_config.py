@@ -159,7 +159,7 @@ def test_a_tenant_an_audience_and_an_origin_are_enough() -> None:
         ("DPOP", "off", "dpop", "off"),
         ("REDIS_URL", "rediss://me:pw@10.0.0.7:6380/2", "redis_url", None),
         ("REDIS_URL", "unix:///run/redis.sock", "redis_url", None),
-        ("DPOP_FAIL_OPEN", "True", "dpop_fail_open", True),
+        ("DPOP_FAIL_OPEN", "False", "dpop_fail_open", False),
         ("DPOP_NONCE_SECRET", "x" * 32, "dpop_nonce_secret", b"x" * 32),
         (
             "DPOP_NONCE_SECRET",
@@ -235,10 +235,10 @@ def test_where_proofs_are_remembered_and_whether_they_need_a_nonce(mode: str) ->
     dpop = token_validator(config).dpop
     assert plain is not None
     assert isinstance(plain.replay, MemoryReplayStore)
-    assert (plain.required, plain._fail_open, plain.nonces) == (mode == "required", False, None)
+    assert (plain.required, plain.fail_open, plain.nonces) == (mode == "required", False, None)
     assert dpop is not None
     assert isinstance(dpop.replay, RedisReplayStore)
-    assert (dpop.required, dpop._fail_open) == (mode == "required", True)
+    assert (dpop.required, dpop.fail_open) == (mode == "required", True)
     assert dpop.nonces is not None
     assert dpop.nonces.accepts(Nonces(environ["DPOP_NONCE_SECRET"]).current(1e9), 1e9)
     assert "unguessable" not in repr(config)

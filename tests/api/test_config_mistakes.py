@@ -268,6 +268,21 @@ def test_what_reads_no_proof_needs_nothing_for_proofs() -> None:
     assert all("DPOP is off" in each and "unguess" not in each for each in problems)
 
 
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"DPOP_FAIL_OPEN": "true"}, ["DPOP_FAIL_OPEN"]),
+        ({"DPOP_FAIL_OPEN": "true", "REDIS_URL": " "}, ["DPOP_FAIL_OPEN"]),
+        ({"DPOP_FAIL_OPEN": "true", "REDIS_URL": "http://localhost"}, ["REDIS_URL"]),
+    ],
+)
+def test_what_is_for_an_outage_of_redis_needs_a_redis(
+    environ: dict[str, str], named: list[str]
+) -> None:
+    problems = problems_of({**TENANT, **environ})
+    assert [problem.split()[0] for problem in problems] == named
+
+
 def test_redis_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "hello.tokens.possession.redis_client", raising=False)
     monkeypatch.delattr(possession, "redis_client", raising=False)

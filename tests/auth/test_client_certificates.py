@@ -86,6 +86,10 @@ def test_over_tls_the_certificate_of_the_connection_counts(
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(_over_tls(tmp_path))
     assert reasons(caplog) == ["401 bound"] * 4
+    another = "another client certificate"
+    none = "no client certificate: the client has shown none on its connection"
+    found = [vars(record)["detail"] for record in caplog.records if "detail" in vars(record)]
+    assert found == [another, none, another, another]
 
 
 async def _over_tls(folder: Path) -> None:

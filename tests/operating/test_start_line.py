@@ -37,6 +37,8 @@ async def test_the_api_says_what_its_settings_decide(
         issuer,
         TOKEN_SIGNING_ALG="RS256,ES256",
         DPOP="required",
+        DPOP_NONCE_SECRET="unguessable" * 3,
+        PUBLIC_URL="https://api.example.com/v1/",
         INTROSPECTION_CLIENT_ID="api",
         INTROSPECTION_CLIENT_SECRET="unguessable",
         CLIENT_CERT_PROXIES="10.0.0.1, unix",
@@ -53,6 +55,9 @@ async def test_the_api_says_what_its_settings_decide(
         "introspection": "on",
         "dpop": "required",
         "proofs_in": "MemoryReplayStore",
+        "fail_open": "false",
+        "nonces": "on",
+        "public_url": "https://api.example.com/v1",
         "client_cert_proxies": "10.0.0.1,unix",
         "forwarded_from": "10.0.0.2",
         "log_format": "json",
@@ -81,7 +86,11 @@ class Store:
         ),
         (
             {"issuer": NEVER_ASKED, "audience": "a", "dpop": DPoP(replay=Store())},
-            {"dpop": "allowed", "proofs_in": "Store"},
+            {"dpop": "allowed", "proofs_in": "Store", "fail_open": "false", "nonces": "off"},
+        ),
+        (
+            {"issuer": NEVER_ASKED, "audience": "a", "dpop": DPoP(fail_open=True)},
+            {"fail_open": "true", "public_url": "none"},
         ),
         (
             {

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import web
 
+from hello.tokens.possession.certificate import NoCertificateError
 from hello.tokens.presented import Certificate, is_header_name
 
 from .fields import field_values
@@ -13,10 +14,15 @@ ClientCertificate = Callable[[web.Request], Certificate | Awaitable[Certificate]
 """A function, sync or async, that returns the certificate of a request's sender."""
 
 
-def of_connection(request: web.Request) -> bytes | None:
-    """Return the certificate that the client of a TLS connection has, or None."""
+def of_connection(request: web.Request) -> bytes:
+    """Return the certificate that the client of a TLS connection has. Raises NoCertificateError."""
     tls = request.get_extra_info("ssl_object")
-    return None if tls is None else tls.getpeercert(binary_form=True)
+    if tls is None:
+        raise NoCertificateError("the connection has no TLS")
+    der: bytes | None = tls.getpeercert(binary_form=True)
+    if not der:
+        raise NoCertificateError("the client has shown none on its connection")
+    return der
 
 
 class CertificateHeader:
@@ -41,7 +47,12 @@ class CertificateHeader:
     def __hash__(self) -> int:
         return hash((self._proxies, self._name))
 
-    def __call__(self, request: web.Request) -> str | None:
-        """Return the value of the header, or None if it is not there exactly once."""
+    def __call__(self, request: web.Request) -> str:
+        """Return the value of the header. Raises NoCertificateError if it does not count."""
         values = field_values(request, self._name)
-        return values[0] if len(values) == 1 and self._proxies.sent(request) else None
+        if not self._proxies.sent(request):
+            raise NoCertificateError("the request comes from none of the proxies")
+        if len(values) != 1:
+            found = "are several headers" if values else "is no header"
+            raise NoCertificateError(f"there {found} {self._name}")
+        return values[0]

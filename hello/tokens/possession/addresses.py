@@ -11,6 +11,9 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 # RFC 3986 §2.1: a percent sign begins an escape. Or else %%32F would become the escape %2F.
 _URL = re.compile(r"(?:[!-$&-~]|%[0-9a-fA-F]{2}){1,8192}")
 
+_PLACE = re.compile(r"([^/]+//[^/]+)/([^/]*)(.*)")
+_MAX_ORIGIN, _MAX_SEGMENT = 100, 32  # characters
+
 
 def normalized(url: str) -> str | None:
     """Return a URL in one spelling, without query and fragment, or None if it is no http(s) URL.
@@ -30,6 +33,20 @@ def normalized(url: str) -> str | None:
     host, port = named
     place = host if port in (None, _DEFAULT_PORTS[scheme]) else f"{host}:{port}"
     return f"{scheme}://{place}{_path(parts.path)}"
+
+
+def shown(url: object) -> str:
+    """Return the beginning of a URL for a log: the origin, and the first segment of the path.
+
+    A client may write anything into a URL. So it is cut off, and what follows is left out: somebody
+    may have put a token there.
+    """
+    named = normalized(url) if isinstance(url, str) else None
+    if named is None:
+        return "no URL"
+    origin, first, rest = _PLACE.findall(named)[0]
+    first = first if len(first) <= _MAX_SEGMENT else "..."
+    return f"{origin[:_MAX_ORIGIN]}/{first}{'/...' if rest else ''}"
 
 
 def is_beginning(url: str) -> bool:

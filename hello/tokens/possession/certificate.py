@@ -21,6 +21,10 @@ _PEM = re.compile(
 _logger = logging.getLogger("hello.auth")
 
 
+class NoCertificateError(Exception):
+    """The sender of a request shows no certificate. The message says why, and is for the log."""
+
+
 async def check_certificate(
     show: ShowCertificate, token: AccessToken, bound_to: object, timing: Timing
 ) -> None:
@@ -29,14 +33,18 @@ async def check_certificate(
     `show` returns the certificate of the sender. `bound_to` is the `x5t#S256` of the token, a
     thumbprint (§3.1).
     """
+    why, given = "", None
     try:
         given = await ask(show, timeout=timing.hook_timeout, returns=(bytes, str, type(None)))
-    except (HookError, AuthError):
-        _logger.exception("the certificate of a request cannot be read")
-        given = None
+    except (HookError, AuthError) as error:
+        if isinstance(error.__cause__, NoCertificateError):
+            why = f": {error.__cause__}"
+        else:
+            _logger.exception("the certificate of a request cannot be read")
     der = read_certificate(given or b"")
     if der is None or bound_to != thumbprint(der):
-        found = "no client certificate" if der is None else "another client certificate"
+        why = why or (": what was handed over is none" if given else "")
+        found = f"no client certificate{why}" if der is None else "another client certificate"
         raise InvalidTokenError(Reason.BOUND, subject=token.subject, detail=found)
 
 

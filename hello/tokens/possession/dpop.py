@@ -74,7 +74,7 @@ class DPoP:
         self.nonces: Nonces | None = nonces
         self.window = Window(max_age, future)
         self.replay: ReplayStore = MemoryReplayStore() if replay is None else replay
-        self._fail_open = fail_open
+        self.fail_open: bool = fail_open
         self._failures = 0  # of the replay store, in this outage
         self._failed_at = 0.0  # when the last check began that failed
         self.counts: dict[str, int] = {"new": 0, "replayed": 0, "unavailable": 0}  # proofs
@@ -154,7 +154,7 @@ class DPoP:
         except (HookError, AuthError) as error:
             self._note_failure(error, now)
             self.counts["unavailable"] += 1
-            if not self._fail_open:
+            if not self.fail_open:
                 raise UnavailableError(Reason.REPLAY_UNAVAILABLE, subject=token.subject) from None
             return
         self._note_success(now)

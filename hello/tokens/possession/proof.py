@@ -14,7 +14,7 @@ from hello.tokens.keys.jwk import read_jwk
 from hello.tokens.keys.signing_key import SigningKey
 from hello.tokens.timing import is_numeric_date
 
-from .addresses import normalized
+from .addresses import normalized, shown
 
 _MAX_JTI = 1024  # characters; RFC 9449 §11.1 lets a server refuse longer ones
 
@@ -83,7 +83,7 @@ def check_proof(
     htu = claims.get("htu")
     wanted = normalized(url)
     if not isinstance(htu, str) or wanted is None or normalized(htu) != wanted:
-        raise ProofError("htu")
+        raise ProofError("htu", f"wants {shown(url)} has {shown(htu)}")
     if not is_numeric_date(issued_at) or not (
         now - window.past <= issued_at <= now + window.future
     ):

@@ -18,7 +18,7 @@ class RedisReplayStore:
 
     `url` is like `redis://user:password@host:6379/0`, `rediss://...` for TLS, or `unix:///path`.
     Options of redis-py may follow after a `?`. Each proof is a key that begins with `prefix` and
-    expires by itself. Nothing is sent before the first proof.
+    expires by itself. Nothing is sent before it is used.
 
     Raises ValueError for any other URL or prefix, and ImportError if redis-py is not installed.
     """
@@ -51,6 +51,11 @@ class RedisReplayStore:
         return await self._client.set_new(
             f"{self._prefix}{proof.hex()}", milliseconds=max(1, milliseconds)
         )
+
+    async def try_out(self) -> None:
+        """Ask the server to remember something for a second. Raises ReplayError if it does not."""
+        self._client = self._client or self._new_client()
+        await self._client.set_new(f"{self._prefix}try-out", milliseconds=1000)
 
     async def close(self) -> None:
         """Close the connections."""
