@@ -31,11 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = commands.add_parser("check", help="read an access token, and say what is wrong with it")
     routes = commands.add_parser("routes", help="list every route, and what it requires")
     openapi = commands.add_parser("openapi", help="print the OpenAPI document")
+    check.description = (
+        "Read an access token from standard input, and say what is wrong with it. The headers "
+        "Authorization and DPoP of a request may be given, too, each on a line."
+    )
     check.add_argument("--host", default="", help="what a request would name, for a resolver")
     for command in (check, routes, openapi):
         command.add_argument(
             "application", help="module:name of an Application, or of a function that makes one"
         )
+    if "--check-token" in (sys.argv[1:] if arguments is None else arguments):
+        parser.error("--check-token is an option of run.py: write check, and module:name")
     options = parser.parse_args(arguments)
     try:
         app = load_application(options.application)

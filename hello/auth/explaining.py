@@ -18,7 +18,7 @@ from hello.tokens import (
 from hello.tokens.explain import Explanation, walk
 from hello.tokens.explain.explanation import Routes
 from hello.tokens.explain.lacking import missing
-from hello.tokens.explain.possession import Sent
+from hello.tokens.explain.possession import Sent, requested
 from hello.tokens.presented import BEARER, is_authorization
 
 from .marks import TOKEN_VALIDATOR, TokenUse
@@ -57,15 +57,28 @@ async def explain(
     # In a header of its own, a proxy sends the token alone.
     before = f"{scheme or BEARER} " if is_authorization(header) else ""
     before = before if _COMPILED else f"{header}: {before}"
+    sent = Sent(scheme, tuple(proofs), given.public_url or Sent().address)
+    request = requested(sent)
+    if request is not None and not await _has_route(app, *request):
+        sent = sent._replace(no_route=True)
     return await walk.explain(
         validator,
         token,
         host=host,
-        sent=Sent(scheme, tuple(proofs), given.public_url or Sent().address),
+        sent=sent,
         max_length=(_MAX_FIELD_SIZE if limit is None else limit) - len(before),
         max_length_is_usual=limit is None,
         routes_for=partial(_routes, app, validator.timing),
     )
+
+
+async def _has_route(app: web.Application, method: str, path: str) -> bool:
+    """Return whether an application has a route with a path, if perhaps for another method."""
+    # Only here, because it loads what tests are written with.
+    from aiohttp.test_utils import make_mocked_request  # noqa: PLC0415
+
+    match = await app.router.resolve(make_mocked_request(method, path))
+    return not isinstance(match.http_exception, web.HTTPNotFound)
 
 
 def note_server(runner: web.AppRunner) -> None:

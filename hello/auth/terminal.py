@@ -6,6 +6,7 @@ The questions are why a token is refused, which routes are open, and what OpenAP
 
 import asyncio
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -56,8 +57,13 @@ def print_routes(app: web.Application) -> int:
     """Print every route of an application and who may call it. Return the exit status 0."""
     listed = routes(app)
     width = max((len(route.path) for route in listed), default=0) + 2
-    for method, path, access in listed:
-        print(f"{method:9}{path:{width}}{access}")
+    lines = [f"{method:9}{path:{width}}{access}" for method, path, access in listed]
+    if TOKEN_VALIDATOR in app and not app[TOKEN_VALIDATOR].challenges.bearer:
+        lines.append("Every token has to be bound to a key (DPoP, RFC 9449).")
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:  # whoever reads it has seen enough, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -108,7 +114,7 @@ def read_token() -> Given:
     With its header, the header DPoP may be given, too. Raises NoTokenError if there is no token.
     """
     if sys.stdin.isatty():
-        text = getpass("The access token, which is not shown: ")
+        text = getpass("The access token, which is not shown (one line; give more by < FILE): ")
     else:
         # Bytes that are not UTF-8 are read too: the explanation says that they are no token.
         text = sys.stdin.buffer.read(MAX_READ).decode(errors="replace")

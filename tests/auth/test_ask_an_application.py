@@ -80,6 +80,10 @@ def create_tenants():
 
 
 app = create_app()
+required = web.Application()
+only_bound = auth.TokenValidator(issuer="https://a.example/", audience="a", dpop="required")
+auth.setup(required, only_bound)
+required.add_routes([web.get("/reports/" + "x" * n, reports) for n in range(1000)])
 unprotected = web.Application()
 unprotected.add_routes([web.post("/reports", reports)])
 nothing = None
@@ -242,6 +246,42 @@ def test_what_nothing_protects_is_listed_as_open(capsys: pytest.CaptureFixture[s
     [line] = capsys.readouterr().out.splitlines()
     assert line.split()[:2] == ["POST", "/reports"]
     assert UNGUARDED in line
+
+
+@pytest.mark.usefixtures("folder")
+def test_that_bound_tokens_are_required_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, told in (("app", False), ("required", True), ("unprotected", False)):
+        assert main(["routes", f"my_api:{name}"]) == 0
+        assert ("DPoP" in capsys.readouterr().out) is told
+
+
+def test_whoever_has_seen_enough_may_close_the_pipe(folder: Path) -> None:
+    """As `| head -1` does."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "hello.auth", "routes", "my_api:required"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as ran:
+        assert ran.stdout is not None
+        assert ran.stderr is not None
+        ran.stdout.close()
+        assert (ran.stderr.read(), ran.wait(30)) == (b"", 0)
+
+
+def test_what_is_an_option_elsewhere_leads_here(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--check-token"], ["--check-token", "my_api:app"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+        assert re.search(naming("check", "module:name"), capsys.readouterr().err)
+
+
+def test_the_help_says_where_the_token_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+    assert re.search(naming("standard input", "Authorization"), capsys.readouterr().out)
 
 
 def test_it_is_a_command(folder: Path) -> None:

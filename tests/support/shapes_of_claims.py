@@ -96,6 +96,16 @@ CLAIMS = [
         for name in ("sub", "org_id", "email", "azp", "https://example.com/roles")
     ),
     *(
+        Shape(f"no cnf, {name}", "missing_claim.cnf", claims, named=("cnf",), **required("cnf"))
+        for name, claims in (
+            ("a program", {}),
+            ("a person", {"sub": "alice"}),
+            ("Auth0", {"azp": "client", "gty": "client-credentials"}),
+            ("Keycloak", {"typ": "Bearer"}),
+            ("Okta", {"cid": "client", "scp": ["a"]}),
+        )
+    ),
+    *(
         Shape(f"{name} null", "missing_claim.null", {name: None}, named=(name,), **required(name))
         for name in ("org_id", "email", "azp", "tid", "jti")
     ),

@@ -77,7 +77,12 @@ LACKING = [
             }
         )
     ),
-    Lacking("any", "scope.lacking", {"any_scope": ["b", "c"]}, {"scope": "a"}, ("b",)),
+    Lacking("any", "scope.lacking", {"any_scope": ["b", "c"]}, {"scope": "a"}, ("one of b, c",)),
+    Lacking("any of one", "scope.lacking", {"any_scope": ["b"]}, {"scope": "a"}, ("b",)),
+    Lacking(
+        *("all and any", "scope.lacking", {"scopes": {"x"}, "any_scope": ["b", "c"]}),
+        *({"scope": "a"}, ("x and one of b, c",)),
+    ),
     *(
         Lacking(name, "scope.no_claim", SCOPES, claims, ("read", "write"))
         for name, claims in by_name(

@@ -28,7 +28,6 @@ ANY_TRUSTED = "an issuer that the resolver knows"
 _REMOVED = binascii.a2b_base64("SIGNATURE/REMOVED/BY/GOOGLE=")
 _DER = b"\x30"
 _KNOWN_TYPES = {
-    "dpop+jwt": "proof",
     "logout+jwt": "event",
     "secevent+jwt": "event",
     "okta-internal-at+jwt": "okta",
@@ -37,6 +36,8 @@ _KNOWN_TYPES = {
 
 def advice(reason: Reason, case: Case) -> Advice:
     """Return what to do about a token that was refused for a reason."""
+    if _is_proof(case):  # whatever rule it breaks first
+        return sentence("type.proof")
     choice = _CHOICES[reason](case) if reason in _CHOICES else ""
     variant, values = choice if isinstance(choice, tuple) else (choice, {})
     return sentence(
@@ -53,6 +54,11 @@ def advice(reason: Reason, case: Case) -> Advice:
             **values,
         },
     )
+
+
+def _is_proof(case: Case) -> bool:
+    typ = case.header.get("typ")
+    return isinstance(typ, str) and type_name(typ) == "dpop+jwt"
 
 
 def diagnosis(case: Case) -> list[Advice]:
@@ -161,6 +167,8 @@ def _missing_claim(case: Case) -> Choice:
     claim = {"claim": case.rule}
     if case.rule in case.claims:
         return "null", claim
+    if case.rule == "cnf":
+        return "cnf", claim
     if case.rule == "iat" and case.max_age is not None:
         return "max_age", claim
     return ("strict" if case.strict and case.rule in RFC_9068_REQUIRED else "absent"), claim
@@ -187,6 +195,7 @@ _CHOICES: Mapping[Reason, Callable[[Case], Choice]] = {
     Reason.CLAIM_TYPE: times.claim_type,
     Reason.MISSING_CLAIM: _missing_claim,
     Reason.BOUND: _bound,
+    Reason.UNBOUND: lambda case: "required" if case.only_bound else "allowed",
     Reason.NO_CREDENTIALS: lambda case: case.binding or "nothing",
     Reason.PROOF: lambda case: case.binding,
     Reason.INTROSPECTION_UNAVAILABLE: _unasked,

@@ -17,8 +17,9 @@ class Case:
     is where its keys are if the settings say so, and `keys_given` says that the settings have its
     keys. `trusted` is empty if there is a resolver, and `has_host` says that the resolver was
     called with a host. `asked` says that there is an issuer which is asked about opaque tokens, and
-    `answered` that the claims are from its answer. `detail` is the refusal's. `binding` is the
-    variant of the advice about how the token was sent.
+    `answered` that the claims are from its answer. `detail` is the refusal's. `only_bound` says
+    that bearer tokens are refused. `binding` is the variant of the advice about how the token was
+    sent.
     """
 
     shape: str
@@ -36,6 +37,7 @@ class Case:
     audience: tuple[str, ...] = ()
     algorithms: tuple[str, ...] = ()
     proof_algorithms: tuple[str, ...] = ()
+    only_bound: bool = False
     max_age: float | None = None
     kids: str = ""
     header: Mapping[str, Any] = field(default_factory=dict)

@@ -27,7 +27,8 @@ def missing(reason: Reason, required: Requirement, token: AccessToken) -> Advice
     any_scope = tuple(required.any_scope or ())
     unmet = any_scope and token.scopes.isdisjoint(any_scope)
     if reason is Reason.SCOPE and (unmet or not token.scopes.issuperset(required.scopes)):
-        scopes = sorted({*required.scopes, *any_scope[:1]} - token.scopes)
+        scopes = sorted(set(required.scopes) - token.scopes)
+        scopes += [f"{'one of ' * (len(any_scope) > 1)}{', '.join(any_scope)}"] if unmet else []
         variant = "lacking" if {"scope", "scp"} & {*token.claims} else "no_claim"
         return sentence(f"scope.{variant}", lacking=" and ".join(scopes))
     if reason is Reason.AUTHENTICATION:

@@ -4,8 +4,10 @@ There is no request here. So nobody can say whether the proof names the request'
 address, and whether it was sent before.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from hello.tokens.errors import (
     AuthError,
@@ -31,6 +33,7 @@ _CHECKED = (
     *("form", "crit", "typ", "alg", "jwk", "key", "signature"),
     *("jti", "htm", "htu", "iat", "ath", "nonce"),
 )
+_METHOD = re.compile(r"[A-Z]{1,20}")
 _NEEDS_REQUEST = ("jti", "htm", "htu")
 
 
@@ -38,12 +41,14 @@ class Sent(NamedTuple):
     """How a token was sent, as far as that is known.
 
     `scheme` is "Bearer", "DPoP" or None. `proofs` are the values of the DPoP header. `address` says
-    which addresses the API expects in a proof.
+    which addresses the API expects in a proof, and `no_route` that it has no route for the one that
+    the proof names.
     """
 
     scheme: str | None = None
     proofs: tuple[str, ...] = ()
     address: str = _UNKNOWN
+    no_route: bool = False
 
     @property
     def by_dpop(self) -> bool:
@@ -77,7 +82,8 @@ def examine(
     if dpop is None:
         return _wrong_scheme(UnauthorizedError(), "dpop_off", wants=BEARER, has=DPOP)
     if BY_PROOF not in bound:
-        return _wrong_scheme(InvalidTokenError(Reason.UNBOUND), wants=BEARER, has=DPOP)
+        wants = "a token that is bound to a key" if dpop.required else BEARER
+        return _wrong_scheme(InvalidTokenError(Reason.UNBOUND), wants=wants, has=DPOP)
     if len(sent.proofs) != 1:
         has, variant = (f"{len(sent.proofs)}", "several") if sent.proofs else ("none", "none")
         finding = Finding("proof", "one proof", has, FAILED, Reason.PROOF)
@@ -135,6 +141,8 @@ def _examine_proof(dpop: DPoP, sent: Sent, text: str, bound_to: object, now: flo
             failed, refusal = "nonce", InvalidProofError(Reason.NONCE)
     reason = None if refusal is None else refusal.reason
     wanted, found = _wanted(dpop, sent, bound_to), _found(header, claims, now)
+    if sent.no_route:
+        found["htu"] += ", and no route here has this path"
     findings: list[Finding] = []
     for member in _CHECKED if header or claims else ("form",):
         has, wants = found[member], wanted[member]
@@ -145,6 +153,20 @@ def _examine_proof(dpop: DPoP, sent: Sent, text: str, bound_to: object, now: flo
         else:
             findings.append(Finding(f"proof.{member}", wants, has, OK))
     return Examined(findings, refusal, "other_key" if failed == "key" else failed)
+
+
+def requested(sent: Sent) -> tuple[str, str] | None:
+    """Return the method and the path of the request that a proof is for, as the API sees them.
+
+    Return None if there is not exactly one proof, or if it names no address of the API.
+    """
+    _, claims = _contents(sent.proofs[0]) if len(sent.proofs) == 1 else ({}, {})
+    method, named = claims.get("htm"), _address(claims.get("htu"), sent)
+    if not named or not isinstance(method, str) or not _METHOD.fullmatch(method):
+        return None
+    beginning = None if sent.address == _UNKNOWN else normalized(sent.address)
+    path = named.removeprefix(beginning.rstrip("/")) if beginning else urlsplit(named).path
+    return method, path
 
 
 def _contents(proof: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -123,6 +123,7 @@ class _Walk:
             has_host=split_host(host) is not None,
             asked=validator.introspected is not None,
             proof_algorithms=validator.challenges.proof_algorithms,
+            only_bound=not validator.challenges.bearer,
             detail=(refusal and refusal.detail) or "",
         )
         # If there is only one issuer, the claims are compared with what it says, even if the token

@@ -14,6 +14,7 @@ from support.api import AUDIENCE
 from support.clock import FakeClock
 from support.explaining import app_with, check_that_nothing_leaks, decisive, found, statuses
 from support.proofs import CLIENT_KEY, bound_to, proof, public
+from support.protecting import new_handler
 
 OTHER = ECKey.generate_key("P-256")
 JKT = thumbprint_of(public(CLIENT_KEY))
@@ -72,8 +73,9 @@ def bench(keys: list[Key], clock: FakeClock) -> Bench:
         ("required", None, {"cnf": CERTIFICATE}, ("bearer",)),
         ("off", "DPoP", bound_to(), ("no_credentials.dpop_off",)),
         ("off", "DPoP", {}, ("no_credentials.dpop_off",)),
-        ("allowed", "DPoP", {}, ("unbound",)),
-        ("allowed", "DPoP", {"cnf": CERTIFICATE}, ("unbound",)),
+        ("allowed", "DPoP", {}, ("unbound.allowed",)),
+        ("allowed", "DPoP", {"cnf": CERTIFICATE}, ("unbound.allowed",)),
+        ("required", "DPoP", {}, ("unbound.required",)),
         ("allowed", "DPoP", bound_to(), ("proof.none",)),
     ],
 )
@@ -180,6 +182,43 @@ async def test_the_address_that_clients_see_is_told(bench: Bench) -> None:
     for url in ("https://api.example.com/v2/a", "https://api.example.com/v1x", "http://x/v1/a"):
         explanation = await auth.explain(app, token, proofs=[bench.proof(token, url=url)])
         assert explanation.advice_ids == ("proof.htu",)
+
+
+@pytest.mark.parametrize("public_url", [None, "https://api.example.com/v1"])
+@pytest.mark.parametrize(
+    ("path", "method", "there"),
+    [
+        ("/reports", "GET", True),
+        ("/reports", "POST", True),  # the path is there, and the method is another question
+        ("/part/reports", "GET", True),
+        ("/reports/7", "GET", True),
+        ("/v1/reports", "GET", False),
+        ("/", "GET", False),
+        ("/report", "GET", False),
+        ("/reports", "get lost", True),  # no method: nobody can say
+    ],
+)
+async def test_a_path_that_no_route_has_is_told(
+    bench: Bench, public_url: str | None, path: str, method: str, *, there: bool
+) -> None:
+    """As where PUBLIC_URL is missing or wrong."""
+    app, part = web.Application(), web.Application()
+    for each in (app, part):
+        each.router.add_get("/reports", new_handler())
+    app.router.add_get("/reports/{number}", new_handler())
+    app.add_subapp("/part", part)
+    auth.setup(app, bench.validator(), public_url=public_url)
+    token = bench.issuer.mint(claims=bound_to())
+    url = f"{public_url or 'https://api.example.com'}{path}"
+    made = bench.proof(token, url=url, htm=method)
+    finding = found(await auth.explain(app, token, proofs=[made]), "proof.htu")
+    assert ("no route" in finding.has) is not there
+
+
+async def test_a_proof_alone_is_known_as_one(bench: Bench) -> None:
+    token = bench.issuer.mint(claims=bound_to())
+    for made in (bench.proof(token), bench.proof(token, htm="POST", ath=OMIT)):
+        assert (await bench.explain(made)).advice_ids == ("type.proof",)
 
 
 @pytest.mark.parametrize(
