@@ -124,6 +124,8 @@ def observe(app: web.Application, observer: Observer) -> None:
 
     It is called before the request goes on, so it has to be quick.
     """
+    if PROTECTION not in app:
+        raise RuntimeError("call auth.setup first: nothing is decided yet in this application")
     app[PROTECTION].observers.append(observer)
 
 

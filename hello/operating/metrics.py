@@ -16,15 +16,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from aiohttp import hdrs, web
-from prometheus_client import (
-    CONTENT_TYPE_PLAIN_0_0_4,
-    REGISTRY,
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    generate_latest,
-)
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from hello.auth import Reason, TokenValidator, Validator, audit_counts
 from hello.auth.answers import is_client_gone
@@ -36,17 +27,26 @@ from hello.responses import errors_as_json, security_headers
 from hello.streams import ended_stream
 from hello.tokens.keys.state import KeyFetch, State
 
+from .extras import needs
 from .health import is_ready
-from .series import OTHER, RESOLVED, series_in
+from .series import MULTIPROCESS, OTHER, RESOLVED, of_all_processes, series_in
 from .watched import protected_applications, token_validators, validators
+
+with needs("prometheus-client"):
+    from prometheus_client import (
+        CONTENT_TYPE_PLAIN_0_0_4,
+        REGISTRY,
+        CollectorRegistry,
+        Counter,
+        Histogram,
+        generate_latest,
+    )
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
 _logger = logging.getLogger("hello")
 _COPY_SECONDS = 5
-MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names the folder in which several processes put their numbers together."""
 
 
 class _Answers(NamedTuple):
@@ -171,7 +171,7 @@ class Metrics:
         self.copy()
         if MULTIPROCESS in os.environ:
             try:
-                body = await asyncio.to_thread(_of_all_processes)
+                body = await asyncio.to_thread(of_all_processes)
             except Exception as error:  # noqa: BLE001 - whatever the library makes of a bad file
                 # A worker that has just started may not have written its file yet.
                 _logger.warning("metrics_unreadable: %s: %s", type(error).__name__, error)
@@ -287,13 +287,6 @@ async def _copy(metrics: Metrics) -> None:
     while True:
         metrics.copy()
         await asyncio.sleep(_COPY_SECONDS)
-
-
-def _of_all_processes() -> bytes:
-    """Read the files of all processes."""
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
 
 
 def _source(validator: TokenValidator, source: str) -> str:

@@ -3,11 +3,20 @@
 They are named as Prometheus recommends. Every label has few values, and no client chooses one.
 """
 
+import os
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
 from hello.auth import Reason
+
+from .extras import needs
+
+with needs("prometheus-client"):
+    from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+    from prometheus_client.multiprocess import MultiProcessCollector
+
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable that names the folder in which several processes put their numbers together."""
 
 RESOLVED = "resolver"
 """The `source` of all tenants that a resolver returns."""
@@ -120,7 +129,20 @@ class Series:
 
 
 def series_in(registry: CollectorRegistry) -> Series:
-    """Return the metrics in a registry. They are registered at the first call."""
+    """Return the metrics in a registry. They are registered at the first call.
+
+    Raises RuntimeError if several processes have no folder to put their numbers together.
+    """
+    folder = os.environ.get(MULTIPROCESS)
+    if folder is not None and not (folder and Path(folder).is_dir()):
+        raise RuntimeError(f"{MULTIPROCESS} is {folder!r}, which is no folder: make it, and empty")
     if registry not in _EVERY:
         _EVERY[registry] = Series(registry)
     return _EVERY[registry]
+
+
+def of_all_processes() -> bytes:
+    """Return what all processes have written, in the text format of Prometheus."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -8,15 +8,19 @@ import warnings
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
-from opentelemetry import trace
-from opentelemetry.instrumentation.aiohttp_server import (
-    AioHttpServerInstrumentor,
-    create_aiohttp_middleware,
-)
 
 from hello import auth
 from hello.auth.protection import arguments_of, observe
 from hello.logs.cleaning import cleaned
+
+from .extras import needs
+
+with needs("opentelemetry-instrumentation-aiohttp-server"):
+    from opentelemetry import trace
+    from opentelemetry.instrumentation.aiohttp_server import (
+        AioHttpServerInstrumentor,
+        create_aiohttp_middleware,
+    )
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
@@ -35,6 +39,8 @@ def trace_requests(app: web.Application, *, user_id: bool = False) -> None:
     `user.id` if `user_id` is set: the `sub`, which identifies a person. Call it before the
     application starts. The span has no query, no token, and nothing that looks like a token.
     """
+    if auth.TOKEN_VALIDATOR not in app:
+        raise RuntimeError("call auth.setup first, and then trace_requests")
     for each in [*app.middlewares]:
         if getattr(each, "__module__", None) == create_aiohttp_middleware.__module__:
             # It is at work already, and has put itself first into each application.

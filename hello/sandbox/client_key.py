@@ -2,7 +2,7 @@
 
 key = ClientKey()
 token = sandbox_issuer.mint(claims={"cnf": key.confirmation})
-headers = key.headers("GET", str(client.make_url("/reports")), token)
+headers = key.headers("GET", client.make_url("/reports"), token)
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import time
 from uuid import uuid4
 
 from joserfc.jwk import ECKey
+from yarl import URL
 
 from hello.tokens.possession.proof import thumbprint_of
 
@@ -24,7 +25,7 @@ class ClientKey:
         self._public = self._key.as_dict(private=False)
         self.confirmation: dict[str, str] = {"jkt": thumbprint_of(self._public)}
 
-    def headers(self, method: str, url: str, token: str) -> dict[str, str]:
+    def headers(self, method: str, url: str | URL, token: str) -> dict[str, str]:
         """Return the headers that carry a token and its proof, for one request (§7.1).
 
         `url` is absolute. A query and a fragment do not matter.
@@ -32,7 +33,7 @@ class ClientKey:
         proof = {
             "jti": uuid4().hex,
             "htm": method,
-            "htu": url,
+            "htu": str(url),
             "iat": int(time.time()),
             "ath": base64url(hashlib.sha256(token.encode()).digest()),
         }

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from hello import auth
 from hello.auth import Reason, TokenValidator, TrustedIssuer
-from hello.operating import metrics
+from hello.operating import metrics, series
 from support.api import AUDIENCE, ApiServer, Client, bearer
 from support.clock import FakeClock
 from support.failing_issuer import FailingIssuer, settled
@@ -389,7 +389,7 @@ async def test_an_application_does_not_start_without_its_port(validator: TokenVa
         port = taken.getsockname()[1]
         metrics.setup(app, port=port, registry=CollectorRegistry())
         runner = web.AppRunner(app)
-        with pytest.raises(RuntimeError, match=f"{port}.*{metrics.MULTIPROCESS}") as failure:
+        with pytest.raises(RuntimeError, match=f"{port}.*{series.MULTIPROCESS}") as failure:
             await runner.setup()
         assert isinstance(failure.value.__cause__, OSError)
         assert failure.value.__cause__.errno == errno.EADDRINUSE

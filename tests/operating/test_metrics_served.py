@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient
 from prometheus_client import CollectorRegistry
 
 from hello import values
-from hello.operating import metrics
+from hello.operating import metrics, series
 from hello.operating.workers import child_exit
 from hello.server import production
 from support.api import ApiServer
@@ -187,11 +187,11 @@ async def test_gunicorn_needs_a_folder_for_the_numbers_of_its_workers(
     for name, value in {**ISSUER, "METRICS_PORT": "9100"}.items():
         environ.setenv(name, value)
     if folder is not None:
-        environ.setenv(metrics.MULTIPROCESS, folder and str(tmp_path / folder))
+        environ.setenv(series.MULTIPROCESS, folder and str(tmp_path / folder))
     with pytest.raises(SystemExit) as raised:
         await production()
     assert raised.value.code == 4
-    assert capsys.readouterr().err.startswith(metrics.MULTIPROCESS)
+    assert capsys.readouterr().err.startswith(series.MULTIPROCESS)
 
 
 async def test_a_worker_serves_them_beside_the_api(
@@ -201,7 +201,7 @@ async def test_a_worker_serves_them_beside_the_api(
     for name, value in {
         **ISSUER,
         "METRICS_PORT": str(port),
-        metrics.MULTIPROCESS: str(tmp_path),
+        series.MULTIPROCESS: str(tmp_path),
     }.items():
         environ.setenv(name, value)
     with root_logger_restored():
@@ -215,12 +215,12 @@ async def test_the_files_of_all_processes_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Another process writes them, because this one has begun without. One may be written still."""
-    environ = {**os.environ, metrics.MULTIPROCESS: str(tmp_path)}
+    environ = {**os.environ, series.MULTIPROCESS: str(tmp_path)}
     code = "from prometheus_client import Counter; Counter('theirs', '.').inc(7)"
     await asyncio.to_thread(subprocess.run, [sys.executable, "-c", code], check=True, env=environ)
     app = web.Application()
     metrics.setup(app, registry=CollectorRegistry())
-    monkeypatch.setenv(metrics.MULTIPROCESS, str(tmp_path))
+    monkeypatch.setenv(series.MULTIPROCESS, str(tmp_path))
     async with TestClient(ApiServer(metrics.page(app))) as client:
         async with client.get("/metrics") as response:
             assert "theirs_total 7.0" in await response.text()
@@ -237,9 +237,9 @@ async def test_the_files_of_all_processes_are_read(
 def test_a_worker_that_has_ended_is_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, several: bool
 ) -> None:
-    monkeypatch.delenv(metrics.MULTIPROCESS, raising=False)
+    monkeypatch.delenv(series.MULTIPROCESS, raising=False)
     if several:
-        monkeypatch.setenv(metrics.MULTIPROCESS, str(tmp_path))
+        monkeypatch.setenv(series.MULTIPROCESS, str(tmp_path))
     files = [tmp_path / f"gauge_livesum_{pid}.db" for pid in (1, 2)]
     for file in files:
         file.touch()

@@ -19,7 +19,7 @@ async def tell_where_proofs_are_remembered(dpop: DPoP) -> None:
         _logger.log(
             logging.WARNING if _is_one_of_several() else logging.INFO,
             "each process remembers proofs (DPoP) for itself: if there are several, set REDIS_URL, "
-            "or replay=auth.RedisReplayStore(...) in an application of your own",
+            "or use RedisReplayStore in an application of your own",
         )
     elif isinstance(dpop.replay, RedisReplayStore):
         try:
