@@ -270,6 +270,16 @@ def test_whoever_has_seen_enough_may_close_the_pipe(folder: Path) -> None:
         assert (ran.stderr.read(), ran.wait(30)) == (b"", 0)
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_closed_pipe_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", encoding="utf-8") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        assert main(["routes", "my_api:required"]) == 0
+        out.write("goes nowhere")
+
+
 def test_what_is_an_option_elsewhere_leads_here(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--check-token"], ["--check-token", "my_api:app"]):
         with pytest.raises(SystemExit) as ended:

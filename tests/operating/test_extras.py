@@ -1,5 +1,6 @@
 """Does an application of one's own learn in one line what it lacks, and what it forgot to call?"""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -49,6 +50,13 @@ def test_a_library_that_is_missing_is_named_with_what_to_install(
     assert line.endswith(f"python -m pip install {package}")
     assert missing in line
     assert not re.search(r"hello.aiohttp", line), "anybody could register that name"
+
+
+def test_what_is_missing_in_this_process_is_named_too() -> None:
+    missing = r"no_such_library .*install a 'b>=1'$"
+    with pytest.raises(ModuleNotFoundError, match=missing) as raised, needs("a", "'b>=1'"):
+        importlib.import_module("no_such_library")
+    assert raised.value.name == "no_such_library"
 
 
 def test_another_error_of_an_import_is_left_as_it_is() -> None:
