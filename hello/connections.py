@@ -129,7 +129,7 @@ class Runner(web.AppRunner):
             async with asyncio.timeout(_DRAIN_SECONDS):
                 while server.connections:  # noqa: ASYNC110 - aiohttp has no event for it
                     await asyncio.sleep(_DRAIN_SECONDS / 100)
-        server.refusal_log.sum_up(last=True)
+        server.refusal_log.sum_up()
 
 
 async def _note_answer(request: web.Request, response: web.StreamResponse) -> None:

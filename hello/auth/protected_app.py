@@ -15,8 +15,8 @@ from hello.tokens import (
 
 from .answers import Refuse
 from .decisions.audit import Audit
-from .decisions.decision import Observers
-from .decisions.refusal_log import VALIDATED, RefusalLog
+from .decisions.decision import VALIDATED, Observers
+from .decisions.refusal_log import RefusalLog
 from .marks import POLICY, Policy
 from .reading.certificates import ClientCertificate
 from .reading.request import keep_body, presented_by
@@ -34,7 +34,7 @@ class Protection:
     challenges: Challenges
     observers: Observers
     audit: Audit | None
-    refusal_log: RefusalLog = field(default_factory=RefusalLog)
+    refusal_log: RefusalLog
     policies: dict[object, Policy] = field(default_factory=dict)  # by route, method, applications
 
     @property
@@ -76,9 +76,9 @@ class Protection:
             if any(each.check_takes_request for each in requirements):
                 keep_body(request)
 
-    def note(self, request: web.Request, refusal: AuthError) -> None:
-        """Write a refusal into the log, and tell the observers."""
-        self.refusal_log.note(request, refusal)
+    def note(self, request: web.Request, refusal: AuthError, *, handled: bool) -> None:
+        """Write a refusal into the log, and tell the observers. `handled`: the handler has run."""
+        self.refusal_log.note(request, refusal, handled=handled)
         self.observers.tell(request, refusal)
 
 

@@ -23,6 +23,7 @@ from .answers import Refuse, check_nothing_sent, end_after_trailers, refusal_ans
 from .beside.late import warn_of_late_middlewares
 from .decisions.audit import Audit, AuditCounts, OnDecision
 from .decisions.decision import CHECK_SECONDS, Observer, Observers
+from .decisions.refusal_log import RefusalLog
 from .decorators import APPLICATION_IS_CLOSED
 from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse, call
 from .metadata import serve_metadata
@@ -111,6 +112,7 @@ def setup(
         challenges=validator.challenges._replace(resource_metadata=metadata_url),
         observers=observers,
         audit=audit,
+        refusal_log=RefusalLog(validator.timing.clock),
     )
     app.on_response_prepare.extend((check_nothing_leaves, end_after_trailers))
     if validator.challenges.next_nonce is not None:
@@ -169,12 +171,14 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
     host = host_of(request)
     if host is None:  # or two hosts: who reads the other one would be deceived
         raise web.HTTPBadRequest
+    handled = False
     try:
         if request.match_info.http_exception is None:  # otherwise it is aiohttp's own 404 or 405
             if protection.observers:
                 await _admit_and_tell(request, host, protection)
             else:
                 await _admit(request, host, protection)
+        handled = True
         answer = await call(handler, request)
         if AWAITING in request:
             await check_nothing_leaves(request, answer)
@@ -182,7 +186,7 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
     except AuthError as refusal:
         if request.get(ENDED) is refusal:  # `auth.live` has told everybody
             return request[LIVE]
-        protection.note(request, refusal)
+        protection.note(request, refusal, handled=handled)
         check_nothing_sent(request)
         challenges = protection.challenges
         if is_by_dpop(request, protection.header):
@@ -250,7 +254,7 @@ async def _close_validator(app: web.Application) -> AsyncIterator[None]:
         if task is not None:
             task.cancel()
         protection = app[PROTECTION]
-        protection.refusal_log.sum_up(last=True)
+        protection.refusal_log.sum_up()
         if protection.audit is not None:
             await protection.audit.close()
         await app[TOKEN_VALIDATOR].close()

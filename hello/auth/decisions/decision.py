@@ -9,9 +9,10 @@ from typing import Any
 from aiohttp import web
 
 from hello.auth.marks import POLICY
-from hello.tokens import AuthError, Clock, Requirement
+from hello.tokens import AccessToken, AuthError, Clock, Requirement
 
-from .refusal_log import VALIDATED
+VALIDATED = web.RequestKey("VALIDATED", AccessToken)
+"""The key for the valid token of a request, whether or not it meets the requirements."""
 
 CHECK_SECONDS = web.RequestKey("CHECK_SECONDS", float)
 """The key for how long the check of a request took."""
@@ -98,14 +99,14 @@ class Observers(list[Observer]):
                     self._failing.remove(observer)
 
     def _decision(self, request: web.Request, refusal: AuthError | None) -> Decision:
-        policy, resource = request.get(POLICY), request.match_info.route.resource
+        policy = request.get(POLICY)
         token = request.get(VALIDATED)
         claims: Mapping[str, Any] = {} if token is None else token.claims
         subject = None if refusal is None else refusal.subject
         return Decision(
             at=self._clock.time(),
             method=request.method[:_METHOD_LENGTH],
-            route="" if resource is None else resource.canonical,
+            route=route_of(request) or "",
             remote=request.remote,
             requirements=() if policy is None else policy.requirements,
             refusal=None if refusal is None else refusal.without_traceback(),
@@ -115,6 +116,12 @@ class Observers(list[Observer]):
             client_id=_text(claims.get("client_id")) or _text(claims.get("azp")),
             token_id=_text(claims.get("jti")),
         )
+
+
+def route_of(request: web.Request) -> str | None:
+    """Return the path of a request as the application wrote it, such as /users/{id}, or None."""
+    resource = request.match_info.route.resource
+    return None if resource is None else resource.canonical
 
 
 def _text(claim: object) -> str | None:

@@ -1,27 +1,29 @@
 """How is a refusal logged, so that a flood of refusals does not flood the log?
 
-The first few of a kind are logged in full. The rest are counted, and summed up in a line a second.
+A refusal has a line of its own unless there were many of its kind shortly before. The others are
+counted, and summed up in a line a second.
 """
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from contextvars import Context
 
 from aiohttp import web
 
 from hello.auth.reading.proxies import peer_of
-from hello.tokens import AccessToken, AuthError
+from hello.tokens import AuthError, Clock
 
-VALIDATED = web.RequestKey("VALIDATED", AccessToken)
-"""The key for the valid token of a request, whether or not it meets the requirements."""
+from .decision import VALIDATED, route_of
 
 _COUNTED = web.RequestKey("COUNTED", bool)
 
 _logger = logging.getLogger("hello.auth")
-_IN_FULL = 5  # lines of a kind, until it has been quiet
-_QUIET_SECONDS = 10
-_MAX_ADDRESSES = 1000
+_IN_FULL = 5  # lines of a kind at once, and one more for each second
+_MAX_KINDS = 100  # that are told apart
+_MAX_NAMES = 1000  # addresses, or routes, that are told apart in a second
+_SHOWN = 3
 
 
 def is_counted(request: web.BaseRequest) -> bool:
@@ -30,41 +32,59 @@ def is_counted(request: web.BaseRequest) -> bool:
 
 
 class RefusalLog:
-    """The log of one application's refusals."""
+    """The log of one application's refusals, or of one server's."""
 
-    def __init__(self) -> None:
-        self._in_full = Counter[str]()
+    def __init__(self, clock: Clock = time) -> None:
+        self._clock = clock
+        self._allowances: dict[str, tuple[float, float]] = {}  # lines, and at what time, by kind
         self._counted = Counter[str]()
-        self._addresses: set[str | None] = set()
-        self._quiet = 0  # seconds
+        self._routes, self._addresses = Counter[str](), Counter[str]()
         self._timer: asyncio.TimerHandle | None = None
 
-    def gets_own_line(self, request: web.BaseRequest, kind: str) -> bool:
+    def gets_own_line(
+        self,
+        request: web.BaseRequest,
+        kind: str,
+        *,
+        route: str | None = None,
+        handled: bool = False,
+    ) -> bool:
         """Count a refusal of a kind, and return whether it gets a line of its own.
 
-        The other refusals of that kind are summed up in one line.
+        The others are summed up in one line, and have none in the access log either. If the handler
+        was called (`handled`), it may have done something, so the access log keeps its line.
         """
-        if self._in_full[kind] >= _IN_FULL:
-            self._counted[kind] += 1
+        if self._is_allowed(kind):
+            return True
+        self._counted[kind] += 1
+        _count(self._routes, route or "-")
+        _count(self._addresses, peer_of(request))
+        if not handled:
             request[_COUNTED] = True
-            if len(self._addresses) < _MAX_ADDRESSES:
-                self._addresses.add(request.remote)
-            return False
-        self._in_full[kind] += 1
         if self._timer is None:
-            self._sum_up_later()
-        return True
+            # In a context of its own, because the line is not about the request of this one.
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(1, self.sum_up, context=Context())
+        return False
 
-    def note(self, request: web.Request, refusal: AuthError) -> None:
-        """Log a refusal, or count it."""
-        kind = str(refusal.reason)
-        if not self.gets_own_line(request, kind):
+    def _is_allowed(self, kind: str) -> bool:
+        if kind not in self._allowances and len(self._allowances) >= _MAX_KINDS:
+            kind = "other"
+        now = self._clock.monotonic()
+        lines, at = self._allowances.get(kind, (_IN_FULL, now))
+        lines = min(_IN_FULL, lines + now - at)
+        is_allowed = lines >= 1
+        self._allowances[kind] = lines - is_allowed, now
+        return is_allowed
+
+    def note(self, request: web.Request, refusal: AuthError, *, handled: bool = False) -> None:
+        """Log a refusal, or count it. `handled`: it was the handler that refused the request."""
+        kind, route = str(refusal.reason), route_of(request)
+        if not self.gets_own_line(request, kind, route=route, handled=handled):
             return
         # A check or a handler may raise an AuthError that has no subject.
         validated = request.get(VALIDATED)
         subject = refusal.subject or (None if validated is None else validated.subject)
-        resource = request.match_info.route.resource
-        route = None if resource is None else resource.canonical
         peer = peer_of(request)
         _logger.warning(
             "refused %d %s: %s %s sub=%s from=%s%s",
@@ -86,32 +106,38 @@ class RefusalLog:
             },
         )
 
-    def sum_up(self, *, last: bool = False) -> None:
-        """Log what was counted since the last time, if anything. `last` ends the timer, too."""
-        self._quiet = 0 if self._counted else self._quiet + 1
-        if self._counted:
-            _logger.warning(
-                "refused %d more: %s from %d addresses",
-                self._counted.total(),
-                ", ".join(f"{kind} {count}" for kind, count in sorted(self._counted.items())),
-                len(self._addresses),
-                extra={
-                    "count": self._counted.total(),
-                    "reasons": dict(self._counted),
-                    "addresses": len(self._addresses),
-                },
-            )
-            self._counted.clear()
-            self._addresses.clear()
+    def sum_up(self) -> None:
+        """Log what was counted since the last time, if anything."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not last and self._quiet < _QUIET_SECONDS:
-            self._sum_up_later()
-        else:
-            self._in_full.clear()
+        if not self._counted:
+            return
+        routes, addresses = self._routes.most_common(_SHOWN), self._addresses.most_common(_SHOWN)
+        _logger.warning(
+            "refused %d more: %s from %s%d addresses, most often on %s, and from %s",
+            self._counted.total(),
+            _listed(sorted(self._counted.items())),
+            "at least " if len(self._addresses) >= _MAX_NAMES else "",
+            len(self._addresses),
+            _listed(routes),
+            _listed(addresses),
+            extra={
+                "count": self._counted.total(),
+                "reasons": dict(self._counted),
+                "addresses": len(self._addresses),
+                "routes": dict(routes),
+                "peers": dict(addresses),
+            },
+        )
+        for each in (self._counted, self._routes, self._addresses):
+            each.clear()
 
-    def _sum_up_later(self) -> None:
-        # In a context of its own, because the line is not about the request of this one.
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(1, self.sum_up, context=Context())
+
+def _count(names: Counter[str], name: str) -> None:
+    if name in names or len(names) < _MAX_NAMES:
+        names[name] += 1
+
+
+def _listed(counts: list[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts)

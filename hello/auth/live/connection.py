@@ -220,7 +220,7 @@ class Live(Generic[_R]):
         try:
             await self._credentials.renew(text)
         except UnavailableError as outage:  # the present token is still good
-            protection.note(self._request, outage)
+            protection.note(self._request, outage, handled=True)
             await _say(socket, postponed(outage))
         except AuthError as refusal:
             self._must_end(refusal)
@@ -235,7 +235,7 @@ class Live(Generic[_R]):
 
     async def _end(self, refusal: AuthError) -> None:
         """Log a refusal, tell the client, and end the connection."""
-        self._credentials.protection.note(self._request, refusal)
+        self._credentials.protection.note(self._request, refusal, handled=True)
         self._request[ENDED] = refusal
         response = self._response
         try:
