@@ -51,7 +51,7 @@ async def ask(
     """Call a hook, sync or async, and return its answer, which has one of the types in `returns`.
 
     `timeout` limits an async hook, in seconds. Raises HookError, or the AuthError that the hook
-    itself raises.
+    itself raises. Nothing else that the hook raises gets through: SystemExit would end the server.
     """
     limit, cancelled_before = None, _cancellations()
     try:
@@ -59,15 +59,15 @@ async def ask(
         if inspect.isawaitable(answer):
             async with asyncio.timeout(timeout) as limit:
                 answer = await answer
-    except AuthError:
+    except (AuthError, GeneratorExit):  # the latter ends a coroutine that nobody waits for any more
         raise
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
         _check_in_time(limit, timeout)
         if _cancellations() > cancelled_before:
             raise  # the client went away, or the server is stopping
         # Only something inside the hook was cancelled. The client still needs an answer.
-        raise HookError("something that the hook waited for was cancelled") from None
-    except Exception as error:
+        raise HookError("something that the hook waited for was cancelled") from error
+    except BaseException as error:
         _check_in_time(limit, timeout)
         raise HookError(f"it raised {type(error).__name__}") from error
     _check_in_time(limit, timeout)  # the hook may have swallowed its cancellation

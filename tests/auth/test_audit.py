@@ -3,7 +3,9 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,9 @@ from support.logs import codes, faults, why
 REFUSED = auth.InvalidTokenError(auth.Reason.EXPIRED)
 
 
-def decision(at: float = 0, *, refused: bool = False) -> auth.Decision:
+def decision(
+    at: float = 0, *, refused: bool = False, subject: str | None = "alice"
+) -> auth.Decision:
     return auth.Decision(
         at=at,
         method="GET",
@@ -24,7 +28,7 @@ def decision(at: float = 0, *, refused: bool = False) -> auth.Decision:
         requirements=(),
         refusal=REFUSED if refused else None,
         seconds=0,
-        subject=None,
+        subject=subject,
         issuer=None,
         client_id=None,
         token_id=None,
@@ -77,9 +81,9 @@ async def emptied(queue: Audit) -> auth.AuditCounts:
     return queue.counts
 
 
-def put(queue: Audit, count: int, *, refused: bool = False, first: int = 0) -> None:
+def put(queue: Audit, count: int, *, first: int = 0, **options: Any) -> None:
     for number in range(first, first + count):
-        queue.put(decision(number, refused=refused))
+        queue.put(decision(number, **options))
 
 
 @pytest.mark.parametrize(
@@ -120,6 +124,10 @@ class Failing(Kept):
         super().sync(decided)
 
 
+class Odd(BaseException):
+    """What nobody expects."""
+
+
 def raises(error: BaseException) -> None:
     raise error
 
@@ -132,16 +140,23 @@ def raises(error: BaseException) -> None:
         (SystemExit(3), SystemExit),
         (asyncio.CancelledError(), asyncio.CancelledError),
         (auth.UnauthorizedError(), auth.UnauthorizedError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (Odd(), Odd),
     ],
 )
+@pytest.mark.parametrize("is_async", [False, True])
 async def test_a_function_that_raises_is_logged_once_an_outage(
     begin: Begin,
     caplog: pytest.LogCaptureFixture,
     error: BaseException,
     logged: type[BaseException],
+    *,
+    is_async: bool,
 ) -> None:
+    if is_async and isinstance(error, StopIteration):
+        logged = RuntimeError  # Python's own rule for coroutines
     kept = Failing(partial(raises, error), range(2, 5))
-    queue = begin(kept.sync)
+    queue = begin(kept.asynchronous if is_async else kept.sync)
     put(queue, 7)
     assert await emptied(queue) == auth.AuditCounts(recorded=4, failed=3)
     assert kept.at == [0, 1, 5, 6]
@@ -181,6 +196,43 @@ async def test_a_coroutine_function_that_fails_is_left_behind(
     assert codes(caplog) == ["audit_failed", "audit_failed"]
 
 
+@pytest.mark.parametrize("once", [True, False])
+async def test_a_coroutine_function_that_goes_on_when_it_is_cancelled_is_left_behind(
+    begin: Begin,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    once: bool,
+) -> None:
+    """If many calls go on, the next decision waits until one of them ends."""
+    monkeypatch.setattr(audit, "_CANCELLED_SECONDS", 0.01)
+    free, kept, under_way = asyncio.Event(), Kept(), set()
+
+    async def goes_on(decided: auth.Decision) -> None:
+        if decided.at and once:
+            await kept(decided)
+            return
+        under_way.add(decided.at)
+        while not free.is_set():
+            with suppress(asyncio.CancelledError):
+                await free.wait()
+
+    queue = begin(goes_on, timeout=0.01)
+    put(queue, audit._MAX_ABANDONED + 5)
+    if once:
+        assert await emptied(queue) == auth.AuditCounts(recorded=audit._MAX_ABANDONED + 4, failed=1)
+        assert codes(caplog) == ["audit_failed", "audit_failed"]
+    else:
+        async with asyncio.timeout(60):
+            while len(queue._abandoned) < audit._MAX_ABANDONED:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        assert len(under_way) == audit._MAX_ABANDONED
+    free.set()
+    counts = await emptied(queue)
+    assert counts.recorded + counts.failed == audit._MAX_ABANDONED + 5
+    assert await asyncio.wait_for(asyncio.gather(*queue._abandoned, return_exceptions=True), 5)
+
+
 async def test_a_coroutine_of_a_sync_function_is_left_behind_too(begin: Begin) -> None:
     queue = begin(lambda _: asyncio.Event().wait(), timeout=0.05)
     put(queue, 1)
@@ -208,33 +260,44 @@ async def test_a_function_that_blocks_is_waited_for_and_nobody_else_waits(
     assert faults(caplog)[1].args == ("on_decision works again", 0)
 
 
+@pytest.mark.parametrize(
+    ("by_anybody", "dropped"),
+    [
+        ({"refused": True}, (3, 9)),
+        ({"refused": True, "subject": None}, (3, 9)),
+        ({"subject": None}, (12, 0)),
+    ],
+)
 async def test_what_does_not_fit_is_dropped_and_counted(
-    begin: Begin, caplog: pytest.LogCaptureFixture
+    begin: Begin,
+    caplog: pytest.LogCaptureFixture,
+    by_anybody: dict[str, Any],
+    dropped: tuple[int, int],
 ) -> None:
-    """Refusals, which everybody can cause, leave room for others."""
+    """Refusals, and what is allowed without a token, leave room for others: anybody causes them."""
     free, kept = asyncio.Event(), Kept()
 
     async def waits(decided: auth.Decision) -> None:
         await free.wait()
         await kept(decided)
 
-    room = audit.MAX_WAITING - audit.MAX_REFUSED
+    room = audit.MAX_WAITING - audit.MAX_BY_ANYBODY
     queue = begin(waits)
-    put(queue, audit.MAX_REFUSED + 7, refused=True)
+    put(queue, audit.MAX_BY_ANYBODY + 7, **by_anybody)
     put(queue, room + 3, first=audit.MAX_WAITING)
-    put(queue, 2, refused=True)
+    put(queue, 2, **by_anybody)
     assert queue.counts == auth.AuditCounts(
-        dropped_allowed=3, dropped_refused=9, waiting=audit.MAX_WAITING
+        dropped_allowed=dropped[0], dropped_refused=dropped[1], waiting=audit.MAX_WAITING
     )
     assert codes(caplog) == ["audit_dropped"]
     free.set()
     assert (await emptied(queue)).recorded == audit.MAX_WAITING
-    expected = [*range(audit.MAX_REFUSED), *range(audit.MAX_WAITING, audit.MAX_WAITING + room)]
+    expected = [*range(audit.MAX_BY_ANYBODY), *range(audit.MAX_WAITING, audit.MAX_WAITING + room)]
     assert kept.at == expected
     assert codes(caplog) == ["audit_dropped", "audit_dropped"]
-    assert faults(caplog)[1].args == (3, 9)
-    put(queue, audit.MAX_REFUSED, refused=True)  # there is room again
-    assert (await emptied(queue)).dropped_refused == 9
+    assert faults(caplog)[1].args == dropped
+    put(queue, audit.MAX_BY_ANYBODY, **by_anybody)  # there is room again
+    assert (await emptied(queue)).dropped_refused == dropped[1]
 
 
 @pytest.fixture

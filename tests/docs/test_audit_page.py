@@ -104,7 +104,7 @@ def test_each_field_is_in_the_table() -> None:
 def test_the_numbers_are_those_of_the_code() -> None:
     said = prose(PAGE)
     assert f"{audit.MAX_WAITING:,} decisions" in said
-    assert f"{audit.MAX_REFUSED:,} of them are refusals" in said
+    assert f"{audit.MAX_BY_ANYBODY:,} of them are about requests without a valid token" in said
     assert f"{audit._CLOSING_SECONDS} s" in rows_by_id(PAGE, "audit-log")["audit-lost"][2]
     assert f"({auth.Timing().hook_timeout:g})" in said
     for name in auth.AuditCounts._fields:

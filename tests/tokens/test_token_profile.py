@@ -12,6 +12,7 @@ from aiohttp import web
 from hello import auth
 from hello.auth import AccessToken, InvalidTokenError, Reason, TokenValidator, UnavailableError
 from hello.sandbox.issuer import OMIT, Issuer
+from hello.tokens.hooks import ask
 from support.answers import INVALID, challenge
 from support.api import AUDIENCE, ApiServer, Client, bearer
 from support.logs import codes, faults, refused, why
@@ -193,6 +194,53 @@ async def test_a_hook_that_does_not_answer_is_not_waited_for(
         client = await aiohttp_client(ApiServer(root))
         async with client.get(path, headers=bearer(issuer.mint())) as response:
             assert response.status == status
+
+
+class Odd(BaseException):
+    """What nobody expects."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), Odd()])
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_nothing_that_a_hook_raises_ends_the_server(
+    issuer: Issuer, aiohttp_client: Start, error: BaseException, *, is_async: bool
+) -> None:
+    def raises(*_arguments: object) -> Any:
+        raise error
+
+    async def raises_later(*_arguments: object) -> Any:
+        await asyncio.sleep(0)
+        raise error
+
+    hook = raises_later if is_async else raises
+    options: dict[str, Any] = {"audience": AUDIENCE}
+    listed = TokenValidator(issuer=issuer.url, **options)
+    cases: list[tuple[int, TokenValidator, Any, dict[str, Any]]] = [
+        (503, TokenValidator(issuer=issuer.url, revoked=hook, **options), None, {}),
+        (503, TokenValidator(issuers=hook), None, {}),
+        (403, listed, hook, {}),
+        (403, listed, lambda _token: False, {"refuse": hook}),
+    ]
+    for status, validator, check, setup in cases:
+        app = web.Application()
+        auth.setup(app, validator, **setup)
+        app.router.add_get(
+            "/", auth.protected(check=check)(new_handler()) if check else new_handler()
+        )
+        client = await aiohttp_client(ApiServer(app))
+        async with client.get("/", headers=bearer(issuer.mint())) as response:
+            assert response.status == status
+
+
+async def test_a_call_of_a_hook_can_be_thrown_away() -> None:
+    """Then Python ends it by an exception of its own."""
+
+    async def hook() -> bool:
+        return await asyncio.Event().wait()
+
+    call = ask(hook, timeout=1)
+    call.send(None)
+    call.close()
 
 
 async def test_a_timeout_of_the_hooks_own_is_not_taken_for_its_being_slow(

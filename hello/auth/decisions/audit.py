@@ -1,7 +1,7 @@
 """How does a function of the application get every decision, without harming a request?
 
-The decisions wait in a queue. Whoever floods the API with bad tokens must not push the decisions
-about other requests out of it, so refusals get only a part.
+The decisions wait in a queue. Whoever floods the API without a token, or with bad ones, must not
+push the decisions about valid tokens out of it. So all others get only a part.
 """
 
 import asyncio
@@ -11,9 +11,13 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextvars import Context
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import NamedTuple
+
+from hello.tokens import AuthError
+from hello.tokens.hooks import HookError, ask
 
 from .decision import Decision
 
@@ -21,7 +25,9 @@ OnDecision = Callable[[Decision], Awaitable[object] | object]
 """A function of the application, sync or async, that keeps decisions."""
 
 MAX_WAITING = 10_000
-MAX_REFUSED = 5_000
+MAX_BY_ANYBODY = 5_000  # refusals, and what was allowed without a token
+_CANCELLED_SECONDS = 1  # for an async function to end after it was cancelled
+_MAX_ABANDONED = 10
 _CLOSING_SECONDS = 2  # connections.py takes 25 s of the 30 s after which SIGKILL is sent
 
 _logger = logging.getLogger("hello.auth")
@@ -46,8 +52,9 @@ class AuditCounts(NamedTuple):
 class Audit:
     """The queue of one application, and who empties it.
 
-    `timeout` is how long the function may take, in seconds. An async function is then cancelled. A
-    thread cannot be cancelled, so after a sync one the next decision waits until it returns.
+    `timeout` is how long the function may take, in seconds. An async function is then cancelled,
+    and left behind if it goes on. A thread cannot be cancelled, so after a sync one the next
+    decision waits until it returns.
     """
 
     def __init__(self, hook: OnDecision, timeout: float) -> None:
@@ -56,10 +63,10 @@ class Audit:
         # A callable object may be async, too.
         self._is_async = any(map(inspect.iscoroutinefunction, (hook, type(hook).__call__)))
         self._thread: _Thread | None = None
-        self._in_thread = False
         self._worker: asyncio.Task[None] | None = None
         self._waiting = deque[Decision]()
-        self._refused_waiting = 0
+        self._by_anybody_waiting = 0
+        self._abandoned: set[asyncio.Task[object]] = set()
         self._counts = Counter[str]()
         self._before_outage: int | None = None  # how many had failed when it began
         self._before_dropping: tuple[int, int] | None = None
@@ -71,14 +78,14 @@ class Audit:
 
     def put(self, decision: Decision) -> None:
         """Have the function called with a decision, or drop it if the queue is full."""
-        is_refused = decision.refusal is not None
+        by_anybody = _is_by_anybody(decision)
         if len(self._waiting) >= MAX_WAITING or (
-            is_refused and self._refused_waiting >= MAX_REFUSED
+            by_anybody and self._by_anybody_waiting >= MAX_BY_ANYBODY
         ):
-            self._drop(is_refused=is_refused)
+            self._drop(is_refused=decision.refusal is not None)
             return
         self._waiting.append(decision)
-        self._refused_waiting += is_refused
+        self._by_anybody_waiting += by_anybody
         if self._worker is None or self._worker.done():
             # In a context of its own, because that of the request would live as long as the worker.
             self._worker = asyncio.get_running_loop().create_task(self._work(), context=Context())
@@ -95,7 +102,7 @@ class Audit:
             self._thread = None
         lost = len(self._waiting)
         self._waiting.clear()
-        self._refused_waiting = 0
+        self._by_anybody_waiting = 0
         self._counts["lost"] += lost
         self._end_dropping()
         self._end_outage("at the end of the application")
@@ -108,7 +115,7 @@ class Audit:
             decision = self._waiting[0]
             recorded = await self._record(decision)
             self._waiting.popleft()
-            self._refused_waiting -= decision.refusal is not None
+            self._by_anybody_waiting -= _is_by_anybody(decision)
             self._counts["recorded" if recorded else "failed"] += 1
             if recorded:
                 self._end_outage("on_decision works again")
@@ -116,46 +123,43 @@ class Audit:
 
     async def _record(self, decision: Decision) -> bool:
         """Call the function, and return whether it returned."""
-        call = asyncio.create_task(self._call(decision))
+        hook = partial(self._hook, decision)
+        if not self._is_async:
+            hook = partial((await self._called_in_thread(decision)).result)
+        # In a task of its own, because the function may not end when it is cancelled.
+        call = asyncio.create_task(ask(hook, timeout=self._timeout))
+        call.add_done_callback(_ended)
         try:
-            if not (await asyncio.wait([call], timeout=self._timeout))[0]:
-                self._begin_outage(f"no answer within {self._timeout:g} s")
-                if not self._in_thread:
-                    call.cancel()
-                await asyncio.wait([call])
+            await asyncio.wait([call], timeout=self._timeout + _CANCELLED_SECONDS)
+            if not call.done():
+                await self._abandon(call)
+                return False
+            call.result()
+        except AuthError as error:
+            self._begin_outage("it raised", error)
+            return False
+        except HookError as error:
+            self._begin_outage(str(error), error.__cause__)
+            return False
         finally:
             call.cancel()  # if the worker was cancelled
-        if call.cancelled():
-            self._begin_outage("it was cancelled")
-            return False
-        error = call.result()
-        if error is not None:
-            self._begin_outage("it raised", error)
-        return error is None
+        return True
 
-    async def _call(self, decision: Decision) -> BaseException | None:
-        """Call the function, and return what it raised."""
-        try:
-            if self._is_async:
-                answer = self._hook(decision)
-            else:
-                answer, error = await self._call_in_thread(decision)
-                if error is not None:
-                    return error
-            if inspect.isawaitable(answer):
-                await answer
-        except Exception as error:  # noqa: BLE001 - it is logged
-            return error
-        return None
+    async def _abandon(self, call: asyncio.Task[object]) -> None:
+        """Let a call go on that cannot be ended. If there are many, wait until one of them ends."""
+        self._begin_outage(f"no answer within {self._timeout:g} s, and it does not let itself end")
+        self._abandoned = {each for each in (*self._abandoned, call) if not each.done()}
+        if len(self._abandoned) >= _MAX_ABANDONED:
+            await asyncio.wait(self._abandoned, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _call_in_thread(self, decision: Decision) -> "_Answer":
+    async def _called_in_thread(self, decision: Decision) -> "_Answer":
         if self._thread is None:
             self._thread = _Thread(self._hook)
-        self._in_thread = True
-        try:
-            return await self._thread.call(decision)
-        finally:
-            self._in_thread = False
+        call = self._thread.call(decision)
+        if not (await asyncio.wait([call], timeout=self._timeout))[0]:
+            self._begin_outage(f"no answer within {self._timeout:g} s")
+            await asyncio.wait([call])
+        return call.result()
 
     def _begin_outage(self, why: str, error: BaseException | None = None) -> None:
         if self._before_outage is None:
@@ -186,8 +190,18 @@ class Audit:
         return self._counts["dropped_allowed"], self._counts["dropped_refused"]
 
 
-_Answer = tuple[object, BaseException | None]
-"""What the function returned, or what it raised."""
+def _ended(call: asyncio.Task[object]) -> None:
+    if not call.cancelled():
+        call.exception()  # or asyncio would log it if nobody waits for the call any more
+
+
+def _is_by_anybody(decision: Decision) -> bool:
+    """Return whether anybody can cause such a decision, without a valid token."""
+    return decision.refusal is not None or (decision.subject is None and decision.issuer is None)
+
+
+_Answer = Future[object]
+"""What the function returned or raised."""
 
 
 class _Thread:
@@ -200,10 +214,10 @@ class _Thread:
 
     def call(self, decision: Decision) -> asyncio.Future[_Answer]:
         """Call the function, and return what waits for its answer."""
-        answer = Future[_Answer]()
-        answer.set_running_or_notify_cancel()  # so that nobody cancels what the thread sets
-        self._calls.put((decision, answer))
-        return asyncio.wrap_future(answer)
+        called = Future[_Answer]()
+        called.set_running_or_notify_cancel()  # so that nobody cancels what the thread sets
+        self._calls.put((decision, called))
+        return asyncio.wrap_future(called)
 
     def end(self) -> None:
         """End the thread as soon as the function returns."""
@@ -211,8 +225,10 @@ class _Thread:
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
-            decision, answer = call
+            decision, called = call
+            answer = _Answer()
             try:
-                answer.set_result((self._function(decision), None))
+                answer.set_result(self._function(decision))
             except BaseException as error:  # noqa: BLE001 - the thread has to go on
-                answer.set_result((None, error))  # some errors cannot be raised into a future
+                answer.set_exception(error)
+            called.set_result(answer)
