@@ -46,8 +46,9 @@ def test_each_decision_is_a_line_wherever_the_file_was_moved(tmp_path: Path) -> 
     ]
 
 
+@pytest.mark.parametrize("by_another_process", [False, True])
 def test_a_full_disk_is_told_and_a_torn_line_harms_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, by_another_process: bool
 ) -> None:
     path, write = tmp_path / "audit.jsonl", os.write
     keep = AuditFile(str(path))
@@ -55,6 +56,8 @@ def test_a_full_disk_is_told_and_a_torn_line_harms_no_other(
         full.setattr(os, "write", lambda file, line: write(file, line[:20]))
         with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
             keep(decision(1))
+    if by_another_process:
+        keep = AuditFile(str(path))
     keep(decision(2))
     keep(decision(3))
     torn, *others = path.read_text().splitlines()

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 
 from hello.tokens.errors import InvalidTokenError, KeysUnavailableError, Reason
@@ -271,7 +272,9 @@ class FetchedKeys:
             self._timer.cancel()
         at = max(self._due_at, self._fetched_at + self._policy.max_stale)
         seconds = max(0.0, at - self._clock.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._retry)
+        # In a context of its own: what it logs and traces is not about the request of this one.
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, self._retry, context=Context())
 
     def _retry(self) -> None:
         if self.state.state is State.MISSING and self.due:

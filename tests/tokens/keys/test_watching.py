@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from contextvars import ContextVar
 
 import pytest
 from joserfc.jwk import Key
@@ -10,6 +11,7 @@ from joserfc.jwk import Key
 from hello.auth import Reason, TokenValidator, TrustedIssuer
 from hello.tokens.keys.discovery import Place
 from hello.tokens.keys.fetch_log import FetchLog
+from hello.tokens.keys.key_set import KeySet
 from hello.tokens.keys.state import KeyFetch, KeysState, State
 from support.api import AUDIENCE
 from support.clock import FakeClock
@@ -232,6 +234,30 @@ async def test_who_is_sent_no_request_gets_keys_again_all_the_same(
     keys._retry()
     assert issuer.asked == before, "without a failure, nothing is fetched that no token needs"
     assert keys._timer is timer
+
+
+async def test_an_attempt_without_a_token_is_about_no_request(
+    issuer: FailingIssuer, validator: TokenValidator, clock: FakeClock
+) -> None:
+    """Else its lines and its spans would be those of a request that ended long ago."""
+    keys, request, seen = signing_keys(validator), ContextVar[str]("request"), list[str | None]()
+    keys.try_again()
+    load = keys._load
+
+    async def note() -> KeySet:
+        seen.append(request.get(None))
+        return await load()
+
+    keys._load = note
+    request.set("of a client")
+    issuer.answers[METADATA] = status(500)
+    assert await reason_for(validator, issuer.mint()) is UNAVAILABLE
+    for _ in range(2):
+        clock.advance(due_in(validator))
+        assert keys._timer is not None
+        keys._timer._run()
+        await settled(validator)
+    assert seen == ["of a client", None, None]
 
 
 async def test_while_there_are_keys_only_tokens_cause_attempts(
