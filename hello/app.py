@@ -37,7 +37,7 @@ def create_app(config: Config) -> web.Application:
     security_headers(app)
     allow_client(app, config.client_origin)
     if config.traces_exporter is not None:
-        send_traces(app, config.traces_exporter)
+        send_traces(app, config.traces_exporter, traceparent_from=config.forwarded_from)
     log_start(
         app,
         client_cert_proxies=proxies,

@@ -224,7 +224,8 @@ async def _admit_and_tell(request: web.Request, host: str, protection: Protectio
     try:
         await _admit(request, host, protection)
     finally:
-        request[CHECK_SECONDS] = perf_counter() - begun
+        # An application around this one may have checked the request, too.
+        request[CHECK_SECONDS] = request.get(CHECK_SECONDS, 0.0) + perf_counter() - begun
     if request[POLICY].use is not TokenUse.PUBLIC and AWAITING not in request:
         protection.observers.tell(request, None)
 

@@ -43,6 +43,13 @@ def note_request(request: web.BaseRequest) -> None:
     _CURRENT.set((name, peer_of(request)))
 
 
+def rename_request(request: web.BaseRequest, name: str) -> None:
+    """Give a request another id from now on, if it has one: that of its trace."""
+    if REQUEST_ID in request:
+        request[REQUEST_ID] = name
+        _CURRENT.set((name, peer_of(request)))
+
+
 def current_request() -> tuple[str | None, str | None]:
     """Return the id of the request that this code runs for, and its sender's address.
 

@@ -10,6 +10,7 @@ import os
 from collections import Counter as Numbers
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
 from http import HTTPStatus
 from time import perf_counter
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("hello")
 _COPY_SECONDS = 5
+
+
+_DECIDED: ContextVar[list[Decision]] = ContextVar("decided")
+"""The last decision about the request that this code runs for, if there was one."""
 
 
 class _Answers(NamedTuple):
@@ -89,6 +94,8 @@ class Metrics:
 
     def answered(self, request: web.Request, status: int, begun: float) -> None:
         """Count a request that was answered. It began at a time of `perf_counter`."""
+        for decision in _DECIDED.get():
+            self._checks[_outcome(decision)].observe(decision.seconds)
         resource, method = request.match_info.route.resource, request.method
         answers = self._answers.get((resource, method, status))
         if answers is None:
@@ -153,13 +160,10 @@ class Metrics:
             self._series.fetched_at.labels(source).set(at)
 
     def _decided(self, decision: Decision) -> None:
-        refusal = decision.refusal
-        if refusal is None:
-            self._checks["allowed"].observe(decision.seconds)
-            return
-        outcome = "unavailable" if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused"
-        self._checks[outcome].observe(decision.seconds)
-        self._refusals.get(refusal.reason, self._other).inc()
+        # The last one counts: a handler or an inner application may refuse what was allowed before.
+        _DECIDED.get([])[:] = [decision]
+        if decision.refusal is not None:
+            self._refusals.get(decision.refusal.reason, self._other).inc()
 
     def _fetched(self, validator: TokenValidator, fetch: KeyFetch) -> None:
         result = "success" if fetch.succeeded else "failure"
@@ -211,6 +215,7 @@ def setup(
     @web.middleware
     async def count(request: web.Request, handler: "Handler") -> web.StreamResponse:
         begun = perf_counter()
+        _DECIDED.set([])
         try:
             answer = await handler(request)
         except web.HTTPException as error:
@@ -287,6 +292,14 @@ async def _copy(metrics: Metrics) -> None:
     while True:
         metrics.copy()
         await asyncio.sleep(_COPY_SECONDS)
+
+
+def _outcome(decision: Decision) -> str:
+    if decision.refusal is None:
+        return "allowed"
+    return (
+        "unavailable" if decision.refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused"
+    )
 
 
 def _source(validator: TokenValidator, source: str) -> str:

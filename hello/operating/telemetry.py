@@ -1,6 +1,7 @@
 """How is OpenTelemetry set up for this API, by its own variables?"""
 
 import os
+from collections.abc import Collection
 
 from aiohttp import web
 
@@ -18,8 +19,12 @@ _DEFAULTS = {
 }
 
 
-def send_traces(app: web.Application, exporters: str) -> None:
+def send_traces(
+    app: web.Application, exporters: str, *, traceparent_from: Collection[str] = ()
+) -> None:
     """Trace the requests of the API, and send the traces to exporters (their names).
+
+    `traceparent_from` are the proxies that may say which trace a request belongs to.
 
     If a tracer provider is set already, such as by `opentelemetry-instrument`, it is used as it is.
     """
@@ -35,4 +40,4 @@ def send_traces(app: web.Application, exporters: str) -> None:
 
     if isinstance(get_tracer_provider(), ProxyTracerProvider):
         initialize(swallow_exceptions=False)
-    trace_requests(app)
+    trace_requests(app, traceparent_from=traceparent_from)

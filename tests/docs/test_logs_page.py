@@ -295,15 +295,22 @@ class BehindProxy(ApiServer):
 
 
 @NEEDS_NGINX
-@pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For"])
+@pytest.mark.parametrize(
+    ("name", "invented"),
+    [
+        ("Forwarded", "for=203.0.113.7"),
+        ("X-Forwarded-For", "203.0.113.7"),
+        ("traceparent", f"00-{'4' * 32}-{'5' * 16}-01"),
+    ],
+)
 async def test_behind_nginx_a_line_has_the_address_of_the_client_whatever_it_claims(
     issuer: Issuer,
     aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
     tmp_path: Path,
     name: str,
+    invented: str,
 ) -> None:
     client = await aiohttp_client(BehindProxy(create_app(config_for(issuer))))
-    invented = "for=203.0.113.7" if name == "Forwarded" else "203.0.113.7"
     with json_lines() as lines:
         async with serving(tmp_path, client) as site:
             answer = await site.get(PROTECTED, {name: invented})
@@ -316,7 +323,7 @@ async def test_behind_nginx_a_line_has_the_address_of_the_client_whatever_it_cla
     }
     [line] = site.log
     assert line.endswith(f" {about[0]['request_id']}")
-    assert answer.headers["X-Request-ID"] == about[0]["request_id"]
+    assert answer.headers["X-Request-ID"] == about[0]["request_id"] != "4" * 32
 
 
 async def test_an_application_of_ones_own_has_all_of_it_by_a_few_lines(tmp_path: Path) -> None:

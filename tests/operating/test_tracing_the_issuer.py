@@ -81,7 +81,7 @@ async def test_a_stranger_s_trace_is_not_passed_on_to_the_issuer(
     app = web.Application()
     auth.setup(app, auth.TokenValidator(issuer=url, audience=issuer.audience))
     app.router.add_get("/", new_handler())
-    trace_requests(app)
+    trace_requests(app, traceparent_from=["127.0.0.1"])
     client = await aiohttp_client(ApiServer(app))
     token = issuer.mint(claims={"iss": url})
     reader, writer = await asyncio.open_connection(client.host, client.port)

@@ -15,7 +15,7 @@ VALIDATED = web.RequestKey("VALIDATED", AccessToken)
 """The key for the valid token of a request, whether or not it meets the requirements."""
 
 CHECK_SECONDS = web.RequestKey("CHECK_SECONDS", float)
-"""The key for how long the check of a request took."""
+"""The key for how long the checks of a request took, in all applications until now."""
 
 _logger = logging.getLogger("hello.auth")
 _METHOD_LENGTH = 32  # the longest one that is registered has 17; a client may invent others
@@ -25,11 +25,11 @@ _METHOD_LENGTH = 32  # the longest one that is registered has 17; a client may i
 class Decision:
     """What was decided about a request for a handler that is not public.
 
-    `at` is when, in seconds since the epoch, and `seconds` is how long the check took. `method` has
-    32 characters at most. `route` is the path as the application wrote it, such as /users/{id}, and
-    empty if there is none. `remote` is the address of the client. `requirements` are those of the
-    route. `refusal` is None if the request was let through. A handler that refuses it later makes a
-    second decision.
+    `at` is when, in seconds since the epoch, and `seconds` is how long the check took, with that of
+    the applications around this one. `method` has 32 characters at most. `route` is the path as the
+    application wrote it, such as /users/{id}, and empty if there is none. `remote` is the address
+    of the client. `requirements` are those of the route. `refusal` is None if the request was let
+    through. A handler that refuses it later makes a second decision.
 
     `subject` is the `sub` of the token, if its signature was verified. `issuer`, `client_id` and
     `token_id` are known if the token is valid, even if it lacks something: the `iss`, the
