@@ -2,11 +2,12 @@
 
 import re
 
-# A JWT, or what a header or a parameter of RFC 6749 or RFC 6750 holds.
+# A JWT, or what a header or a parameter of RFC 6749 or RFC 6750 holds. In a path, a space or an
+# equals sign may be escaped, even several times (%2520).
 _SECRET = re.compile(
-    r"eyJ[\w-]{8,}[\w.~+/=-]*"
-    r"|((?:bearer|dpop) +)[\w.~+/=-]+"
-    r"|((?:token|secret|code)=)[^\s&;\"']+"
+    r"eyJ[\w-]{8,}[\w.~+/=%-]*"
+    r"|((?:bearer|dpop)(?: |\+|%(?:25)*20)+)[\w.~+/=%-]+"
+    r"|((?:token|secret|code)(?:=|%(?:25)*3d))[^\s&;\"']+"
     # In the sub-protocols of a WebSocket, as a client writes them and as aiohttp logs them.
     r"|(bearer['\"]?, *['\"]?|base64url\.bearer\.authorization\.k8s\.io\.)[\w.~+/=-]+",
     re.IGNORECASE,
@@ -16,7 +17,10 @@ _SECRET = re.compile(
 _WORDS = re.compile(r"[\w.~+/=-]{12,}")
 _PART = re.compile(r"[\w-]+")
 _SPACED = re.compile(r"e(?:yA|w[0ko])[\w-]{8}", re.IGNORECASE)
-_HINTS = ("eyj", "eya", "ew0", "ewk", "ewo", "bearer", "dpop", "token=", "secret=", "code=")
+_HINTS = (
+    *("eyj", "eya", "ew0", "ewk", "ewo", "bearer", "dpop", "token=", "secret=", "code="),
+    *("token%", "secret%", "code%"),
+)
 
 
 def cleaned(text: str) -> str:

@@ -7,9 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .cleaning import cleaned
-from .requests import current_request
+from .requests import ADDED, added, current_request
 
-_OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+_OF_EVERY_RECORD = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", ADDED}
+_MAX_DEPTH = 10  # of what a program gives as `extra`
+_MAX_BITS = 10_000  # Python writes no integers with more than 4,300 digits
+
+TAKEN = _OF_EVERY_RECORD | {"time", "level", "logger", "pid", "request_id", "peer", "type", "stack"}
+"""The names that nothing else in an entry can have."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -37,19 +42,35 @@ class JsonFormatter(logging.Formatter):
         if stacks:
             entry["stack"] = "\n".join(map(cleaned, "\n".join(stacks).split("\n")))
         for name, value in record.__dict__.items():
-            if name not in _OF_EVERY_RECORD and name not in entry:
+            if not (name in _OF_EVERY_RECORD or name in entry or name in added(record)):
                 entry[name] = _cleaned(value)
         return json.dumps(entry)
 
 
-def _cleaned(value: Any) -> Any:
-    """Return what JSON can hold of a value."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, dict):
-        return {cleaned(str(name)): _cleaned(each) for name, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_cleaned(each) for each in value]
-    return cleaned(str(value))
+def _cleaned(value: Any, within: tuple[Any, ...] = ()) -> Any:
+    """Return what JSON can hold of a value. `within` is what contains it, which may be itself."""
+    if value is None or isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        if len(within) >= _MAX_DEPTH or any(value is each for each in within):
+            return "..."
+        within = (*within, value)
+        if isinstance(value, dict):
+            return {_text(name): _cleaned(each, within) for name, each in value.items()}
+        return [_cleaned(each, within) for each in value]
+    return _text(value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, int) and value.bit_length() >= _MAX_BITS:
+        return hex(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _text(value: object) -> str:
+    try:
+        return cleaned(str(value))
+    except Exception:  # noqa: BLE001 - a line of the log must not make a request fail
+        return f"({type(value).__qualname__} that cannot be shown)"

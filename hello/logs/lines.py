@@ -4,7 +4,7 @@ import logging
 from copy import copy
 
 from .cleaning import cleaned
-from .requests import current_request
+from .requests import added, current_request
 
 TEXT_FORMAT = "%(asctime)s [%(process)d] %(levelname)s %(name)s: %(message)s"
 
@@ -20,7 +20,8 @@ class LineFormatter(logging.Formatter):
         line, (name, peer) = cleaned(super().formatMessage(record)), current_request()
         if name is None:
             return line
-        sender = "" if "peer" in record.__dict__ else f" from={peer}"
+        is_named = "peer" in record.__dict__ and "peer" not in added(record)
+        sender = "" if is_named else f" from={peer}"
         return f"{line} request={name}{sender}"
 
     def format(self, record: logging.LogRecord) -> str:  # noqa: D102

@@ -63,12 +63,26 @@ def request_id() -> str | None:
     return current_request()[0]
 
 
+ADDED = "hello_added"
+"""The attribute of a record that lists what RequestFilter has set in it, and no program."""
+
+
 class RequestFilter(logging.Filter):
     """Sets `request_id` and `peer` in each record, for the formatters of other handlers."""
 
     def filter(self, record: logging.LogRecord) -> bool:  # noqa: D102
-        record.request_id, record.peer = current_request()
+        attributes = record.__dict__
+        for name, value in zip(("request_id", "peer"), current_request(), strict=True):
+            if name not in attributes:
+                attributes[name] = value
+                attributes[ADDED] = (*added(record), name)
         return True
+
+
+def added(record: logging.LogRecord) -> tuple[str, ...]:
+    """Return the names of what RequestFilter has set in a record."""
+    names: tuple[str, ...] = record.__dict__.get(ADDED, ())
+    return names
 
 
 def _trace_id(values: Sequence[str]) -> str | None:

@@ -7,6 +7,7 @@ the same.
 import logging
 import queue
 from logging.handlers import QueueHandler
+from sys import getsizeof
 from threading import Thread
 from typing import Literal, TextIO
 
@@ -16,9 +17,35 @@ from .lines import TEXT_FORMAT, LineFormatter
 LogFormat = Literal["text", "json"]
 """Whether a line is for people, or a JSON object for programs."""
 
-_MAX_WAITING = 10_000  # lines that nobody has read yet
+_MAX_WAITING = 16 * 2**20  # bytes of lines that nobody has read yet
+_RECORD_BYTES = 1_000  # of an entry besides its texts
 _FLUSH_SECONDS = 1
 _UNREAD = "they were not read in time"
+
+
+class _Lines(queue.Queue[logging.LogRecord | None]):
+    """A queue whose size is that of the entries in it, in bytes."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self._bytes = 0
+
+    def _qsize(self) -> int:
+        return self._bytes
+
+    def _put(self, item: logging.LogRecord | None) -> None:
+        super()._put(item)
+        self._bytes += _weight(item)
+
+    def _get(self) -> logging.LogRecord | None:
+        item: logging.LogRecord | None = super()._get()
+        self._bytes -= _weight(item)
+        return item
+
+
+def _weight(record: logging.LogRecord | None) -> int:
+    # Twice, because what a client chose may also be in an attribute of the entry.
+    return _RECORD_BYTES if record is None else _RECORD_BYTES + 2 * getsizeof(record.msg)
 
 
 class BackgroundHandler(QueueHandler):
@@ -29,7 +56,7 @@ class BackgroundHandler(QueueHandler):
     """
 
     def __init__(self, handler: logging.Handler) -> None:
-        self._waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(_MAX_WAITING)
+        self._waiting = _Lines(_MAX_WAITING)
         super().__init__(self._waiting)
         self._handler = handler
         self._lost = 0

@@ -10,19 +10,24 @@ from aiohttp import web
 
 from hello.auth import TokenValidator
 from hello.auth.protection import arguments_of
+from hello.logs.json_lines import TAKEN
 
 from .watched import protected_applications, token_validators
 
 _logger = logging.getLogger("hello")
 _MAX_NAMES = 5
+_FACTS = {"version", "issuer", "audience", "algorithms", "introspection", "dpop", "proofs_in"}
 
 
 def log_start(app: web.Application, **settings: str | Collection[str] | None) -> None:
     """Have a line logged when an application starts, for each TokenValidator in it.
 
     `settings` are what else the line says: a name, and a text, a list of texts, or None for what is
-    not set. Call it before the application starts.
+    not set. Call it before the application starts. Raises ValueError for a name that is taken.
     """
+    taken = sorted(settings.keys() & (TAKEN | _FACTS))
+    if taken:
+        raise ValueError(f"these names have a meaning of their own in the log: {', '.join(taken)}")
     app.on_startup.append(partial(_log, settings=settings))
 
 

@@ -100,10 +100,36 @@ class Odd:
         return f"odd\n{TOKEN}"
 
 
+class Unshown:
+    def __str__(self) -> str:
+        raise RecursionError
+
+
+def cyclic() -> dict[str, Any]:
+    cycle: dict[str, Any] = {}
+    cycle["a"] = [cycle, cycle, 1]
+    return cycle
+
+
+def deep(levels: int) -> list[Any]:
+    return [deep(levels - 1)] if levels else []
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [
         (None, None),
+        (10**3000, 10**3000),
+        ([10**5000], [hex(10**5000)]),
+        ([-(10**5000)], [hex(-(10**5000))]),
+        (cyclic(), {"a": ["...", "...", 1]}),
+        ([[1], [1]], [[1], [1]]),
+        (deep(9), deep(9)),
+        ([deep(9)], [[[[[[[[[["..."]]]]]]]]]]),
+        (
+            {Unshown(): Unshown()},
+            {"(Unshown that cannot be shown)": "(Unshown that cannot be shown)"},
+        ),
         (True, True),
         (7, 7),
         (1.5, 1.5),

@@ -1,6 +1,7 @@
 """Has each request an id, in its answer and in every line of the log about it?"""
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from aiohttp import web
 from hello import auth
 from hello.app import create_app
 from hello.auth.decisions import refusal_log
-from hello.logs import LineFormatter, RequestFilter, request_id
+from hello.logs import JsonFormatter, LineFormatter, RequestFilter, request_id
 from hello.sandbox.issuer import Issuer
 from support.api import ORIGIN, ApiServer, Client, config_for
 from support.logs import JsonLines, json_lines
@@ -283,3 +284,31 @@ async def test_a_handler_of_ones_own_gets_both_by_a_filter() -> None:
         async with serving(app_with(handler)) as port, connected(port) as connection:
             answer = await connection.get("/")
     assert lines == ["outside None None", f"within {answer.body.decode()} 127.0.0.1"]
+
+
+async def test_the_filter_of_one_handler_changes_no_line_of_another() -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        logger.warning("within")
+        logger.warning("named", extra={"peer": "theirs", "request_id": "theirs"})
+        return web.Response()
+
+    own = logging.Formatter("%(message)s %(request_id)s %(peer)s")
+    text, plain = LineFormatter("%(message)s"), JsonFormatter()
+    with (
+        written(own, RequestFilter(), RequestFilter()) as filtered,
+        written(text) as lines,
+        written(plain) as entries,
+        written(plain, RequestFilter()) as filtered_entries,
+    ):
+        logger.warning("outside")
+        async with serving(app_with(handler)) as port, connected(port) as connection:
+            name = (await connection.get("/")).headers[ID]
+    assert filtered == ["outside None None", f"within {name} 127.0.0.1", "named theirs theirs"]
+    about = f"request={name}"
+    assert lines == ["outside", f"within {about} from=127.0.0.1", f"named {about}"]
+    assert entries == filtered_entries
+    outside, within, named = map(json.loads, entries)
+    assert not {"request_id", "peer", "hello_added"} & outside.keys()
+    assert outside.keys() | {"request_id", "peer"} == within.keys() == named.keys()
+    assert (within["request_id"], within["peer"]) == (name, "127.0.0.1")
+    assert (named["request_id"], named["peer"]) == (name, "127.0.0.1")

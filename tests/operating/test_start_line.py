@@ -10,6 +10,7 @@ from aiohttp import web
 from hello import auth
 from hello.app import create_app
 from hello.auth import DPoP, TokenValidator, TrustedIssuer
+from hello.operating import start_line
 from hello.operating.start_line import log_start
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, config_for
@@ -142,3 +143,22 @@ async def test_a_copy_of_the_files_has_no_version(
     monkeypatch.setattr("hello.operating.start_line.version", fails)
     await aiohttp_client(ApiServer(create_app(config_for(issuer))))
     assert [entry["version"] for entry in started(log)] == ["unknown"]
+
+
+@pytest.mark.parametrize("name", ["name", "module", "message", "level", "request_id", "audience"])
+def test_a_name_that_is_taken_is_a_mistake_at_once(name: str) -> None:
+    """The line could not be written, or would say something that is not so."""
+    with pytest.raises(ValueError, match=name):
+        log_start(web.Application(), **{"shop": "mine", name: "mine"})
+
+
+async def test_the_names_of_all_facts_are_taken(
+    validator: TokenValidator, aiohttp_client: Start, log: JsonLines
+) -> None:
+    app = web.Application()
+    auth.setup(app, validator)
+    app.router.add_get("/", new_handler())
+    log_start(app)
+    await aiohttp_client(ApiServer(app))
+    [entry] = started(log)
+    assert entry.keys() == {*start_line._FACTS, "time", "level", "logger", "message", "pid"}
