@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from .auth import json_error
 from .auth.answers import check_nothing_sent, is_client_gone, is_partly_answered
+from .auth.decisions.decision import REQUEST_ID
 from .auth.decisions.refusal_log import RefusalLog
 from .auth.explaining import note_server
 from .auth.reading.forwarded import ForwardedHeader
@@ -26,7 +27,6 @@ from .bodies import LazyBody
 from .incoming import NewRequest
 from .logs import AccessLog
 from .logs.access import BEGUN
-from .logs.requests import REQUEST_ID
 from .responses import REQUEST_ID_HEADER, SECURITY_HEADERS, http_error, status_phrase
 from .streams import end_streams, ended_stream, note_stream
 

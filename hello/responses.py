@@ -11,6 +11,8 @@ from multidict import CIMultiDict, istr
 
 from .auth import json_error
 from .auth.answers import check_nothing_sent, is_client_gone
+from .auth.decisions.decision import route_of
+from .auth.protected_app import refusal_log_of
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -60,11 +62,7 @@ async def errors_as_json(request: web.Request, handler: "Handler") -> web.Stream
     except web.HTTPException as error:
         failure = error if error.status < HTTPStatus.BAD_REQUEST else http_error(error)
     except web.RequestPayloadError as error:  # the body that a handler reads is not what it says
-        _logger.warning(
-            "refused 400 malformed_body: %s",
-            type(error).__name__,
-            extra={"status": 400, "reason": "malformed_body"},
-        )
+        _log_malformed_body(request, error)
         failure = json_error(400, HTTPStatus.BAD_REQUEST.phrase)
     except Exception as error:
         if isinstance(error, ConnectionError) and is_client_gone(request):
@@ -75,6 +73,13 @@ async def errors_as_json(request: web.Request, handler: "Handler") -> web.Stream
     if isinstance(failure, web.HTTPException):
         raise failure  # a redirect
     return failure
+
+
+def _log_malformed_body(request: web.Request, error: Exception) -> None:
+    kind, log = "malformed_body", refusal_log_of(request)
+    if log is None or log.gets_own_line(request, kind, route=route_of(request), handled=True):
+        extra = {"status": 400, "reason": kind}
+        _logger.warning("refused 400 %s: %s", kind, type(error).__name__, extra=extra)
 
 
 def http_error(error: web.HTTPException) -> web.Response:

@@ -12,10 +12,11 @@ from hello.tokens import (
     Validator,
     check_requirements,
 )
+from hello.tokens.hooks import Listeners
 
 from .answers import Refuse
 from .decisions.audit import Audit
-from .decisions.decision import VALIDATED, Observers
+from .decisions.decision import VALIDATED, Decision, decision_on
 from .decisions.refusal_log import RefusalLog
 from .marks import POLICY, Policy
 from .reading.certificates import ClientCertificate
@@ -32,7 +33,7 @@ class Protection:
     public_url: str | None
     client_certificate: ClientCertificate
     challenges: Challenges
-    observers: Observers
+    observers: Listeners[Decision]
     audit: Audit | None
     refusal_log: RefusalLog
     policies: dict[object, Policy] = field(default_factory=dict)  # by route, method, applications
@@ -79,8 +80,19 @@ class Protection:
     def note(self, request: web.Request, refusal: AuthError, *, handled: bool) -> None:
         """Write a refusal into the log, and tell the observers. `handled`: the handler has run."""
         self.refusal_log.note(request, refusal, handled=handled)
-        self.observers.tell(request, refusal)
+        self.tell(request, refusal)
+
+    def tell(self, request: web.Request, refusal: AuthError | None) -> None:
+        """Tell the observers, if there are any, what was decided about a request."""
+        if self.observers:
+            self.observers.tell(decision_on(request, refusal, self.validator.timing.clock))
 
 
 PROTECTION = web.AppKey("PROTECTION", Protection)
 """The key for what belongs to an application with `setup`."""
+
+
+def refusal_log_of(request: web.Request) -> RefusalLog | None:
+    """Return the log that a request belongs to, or None if no application has a `setup`."""
+    apps = request.match_info.apps
+    return next((app[PROTECTION].refusal_log for app in apps if PROTECTION in app), None)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aiohttp import hdrs, web
 
 from hello.tokens import AccessToken, AuthError, DPoP, UnauthorizedError, Validator
-from hello.tokens.hooks import check_hook
+from hello.tokens.hooks import Listeners, check_hook
 from hello.tokens.possession.addresses import is_beginning
 from hello.tokens.possession.at_start import tell_where_proofs_are_remembered
 from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
@@ -22,7 +22,7 @@ from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 from .answers import Refuse, check_nothing_sent, end_after_trailers, refusal_answer, tell_nonce
 from .beside.late import warn_of_late_middlewares
 from .decisions.audit import Audit, AuditCounts, OnDecision
-from .decisions.decision import CHECK_SECONDS, Observer, Observers
+from .decisions.decision import CHECK_SECONDS, Decision, Observer
 from .decisions.refusal_log import RefusalLog
 from .decorators import APPLICATION_IS_CLOSED
 from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse, call
@@ -91,7 +91,7 @@ def setup(
     check_hook("client_certificate", client_certificate, "the request, or a CertificateHeader")
     check_hook("refuse", refuse, "the request and the AuthError")
     check_hook("on_decision", on_decision, "each Decision")
-    audit, observers = None, Observers(validator.timing.clock)
+    audit, observers = None, Listeners[Decision]("decisions")
     if on_decision is not None:
         audit = Audit(on_decision, validator.timing.hook_timeout)
         observers.append(audit.put)
@@ -227,7 +227,7 @@ async def _admit_and_tell(request: web.Request, host: str, protection: Protectio
         # An application around this one may have checked the request, too.
         request[CHECK_SECONDS] = request.get(CHECK_SECONDS, 0.0) + perf_counter() - begun
     if request[POLICY].use is not TokenUse.PUBLIC and AWAITING not in request:
-        protection.observers.tell(request, None)
+        protection.tell(request, None)
 
 
 def _policy(request: web.Request, protection: Protection) -> Policy:

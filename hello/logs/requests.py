@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from aiohttp import web
 from multidict import istr
 
+from hello.auth.decisions.decision import REQUEST_ID
 from hello.auth.reading.fields import field_values
 from hello.auth.reading.proxies import peer_of
 
@@ -24,9 +25,6 @@ _TRACE = re.compile(
     r"-[0-9a-f]{2}(?P<more>-.*)?"
 )
 
-
-REQUEST_ID = web.RequestKey("REQUEST_ID", str)
-"""The key for the id of a request."""
 
 _CURRENT: ContextVar[tuple[str, str] | None] = ContextVar("request", default=None)
 

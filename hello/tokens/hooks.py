@@ -1,12 +1,16 @@
-"""How is a function of the application called, and what happens if it does not answer?"""
+"""How is a function of the application called, and what happens if it fails or does not answer?"""
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from .errors import AuthError
 
+_T = TypeVar("_T")
+
+_logger = logging.getLogger("hello.auth")
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -40,6 +44,28 @@ def takes_request(check: Callable[..., Any]) -> bool:
             f"and {check!r} is not: {error}"
         ) from None
     return takes
+
+
+class Listeners(list[Callable[[_T], None]], Generic[_T]):
+    """Functions that are told what happens. They have to be quick. `what` is the name of it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+        self._failing: list[Callable[[_T], None]] = []
+
+    def tell(self, happened: _T) -> None:
+        """Tell all of them. One that fails is logged once, until it works again."""
+        for listener in self:
+            try:
+                listener(happened)
+            except Exception:
+                if listener not in self._failing:
+                    self._failing.append(listener)
+                    _logger.exception("a listener for %s failed", self._what)
+            else:
+                if listener in self._failing:
+                    self._failing.remove(listener)
 
 
 async def ask(

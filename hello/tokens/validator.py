@@ -21,7 +21,7 @@ from .errors import (
     UnavailableError,
     untrusted,
 )
-from .hooks import HookError, ask, check_hook
+from .hooks import HookError, Listeners, ask, check_hook
 from .introspection.introspector import Introspector
 from .issuers.listed import ListedIssuers
 from .issuers.resolved import ResolvedIssuers, Resolver, chosen
@@ -33,7 +33,7 @@ from .jwt.rules import Rule, check_rules
 from .keys.discovery import Fetch, Place, fetch_with_aiohttp
 from .keys.fetched import KeyPolicy
 from .keys.signing_key import signer
-from .keys.state import FetchListeners
+from .keys.state import KeyFetch
 from .possession.binding import can_be_proved, check_binding
 from .possession.dpop import DPoP, Mode
 from .presented import Presented
@@ -146,7 +146,7 @@ class TokenValidator:
             timeout=jwks_timeout,
         )
         send = fetch or fetch_with_aiohttp
-        self.fetch_listeners = FetchListeners()
+        self.fetch_listeners = Listeners[KeyFetch]("fetches of keys")
         new_fetched = partial(
             Place.keys, fetch=send, policy=policy, clock=clock, listeners=self.fetch_listeners
         )

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from hello import auth
 from hello.responses import errors_as_json
+from support.logs import json_lines
 from support.sockets import connected, post, serving
 
 SECONDS = 5
@@ -107,3 +108,37 @@ async def test_a_body_without_errors_as_json_that_is_not_what_it_says_is_a_400(
     async with serving(app) as port:
         assert await on_one_connection(port, post("/", b"abc", "Content-Encoding: gzip")) == [400]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("where", ["the application", "an inner one", "none"])
+async def test_a_flood_of_bodies_that_cannot_be_read_does_not_flood_the_log(
+    validator: auth.TokenValidator, where: str
+) -> None:
+    """The handler was called, so each request still has a line in the access log."""
+
+    @auth.public
+    async def read(request: web.Request) -> web.Response:
+        return web.Response(text=await request.text())
+
+    async def unmarked(request: web.Request) -> web.Response:
+        return web.Response(text=await request.text())
+
+    app, part = web.Application(middlewares=[errors_as_json]), web.Application()
+    if where != "none":
+        auth.setup(app if where == "the application" else part, validator)
+    part.router.add_post("/{name}", unmarked if where == "none" else read)
+    app.add_subapp("/part", part)
+    bad = keep(post("/part/x", b"abc", "Content-Encoding: gzip"))
+    with json_lines() as log:
+        async with serving(app) as port:
+            for _ in range(20):
+                assert await on_one_connection(port, bad) == [400]
+    told = [entry for entry in log.entries if entry.get("reason") == "malformed_body"]
+    summed = [entry for entry in log.entries if "count" in entry]
+    if where == "none":
+        assert (len(told), summed) == (20, [])
+    else:
+        assert len(told) + sum(entry["count"] for entry in summed) == 20
+        assert 5 <= len(told) < 10
+        assert {*summed[0]["routes"]} == {"/part/{name}"}
+    assert len(log.of("hello.access")) == 20

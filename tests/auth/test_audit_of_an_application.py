@@ -41,6 +41,7 @@ async def test_who_asked_for_what_and_why_not(
     who = {"subject": "alice", "issuer": issuer.url, "client_id": "app", "token_id": "t1"}
     where = {"method": "GET", "route": "/users/{id}", "remote": "127.0.0.1"}
     told = [each.as_dict() for each in kept]
+    assert len({each.pop("request_id") for each in told}) == 3
     assert all(each.pop("at")[-5:-4] == "." for each in told)
     assert told == [
         {"outcome": "allowed", **who, **where, "requirements": []},

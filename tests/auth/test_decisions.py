@@ -1,17 +1,20 @@
 """Who is told what was decided about a request, and what if a listener fails?"""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, UnixConnector, web
 from aiohttp.test_utils import make_mocked_request
 
 from hello import auth
-from hello.auth.decisions.decision import Decision, Observers
+from hello.auth.decisions.decision import Decision, decision_on
 from hello.auth.protection import observe
+from hello.connections import Runner
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
+from support.logs import json_lines
 from support.protecting import new_handler
 
 
@@ -110,9 +113,31 @@ async def test_a_listener_that_fails_harms_nobody(
 
 @pytest.mark.parametrize(("method", "kept"), [("PROPFIND", "PROPFIND"), ("X" * 8000, "X" * 32)])
 def test_no_method_is_kept_that_is_longer_than_methods_are(
-    decisions: list[Decision], clock: FakeClock, method: str, kept: str
+    clock: FakeClock, method: str, kept: str
 ) -> None:
-    observers = Observers(clock)
-    observers.append(decisions.append)
-    observers.tell(make_mocked_request(method, "/"), None)
-    assert [decision.method for decision in decisions] == [kept]
+    decision = decision_on(make_mocked_request(method, "/"), None, clock)
+    assert decision.method == kept
+
+
+@pytest.mark.parametrize("has_runner", [True, False])
+async def test_a_decision_has_the_id_and_the_address_of_the_lines_in_the_log(
+    validator: auth.TokenValidator, tmp_path: Path, *, has_runner: bool
+) -> None:
+    decisions: list[auth.Decision] = []
+    app = web.Application()
+    auth.setup(app, validator)
+    observe(app, decisions.append)
+    app.router.add_get("/", new_handler())
+    runner = Runner(app) if has_runner else web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, str(tmp_path / "socket")).start()
+    connector = UnixConnector(str(tmp_path / "socket"))
+    with json_lines() as log:
+        async with ClientSession(connector=connector) as client, client.get("http://a/") as answer:
+            assert answer.status == 401
+            name = answer.headers.get("X-Request-ID")
+        await runner.cleanup()
+    [decision] = decisions
+    assert (decision.request_id, decision.remote) == (name, "unix")
+    [entry] = log.of("hello.auth")
+    assert (entry.get("request_id"), entry["peer"]) == (name, "unix")

@@ -1,6 +1,5 @@
 """What was decided about a request, and what is told to those who watch?"""
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,15 +8,18 @@ from typing import Any
 from aiohttp import web
 
 from hello.auth.marks import POLICY
+from hello.auth.reading.proxies import peer_of
 from hello.tokens import AccessToken, AuthError, Clock, Requirement
 
 VALIDATED = web.RequestKey("VALIDATED", AccessToken)
 """The key for the valid token of a request, whether or not it meets the requirements."""
 
+REQUEST_ID = web.RequestKey("REQUEST_ID", str)
+"""The key for the id of a request in the log. Whoever serves the request may set it."""
+
 CHECK_SECONDS = web.RequestKey("CHECK_SECONDS", float)
 """The key for how long the checks of a request took, in all applications until now."""
 
-_logger = logging.getLogger("hello.auth")
 _METHOD_LENGTH = 32  # the longest one that is registered has 17; a client may invent others
 
 
@@ -28,8 +30,10 @@ class Decision:
     `at` is when, in seconds since the epoch, and `seconds` is how long the check took, with that of
     the applications around this one. `method` has 32 characters at most. `route` is the path as the
     application wrote it, such as /users/{id}, and empty if there is none. `remote` is the address
-    of the client. `requirements` are those of the route. `refusal` is None if the request was let
-    through. A handler that refuses it later makes a second decision.
+    of the client, `unix` for a Unix socket, and `-` if it is not known. `request_id` is the id of
+    the request in the log, or None without a Runner. `requirements` are those of the route.
+    `refusal` is None if the request was let through. A handler that refuses it later makes a second
+    decision.
 
     `subject` is the `sub` of the token, if its signature was verified. `issuer`, `client_id` and
     `token_id` are known if the token is valid, even if it lacks something: the `iss`, the
@@ -39,7 +43,8 @@ class Decision:
     at: float
     method: str
     route: str
-    remote: str | None
+    remote: str
+    request_id: str | None
     requirements: tuple[Requirement, ...]
     refusal: AuthError | None
     seconds: float
@@ -66,6 +71,7 @@ class Decision:
             "client_id": self.client_id,
             "token_id": self.token_id,
             "remote": self.remote,
+            "request_id": self.request_id,
             "requirements": [str(each) for each in self.requirements],
         }
 
@@ -74,48 +80,25 @@ Observer = Callable[[Decision], None]
 """A function that is called with each decision, before the request goes on. It has to be quick."""
 
 
-class Observers(list[Observer]):
-    """Those who watch the decisions of one application."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self._clock = clock
-        self._failing: list[Observer] = []
-
-    def tell(self, request: web.Request, refusal: AuthError | None) -> None:
-        """Tell all what was decided. If one of them fails, the request goes on all the same."""
-        if not self:
-            return
-        decision = self._decision(request, refusal)
-        for observer in self:
-            try:
-                observer(decision)
-            except Exception:
-                if observer not in self._failing:  # once, until it works again
-                    self._failing.append(observer)
-                    _logger.exception("an observer of decisions failed")
-            else:
-                if observer in self._failing:
-                    self._failing.remove(observer)
-
-    def _decision(self, request: web.Request, refusal: AuthError | None) -> Decision:
-        policy = request.get(POLICY)
-        token = request.get(VALIDATED)
-        claims: Mapping[str, Any] = {} if token is None else token.claims
-        subject = None if refusal is None else refusal.subject
-        return Decision(
-            at=self._clock.time(),
-            method=request.method[:_METHOD_LENGTH],
-            route=route_of(request) or "",
-            remote=request.remote,
-            requirements=() if policy is None else policy.requirements,
-            refusal=None if refusal is None else refusal.without_traceback(),
-            seconds=request.get(CHECK_SECONDS, 0.0),
-            subject=subject if token is None else token.subject,
-            issuer=None if token is None else token.issuer,
-            client_id=_text(claims.get("client_id")) or _text(claims.get("azp")),
-            token_id=_text(claims.get("jti")),
-        )
+def decision_on(request: web.Request, refusal: AuthError | None, clock: Clock) -> Decision:
+    """Return what was decided about a request. `refusal` is None if it is let through."""
+    policy, token = request.get(POLICY), request.get(VALIDATED)
+    claims: Mapping[str, Any] = {} if token is None else token.claims
+    subject = None if refusal is None else refusal.subject
+    return Decision(
+        at=clock.time(),
+        method=request.method[:_METHOD_LENGTH],
+        route=route_of(request) or "",
+        remote=peer_of(request),
+        request_id=request.get(REQUEST_ID),
+        requirements=() if policy is None else policy.requirements,
+        refusal=None if refusal is None else refusal.without_traceback(),
+        seconds=request.get(CHECK_SECONDS, 0.0),
+        subject=subject if token is None else token.subject,
+        issuer=None if token is None else token.issuer,
+        client_id=_text(claims.get("client_id")) or _text(claims.get("azp")),
+        token_id=_text(claims.get("jti")),
+    )
 
 
 def route_of(request: web.Request) -> str | None:

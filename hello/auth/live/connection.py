@@ -226,7 +226,7 @@ class Live(Generic[_R]):
             self._must_end(refusal)
             raise
         else:
-            protection.observers.tell(self._request, None)
+            protection.tell(self._request, None)
             self._plan_check()
             await self._say_accepted(socket)
 

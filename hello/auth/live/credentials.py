@@ -73,7 +73,7 @@ class Credentials:
         self._replace(held)
         for protection in self._protections:
             if protection in awaiting:
-                protection.observers.tell(self._request, None)
+                protection.tell(self._request, None)
 
     async def renew(self, text: str) -> None:
         """Take a new token in the place of the present one. Raises AuthError if it is refused.

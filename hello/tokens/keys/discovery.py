@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 
+from hello.tokens.hooks import Listeners
 from hello.tokens.jwt.strict_json import load_document
 from hello.tokens.timing import Clock
 from hello.tokens.urls import is_secure_url
 
 from .fetched import FetchedKeys, FetchError, KeyPolicy
 from .key_set import KeySet, load_key_set
-from .state import FetchListeners
+from .state import KeyFetch
 
 _MAX_SHOWN = 200  # characters of what an issuer wrote, in a line of the log
 
@@ -47,7 +48,7 @@ class Place:
         return self.issuer or urlunsplit(urlsplit(self.jwks_uri or "")._replace(query=""))
 
     def keys(
-        self, *, fetch: Fetch, policy: KeyPolicy, clock: Clock, listeners: FetchListeners
+        self, *, fetch: Fetch, policy: KeyPolicy, clock: Clock, listeners: Listeners[KeyFetch]
     ) -> FetchedKeys:
         """Return the keys of this place. They are not fetched yet."""
         return FetchedKeys(self.name, partial(self.load, fetch), policy, clock, listeners)

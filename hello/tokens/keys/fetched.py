@@ -12,13 +12,14 @@ from contextvars import Context
 from dataclasses import dataclass
 
 from hello.tokens.errors import InvalidTokenError, KeysUnavailableError, Reason
+from hello.tokens.hooks import Listeners
 from hello.tokens.jwt.compact import KeyName
 from hello.tokens.timing import Clock, check_seconds
 
 from .fetch_log import FetchLog
 from .key_set import KeySet
 from .signing_key import VerifyingKey
-from .state import FetchListeners, KeyFetch, KeysState, State
+from .state import KeyFetch, KeysState, State
 
 _logger = logging.getLogger("hello.auth")
 
@@ -69,7 +70,7 @@ class FetchedKeys:
         load: Callable[[], Awaitable[KeySet]],
         policy: KeyPolicy,
         clock: Clock,
-        listeners: FetchListeners,
+        listeners: Listeners[KeyFetch],
     ) -> None:
         self.source = source
         self._load = load

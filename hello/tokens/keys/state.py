@@ -1,11 +1,7 @@
-"""What is the state of an issuer's keys, and who is told about each fetch of them?"""
+"""What is the state of an issuer's keys, and what is known about each fetch of them?"""
 
-import logging
-from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
-
-_logger = logging.getLogger("hello.auth")
 
 
 class State(StrEnum):
@@ -38,19 +34,3 @@ class KeyFetch(NamedTuple):
     source: str
     succeeded: bool
     seconds: float
-
-
-FetchListener = Callable[[KeyFetch], None]
-"""A function that is called with each fetch of keys. It has to be quick."""
-
-
-class FetchListeners(list[FetchListener]):
-    """Those who are told about each fetch. If one of them fails, the fetch counts all the same."""
-
-    def tell(self, fetch: KeyFetch) -> None:
-        """Tell all of them."""
-        for listener in self:
-            try:
-                listener(fetch)
-            except Exception:
-                _logger.exception("a listener for fetches of keys failed")
