@@ -8,7 +8,9 @@ from aiohttp import web
 from multidict import CIMultiDict
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
+from opentelemetry.instrumentation import aiohttp_server
 from opentelemetry.propagators.textmap import Getter, TextMapPropagator, default_getter
+from opentelemetry.util.http import ExcludeList
 
 from hello import auth
 from hello.operating.tracing import trace_requests
@@ -132,3 +134,17 @@ async def test_without_a_runner_a_request_has_no_id(
             assert response.status == 401
     assert of_server(spans)
     assert not [entry for entry in lines.of("hello.auth") if "request_id" in entry]
+
+
+async def test_a_request_that_is_not_traced_keeps_its_id(
+    validator: auth.TokenValidator,
+    aiohttp_client: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    spans: Spans,
+) -> None:
+    app = application(validator, ["127.0.0.1"])
+    monkeypatch.setattr(aiohttp_server, "_excluded_urls", ExcludeList(["/users/"]))
+    client = await aiohttp_client(ApiServer(app))
+    async with client.get("/users/7", headers={"traceparent": TRACEPARENT}) as response:
+        assert response.headers["X-Request-ID"] == THEIRS
+    assert not of_server(spans)
