@@ -1,7 +1,7 @@
 """How does Prometheus learn what an application does?
 
-Requests and decisions are counted when they happen. What the validators count by themselves is
-copied from time to time, so it costs nothing on a request.
+Requests and decisions are counted in traffic.py, when they happen. What the validators count by
+themselves is copied from time to time, so it costs nothing on a request.
 """
 
 import asyncio
@@ -10,27 +10,21 @@ import os
 from collections import Counter as Numbers
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from functools import partial
-from http import HTTPStatus
-from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from hello.auth import Reason, TokenValidator, Validator, audit_counts
-from hello.auth.answers import is_client_gone
-from hello.auth.decisions.decision import Decision
+from hello.auth import TokenValidator, Validator, audit_counts
 from hello.auth.protection import observe
 from hello.connections import Runner
 from hello.logs.writing import newly_lost
 from hello.responses import errors_as_json, security_headers
-from hello.streams import ended_stream
 from hello.tokens.keys.state import KeyFetch, State
 
 from .extras import needs
 from .health import is_ready
-from .series import MULTIPROCESS, OTHER, RESOLVED, of_all_processes, series_in
+from .series import MULTIPROCESS, RESOLVED, of_all_processes, series_in
+from .traffic import Traffic
 from .watched import protected_applications, token_validators, validators
 
 with needs("prometheus-client"):
@@ -39,26 +33,11 @@ with needs("prometheus-client"):
         REGISTRY,
         CollectorRegistry,
         Counter,
-        Histogram,
         generate_latest,
     )
 
-if TYPE_CHECKING:
-    from aiohttp.typedefs import Handler
-
 _logger = logging.getLogger("hello")
 _COPY_SECONDS = 5
-
-
-_DECIDED: ContextVar[list[Decision]] = ContextVar("decided")
-"""The last decision about the request that this code runs for, if there was one."""
-
-
-class _Answers(NamedTuple):
-    """The metrics of all requests with the same labels."""
-
-    number: Counter
-    seconds: Histogram
 
 
 class Metrics:
@@ -66,15 +45,8 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        series = self._series = series_in(registry)
-        # Kept by their labels, because the library takes longer to find them.
-        self._answers: dict[tuple[web.AbstractResource | None, str, int], _Answers] = {}
-        self._checks = {
-            outcome: series.check_seconds.labels(outcome)
-            for outcome in ("allowed", "refused", "unavailable")
-        }
-        self._refusals = {reason: series.refusals.labels(reason) for reason in Reason}
-        self._other = series.refusals.labels(OTHER)
+        self._series = series_in(registry)
+        self.traffic = Traffic(self._series)
         self._all_validators: list[Validator] = []
         self._validators: list[TokenValidator] = []
         self._audited: list[web.Application] = []
@@ -84,37 +56,13 @@ class Metrics:
         """Count what is decided in an application and its parts, and what their validators do."""
         self._audited = protected_applications(app)
         for part in self._audited:
-            observe(part, self._decided)
+            observe(part, self.traffic.decided)
         self._all_validators, self._validators = validators(app), token_validators(app)
         for validator in self._validators:
             validator.fetch_listeners.append(partial(self._fetched, validator))
             for keys in validator.issuers.fetched:
                 for result in ("success", "failure"):  # so that the first one shows, too
                     self._series.fetch_seconds.labels(_source(validator, keys.source), result)
-
-    def answered(self, request: web.Request, status: int, begun: float) -> None:
-        """Count a request that was answered. It began at a time of `perf_counter`."""
-        for decision in _DECIDED.get():
-            self._checks[_outcome(decision)].observe(decision.seconds)
-        resource, method = request.match_info.route.resource, request.method
-        answers = self._answers.get((resource, method, status))
-        if answers is None:
-            known = method in hdrs.METH_ALL  # a client may invent any number of others
-            answers = self._answers_of(resource, method if known else OTHER, status)
-            if known:
-                self._answers[resource, method, status] = answers
-        answers.number.inc()
-        if status != HTTPStatus.SWITCHING_PROTOCOLS:  # which takes as long as the conversation
-            answers.seconds.observe(perf_counter() - begun)
-
-    def _answers_of(
-        self, resource: web.AbstractResource | None, method: str, status: int
-    ) -> "_Answers":
-        route = "-" if resource is None else resource.canonical
-        return _Answers(
-            self._series.requests.labels(route, method, status),
-            self._series.request_seconds.labels(route, method),
-        )
 
     def copy(self) -> None:
         """Copy the numbers of the validators."""
@@ -158,12 +106,6 @@ class Metrics:
             self._series.key_sets.labels(source, each).set(number)
         for source, at in fetched_at.items():
             self._series.fetched_at.labels(source).set(at)
-
-    def _decided(self, decision: Decision) -> None:
-        # The last one counts: a handler or an inner application may refuse what was allowed before.
-        _DECIDED.get([])[:] = [decision]
-        if decision.refusal is not None:
-            self._refusals.get(decision.refusal.reason, self._other).inc()
 
     def _fetched(self, validator: TokenValidator, fetch: KeyFetch) -> None:
         result = "success" if fetch.succeeded else "failure"
@@ -211,29 +153,7 @@ def setup(
     if METRICS in app:
         raise RuntimeError("the metrics of this application are counted already")
     metrics = app[METRICS] = Metrics(registry)
-
-    @web.middleware
-    async def count(request: web.Request, handler: "Handler") -> web.StreamResponse:
-        begun = perf_counter()
-        _DECIDED.set([])
-        try:
-            answer = await handler(request)
-        except web.HTTPException as error:
-            metrics.answered(request, error.status, begun)
-            raise
-        except asyncio.CancelledError:
-            stream = ended_stream(request)
-            if stream is not None:  # the server stops, and the answer is complete all the same
-                metrics.answered(request, stream.status, begun)
-            raise
-        except Exception as error:
-            if not (isinstance(error, ConnectionError) and is_client_gone(request)):
-                metrics.answered(request, HTTPStatus.INTERNAL_SERVER_ERROR, begun)
-            raise
-        metrics.answered(request, answer.status, begun)
-        return answer
-
-    app.middlewares.insert(0, count)
+    app.middlewares.insert(0, metrics.traffic.middleware())
     app.cleanup_ctx.append(_counting)
     app.on_cleanup.append(_copy_last)
     if port is not None:
@@ -292,14 +212,6 @@ async def _copy(metrics: Metrics) -> None:
     while True:
         metrics.copy()
         await asyncio.sleep(_COPY_SECONDS)
-
-
-def _outcome(decision: Decision) -> str:
-    if decision.refusal is None:
-        return "allowed"
-    return (
-        "unavailable" if decision.refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "refused"
-    )
 
 
 def _source(validator: TokenValidator, source: str) -> str:

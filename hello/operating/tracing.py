@@ -17,9 +17,8 @@ from hello.auth.reading.proxies import TrustedProxies
 from hello.logs.cleaning import cleaned
 from hello.logs.requests import rename_request
 
-from .watched import protected_applications
-
 from .extras import needs
+from .watched import protected_applications
 
 with needs("opentelemetry-instrumentation-aiohttp-server"):
     from opentelemetry import propagate, trace

@@ -34,6 +34,7 @@ _PLACEHOLDERS = (
     (r"\b\d+ s\b", "<n> s"),
     (r"\b\d+ (failed attempts|failures|lines)\b", r"<n> \1"),
     (r"\b(refused|signature|unknown_key) \d+(?= more|,| from)", r"\1 <n>"),
+    (r"(most often on \S+ )\d+(, and from \S+ )\d+$", r"\1<n>\2<n>"),
     (r"(Retry-After: )\d+", r"\1<n>"),
     (r"version=\S+", "version=<version>"),
 )

@@ -113,7 +113,7 @@ async def test_a_request_is_counted_by_its_template_a_known_method_and_its_statu
     ]:
         await ask(client, path, token, method)
     await ask(client, "/users/7")
-    kept = app[metrics.METRICS]._answers
+    kept = app[metrics.METRICS].traffic._answers
     assert {method for _, method, _ in kept} == {"GET", "HEAD", "PUT"}, "or memory would grow"
     numbers = Numbers(client.app, registry)
     assert numbers.labels(REQUESTS) == {
