@@ -9,7 +9,7 @@ _SECRET = re.compile(
     r"|((?:bearer|dpop)(?: |\+|%(?:25)*20)+)[\w.~+/=%-]+"
     r"|((?:token|secret|code)(?:=|%(?:25)*3d))[^\s&;\"']+"
     # In the sub-protocols of a WebSocket, as a client writes them and as aiohttp logs them.
-    r"|(bearer['\"]?, *['\"]?|base64url\.bearer\.authorization\.k8s\.io\.)[\w.~+/=-]+",
+    r"|(bearer['\"]?, *['\"]?|base64url\.bearer\.authorization\.k8s\.io\.)[\w.~+/=%-]+",
     re.IGNORECASE,
 )
 # A JWT whose header begins with white space. It is looked for in two steps, because one pattern for
