@@ -16,7 +16,10 @@ from .watched import protected_applications, token_validators
 
 _logger = logging.getLogger("hello")
 _MAX_NAMES = 5
-_FACTS = {"version", "issuer", "audience", "algorithms", "introspection", "dpop", "proofs_in"}
+_FACTS = {
+    *("version", "issuer", "audience", "algorithms", "introspection", "public_url"),
+    *("dpop", "proofs_in", "fail_open", "nonces"),
+}
 
 
 def log_start(app: web.Application, **settings: str | Collection[str] | None) -> None:

@@ -85,6 +85,7 @@ async def disk_is_full_for_the_audit(folder: Path) -> str:
     environ, names = {"AUDIT_FILE": str(audit)}, {str(audit): "<audit file>"}
     async with Provider.running() as provider, api(folder, provider, environ, names) as watch:
         await watch.ask("a token", provider.token())
+        await watch.until_counted('hello_auth_audit_decisions_total{result="recorded"} 1.0')
         await watch.look(None, says="started: ")
         for target, what in (("/dev/full", "the disk is full"), (kept, "there is room again")):
             audit.unlink()
