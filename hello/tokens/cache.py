@@ -56,7 +56,8 @@ class VerifiedTokens:
         self._verify = verify
         self._still_holds = still_holds
         self._tokens = Bounded[str, Verified](size, _bytes_of)
-        self.hits = self.misses = 0
+        self.hits: int = 0
+        self.misses: int = 0
 
     @property
     def bytes(self) -> int:

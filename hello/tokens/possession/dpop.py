@@ -72,7 +72,7 @@ class DPoP:
         self.required: bool = required
         self.algorithms: tuple[str, ...] = tuple(sorted(set(algorithms)))
         self.nonces: Nonces | None = nonces
-        self.window = Window(max_age, future)
+        self.window: Window = Window(max_age, future)
         self.replay: ReplayStore = MemoryReplayStore() if replay is None else replay
         self.fail_open: bool = fail_open
         self._failures = 0  # of the replay store, in this outage
