@@ -65,7 +65,8 @@ def protected(
     mark = mark_requiring(**requirements)._replace(also_from=_places(also_from))
 
     def decorate(target: _H) -> _H:
-        return set_mark(target, mark)
+        # A mark of its own, so that the guard of one target is not satisfied by that of another.
+        return set_mark(target, mark._replace())
 
     return decorate if handler is None else decorate(handler)
 

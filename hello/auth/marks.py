@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractView
-from aiohttp.web_urldispatcher import AbstractResource
 
 from hello.tokens import Requirement, Validator
 from hello.tokens.requirements import VALID_TOKEN
@@ -48,9 +47,6 @@ class Mark(NamedTuple):
 
 APPLICATION_MARK = web.AppKey("AUTH_MARK", Mark)
 """The key for the mark of an application."""
-
-RESOURCE_MARKS = web.AppKey("RESOURCE_MARKS", dict[AbstractResource, Mark])
-"""The key for the marks of paths, which `open_paths` and `protect_paths` of an application set."""
 
 
 class Policy(NamedTuple):
@@ -127,15 +123,15 @@ def set_mark(target: _T, mark: Mark) -> _T:
     elif isinstance(target, web.Application):
         _mark_application(target, mark)
     elif inspect.isclass(target) and issubclass(target, AbstractView):
-        _check_unmarked(vars(target).get(MARK), mark, target.__qualname__)
+        check_unmarked(vars(target).get(MARK), mark, target.__qualname__)
         setattr(target, MARK, mark)
         _guard_view(target, mark)
     elif inspect.ismethod(target):
         # Its function is not marked, because all instances of the class share it.
-        _check_unmarked(vars(target.__func__).get(MARK), mark, target.__qualname__)
+        check_unmarked(vars(target.__func__).get(MARK), mark, target.__qualname__)
         return cast("_T", _guarded(target, mark, MARK))
     elif inspect.isfunction(target):
-        _check_unmarked(vars(target).get(MARK), mark, target.__qualname__)
+        check_unmarked(vars(target).get(MARK), mark, target.__qualname__)
         setattr(target, MARK, mark)
         # A public handler needs no guard: if its mark is lost, a token is required.
         return target if mark.use is TokenUse.PUBLIC else cast("_T", _guarded(target, mark, MARK))
@@ -263,7 +259,7 @@ def _in_group(handler: Any, mark: Mark) -> Any:
 def _mark_table(table: web.RouteTableDef, mark: Mark) -> None:
     if not isinstance(table, RouteTable):
         raise TypeError("a web.RouteTableDef cannot keep a mark: write auth.RouteTable()")
-    _check_unmarked(table.mark, mark, "this table of routes")
+    check_unmarked(table.mark, mark, "this table of routes")
     if table.mark is None and len(table):
         # Its routes may have been added to an application already.
         raise TypeError("mark the table where it is made: @protected(...)(auth.RouteTable())")
@@ -272,27 +268,21 @@ def _mark_table(table: web.RouteTableDef, mark: Mark) -> None:
 
 
 def _mark_application(app: web.Application, mark: Mark) -> None:
-    _check_unmarked(app.get(APPLICATION_MARK), mark, "this application")
+    check_unmarked(app.get(APPLICATION_MARK), mark, "this application")
     if app.pre_frozen:
         raise TypeError("mark an application before it is started or added to another one")
     app[APPLICATION_MARK] = mark
-    _require_setup(app, mark)
+    require_setup(app, mark)
 
 
-def mark_resource(app: web.Application, resource: AbstractResource, mark: Mark) -> None:
-    """Mark all routes of a path. Raises TypeError if they have a different mark of this kind."""
-    marks = app.setdefault(RESOURCE_MARKS, {})
-    _check_unmarked(marks.get(resource), mark, resource.canonical)
-    marks[resource] = mark
-    _require_setup(app, mark)
-
-
-def _require_setup(app: web.Application, mark: Mark) -> None:
+def require_setup(app: web.Application, mark: Mark) -> None:
+    """Let a marked application without `setup` answer nothing, unless the mark opens it."""
     if mark.use is not TokenUse.PUBLIC and _check_setup not in app.middlewares:
         app.middlewares.append(_check_setup)
 
 
-def _check_unmarked(there: Mark | None, mark: Mark, name: str) -> None:
+def check_unmarked(there: Mark | None, mark: Mark, name: str) -> None:
+    """Raise TypeError if there is a different mark already."""
     if there not in (None, mark):
         raise TypeError(
             f"{name} is marked twice, with different marks: write one @protected(...) with "

@@ -19,7 +19,6 @@ from .marks import (
     APPLICATION_MARK,
     GROUP_MARK,
     MARK,
-    RESOURCE_MARKS,
     TOKEN_VALIDATOR,
     Mark,
     Policy,
@@ -33,6 +32,9 @@ _PREFLIGHT_MODULES = frozenset({"aiohttp_cors.preflight_handler", "aiohttp_cors.
 
 # The module of aiohttp-swagger3 that calls a handler: partial(_handle_swagger_call, route).
 _SWAGGER3 = "aiohttp_swagger3.swagger"
+
+PATH_MARKS = web.AppKey("PATH_MARKS", dict[object, Mark])
+"""The key for the marks that `open_paths` gave to routes, and `protect_paths` to resources."""
 
 UNGUARDED = "open: auth.setup was not called"
 """The access of every route of an application without `setup`."""
@@ -124,17 +126,21 @@ def policy_of(route: web.AbstractRoute, method: str, apps: Sequence[web.Applicat
         if mark is not None and not any(mark is other for other in marks):
             marks.append(mark)
     use = marks[0].use if marks else TokenUse.REQUIRED
-    requirements = [mark.requirement for mark in marks if mark.requirement is not VALID_TOKEN]
+    # A decorator may be written once and used for several targets. It asks once.
+    requirements = {id(mark.requirement): mark.requirement for mark in marks}
+    requirements.pop(id(VALID_TOKEN), None)
     also_from = marks[0].also_from if marks else frozenset()
     return Policy(
-        use, () if use is TokenUse.PUBLIC else tuple(requirements), tuple(marks), also_from
+        use, () if use is TokenUse.PUBLIC else tuple(requirements.values()), tuple(marks), also_from
     )
 
 
 def _application_marks(route: web.AbstractRoute, app: web.Application) -> Iterator[Mark | None]:
     """Yield the mark that an application has for a route's path, then its own."""
-    if RESOURCE_MARKS in app and route.resource is not None:
-        yield app[RESOURCE_MARKS].get(route.resource)
+    if PATH_MARKS in app:
+        marks = app[PATH_MARKS]
+        yield marks.get(route)
+        yield marks.get(route.resource)
     # An application with `setup` is closed, even if an application around it is open.
     closed = Mark(TokenUse.REQUIRED) if TOKEN_VALIDATOR in app else None
     yield app.get(APPLICATION_MARK) or closed

@@ -146,7 +146,7 @@ class TokenValidator:
             timeout=jwks_timeout,
         )
         send = fetch or fetch_with_aiohttp
-        self.fetch_listeners: Listeners[KeyFetch] = Listeners("fetches of keys")
+        self.fetch_listeners: Listeners[KeyFetch] = Listeners[KeyFetch]("fetches of keys")
         new_fetched = partial(
             Place.keys, fetch=send, policy=policy, clock=clock, listeners=self.fetch_listeners
         )

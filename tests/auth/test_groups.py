@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from hello import auth
+from hello.auth.marks import APPLICATION_MARK, MARK
 from hello.auth.routes import policy_of
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client
@@ -291,3 +292,26 @@ async def test_marks_keep_their_hands_off_unprotected_tables(serve: Serve) -> No
     routes = auth.RouteTable()
     routes.get("/")(auth.public(new_handler()))
     assert await status(await serve(*routes)) == 200
+
+
+async def test_a_decorator_that_is_used_for_several_targets_asks_once_and_marks_each(
+    validator: auth.TokenValidator, issuer: Issuer, aiohttp_client: Any
+) -> None:
+    """If they had the same mark, the guard of one would be satisfied by that of another."""
+    asked: list[object] = []
+
+    def check(token: auth.AccessToken) -> bool:
+        asked.append(token.subject)
+        return True
+
+    mine = auth.protected(permissions={"p"}, check=check)
+    handler, part, app = mine(new_handler()), mine(web.Application()), web.Application()
+    assert getattr(handler, MARK) is not part[APPLICATION_MARK]
+    part.router.add_get("/", handler)
+    auth.setup(app, validator)
+    app.add_subapp("/part", part)
+    assert {each.access for each in auth.routes(app)} == {"permission p, check check"}
+    client = await aiohttp_client(app)
+    token = issuer.mint(claims={"permissions": ["p"]})
+    assert await status(client, token, "/part/") == 200
+    assert len(asked) == 1

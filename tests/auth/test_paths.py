@@ -79,6 +79,62 @@ async def test_what_is_added_later_under_an_opened_path_stays_closed(
     assert await status(client, path="/docs", method="POST") == 401
 
 
+@pytest.mark.parametrize("path", ["/docs", "/docs/{name}"])
+@pytest.mark.parametrize("method", ["POST", "*"])
+async def test_a_route_of_the_same_resource_that_comes_later_stays_closed(
+    validator: auth.TokenValidator, aiohttp_client: Start, path: str, method: str
+) -> None:
+    """Aiohttp adds it to the last resource, if that has the same path."""
+    app, part = web.Application(), web.Application()
+    auth.setup(app, validator)
+    for each in (app, part):
+        each.router.add_get(path, new_handler())
+        auth.open_paths(each, path)
+        each.router.add_route(method, path, new_handler())
+    app.add_subapp("/part", part)
+    client = await aiohttp_client(ApiServer(app))
+    for place in ("/docs/a", "/part/docs/a") if "name" in path else ("/docs", "/part/docs"):
+        assert await status(client, path=place) == 200
+        assert await status(client, path=place, method="POST") == 401
+
+
+async def test_an_options_route_of_opened_files_that_comes_later_stays_closed(
+    validator: auth.TokenValidator, aiohttp_client: Start, tmp_path: Path
+) -> None:
+    app = web.Application()
+    auth.setup(app, validator)
+    files = app.router.add_static("/files", tmp_path)
+    auth.open_paths(app, "/files")
+    assert isinstance(files, web.StaticResource)
+    files.set_options_route(new_handler())
+    client = await aiohttp_client(ApiServer(app))
+    assert await status(client, path="/files/x") == 404
+    assert await status(client, path="/files/x", method="OPTIONS") == 401
+
+
+async def test_a_route_of_a_protected_path_that_comes_later_is_protected_as_well(
+    validator: auth.TokenValidator, issuer: Issuer, aiohttp_client: Start
+) -> None:
+    app = web.Application()
+    auth.setup(app, validator)
+    app.router.add_get("/docs", new_handler())
+    auth.protect_paths(app, "/docs", permissions={"admin"})
+    app.router.add_post("/docs", new_handler())
+    client = await aiohttp_client(ApiServer(app))
+    assert await status(client, issuer.mint(), path="/docs", method="POST") == 403
+
+
+def test_a_call_that_fails_opens_nothing(validator: auth.TokenValidator) -> None:
+    app = web.Application()
+    auth.setup(app, validator)
+    app.router.add_get("/docs", new_handler())
+    app.router.add_get("/own", auth.protected(new_handler()))
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            auth.open_paths(app, "/docs", "/own")
+        assert {each.access for each in auth.routes(app)} == {"a valid token"}
+
+
 async def test_a_protected_path_requires_what_it_says(
     app: web.Application, issuer: Issuer, aiohttp_client: Start
 ) -> None:

@@ -4,15 +4,15 @@ Their handlers are the library's, so nobody can write a mark above them. They ar
 paths instead.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Unpack
 
 from aiohttp import web
 from aiohttp.web_urldispatcher import AbstractResource
 
 from hello.auth.decorators import mark_requiring
-from hello.auth.marks import Mark, TokenUse, mark_resource
-from hello.auth.routes import mounted_routes
+from hello.auth.marks import Mark, TokenUse, check_unmarked, require_setup
+from hello.auth.routes import PATH_MARKS, mounted_routes
 from hello.tokens import RequirementOptions
 
 
@@ -44,8 +44,33 @@ def _mark_paths(app: web.Application, paths: tuple[str, ...], mark: Mark) -> Non
     if app.pre_frozen:
         raise TypeError("mark paths before the application is started or added to another one")
     marked = [resource for path in paths for resource in _found(app, path)]
+    before = app.setdefault(PATH_MARKS, {})
+    app[PATH_MARKS] = before | _marks(before, marked, mark)
+    require_setup(app, mark)
+    try:
+        _check_use(app, marked, mark)
+    except TypeError:
+        app[PATH_MARKS] = before
+        raise
+
+
+def _marks(
+    before: Mapping[object, Mark], marked: Iterable[AbstractResource], mark: Mark
+) -> dict[object, Mark]:
+    """Return the mark of each route that is opened, or of each resource that is protected.
+
+    aiohttp may give a resource more routes later. They are not opened, but they are protected.
+    """
+    marks: dict[object, Mark] = {}
     for resource in marked:
-        mark_resource(app, resource, mark)
+        for place in (resource, *resource):
+            check_unmarked(before.get(place), mark, resource.canonical)
+        places = resource if mark.use is TokenUse.PUBLIC else (resource,)
+        marks |= dict.fromkeys(places, mark)
+    return marks
+
+
+def _check_use(app: web.Application, marked: Collection[AbstractResource], mark: Mark) -> None:
     for each in mounted_routes(app):
         use = each.policy.use
         if each.route.resource in marked and use is not mark.use and not each.preflight:
