@@ -116,3 +116,10 @@ def test_it_tells_of_the_browser_where_there_is_a_page_to_open(*, client: bool) 
         f"http://localhost:6060/api/{path}" for path in ("messages/public", "openapi.json")
     ]
     assert re.search(naming(*addresses, ".env.example"), said)
+
+
+@pytest.mark.parametrize(("dpop", "named"), [("allowed", "curl"), ("required", "bound.py")])
+def test_it_shows_a_client_whose_tokens_the_api_accepts(dpop: str, named: str) -> None:
+    said = start.greeting(start.sandbox_config({"DPOP": dpop}), client=True)
+    assert re.search(naming(named), said)
+    assert ("Bearer" in said) is (dpop == "allowed")
