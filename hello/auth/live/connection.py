@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
@@ -30,6 +30,7 @@ from .watch import watch
 
 _R = TypeVar("_R", bound=web.StreamResponse)
 
+_LOOK_SECONDS = 0.05  # between two looks at whether a slow client has read
 _LEAVE_SECONDS = 5  # for a handler to leave the block, before the connection is cut off
 
 
@@ -112,7 +113,7 @@ class Live(Generic[_R]):
         self._loop = asyncio.get_running_loop()
         self._error: Exception | None = None  # why the block has to be left
         self._is_cancelled = False
-        self._cutting: asyncio.TimerHandle | None = None
+        self._is_left = False
         self._checking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> _R:
@@ -139,9 +140,9 @@ class Live(Generic[_R]):
         _traceback: TracebackType | None,
     ) -> None:
         watch().remove(self)
-        for waiting in (self._cutting, self._checking):
-            if waiting is not None:
-                waiting.cancel()
+        self._is_left = True
+        if self._checking is not None:
+            self._checking.cancel()
         if self._is_cancelled and self._task.uncancel() > self._cancellations:
             return  # somebody else ends the handler, too
         if self._error is None and isinstance(error, AuthError):
@@ -151,7 +152,7 @@ class Live(Generic[_R]):
         if self._error is not None:
             raise self._error
         if error is None and isinstance(self._response, LiveSocket):
-            await self._response.close()
+            await self._politely(self._response.close(drain=False))
 
     def look(self) -> None:
         """End the connection if it is time for that, or check the token if it is time for that."""
@@ -170,8 +171,7 @@ class Live(Generic[_R]):
         except UnavailableError:
             pass  # as far as anybody knows, the token is still good
         except Exception as error:  # noqa: BLE001 - it is raised in the handler
-            if self._error is None:
-                self._leave(error)
+            self._leave(error)
         self._checking = None
         self._plan_check()
 
@@ -182,15 +182,15 @@ class Live(Generic[_R]):
 
     def _leave(self, error: Exception) -> None:
         """Make the handler leave the block. What it waits for is cancelled."""
-        self._must_end(error)
+        if self._error is not None or self._is_left:  # a hook may outlive its cancellation
+            return
+        self._error = error
+        self._loop.call_later(_LEAVE_SECONDS, self._cut_off)
         self._is_cancelled = self._task.cancel()
 
-    def _must_end(self, error: Exception) -> None:
-        self._error = error
-        self._cutting = self._loop.call_later(_LEAVE_SECONDS, self._cut_off)
-
     def _cut_off(self) -> None:
-        if self._request.transport is not None:
+        """Break the connection, unless the request is over: then another one may have it."""
+        if self._request.transport is not None and not self._task.done():
             self._request.transport.abort()
 
     async def _receive_first(self, socket: LiveSocket) -> None:
@@ -223,7 +223,7 @@ class Live(Generic[_R]):
             protection.note(self._request, outage, handled=True)
             await _say(socket, postponed(outage))
         except AuthError as refusal:
-            self._must_end(refusal)
+            self._leave(refusal)
             raise
         else:
             protection.tell(self._request, None)
@@ -237,20 +237,40 @@ class Live(Generic[_R]):
         """Log a refusal, tell the client, and end the connection."""
         self._credentials.protection.note(self._request, refusal, handled=True)
         self._request[ENDED] = refusal
+        # For a stream: aiohttp writes its end when the handler has returned.
+        self._loop.call_later(_LEAVE_SECONDS, self._cut_off)
+        await self._politely(self._say_end(refusal))
+
+    async def _say_end(self, refusal: AuthError) -> None:
         response = self._response
+        if isinstance(response, LiveSocket):
+            if isinstance(refusal, UnavailableError):
+                await _say(response, postponed(refusal))
+            reason = close_reason(refusal).encode()
+            # Without waiting for the client to read: what was cancelled may have waited for that,
+            # and then aiohttp can wait for it no more.
+            await response.close(code=close_code(refusal), message=reason, drain=False)
+            return
+        while self._request.protocol.writing_paused:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(_LOOK_SECONDS)
+        if response.content_type == "text/event-stream":
+            with suppress(RuntimeError):  # the handler has ended it
+                await response.write(last_event(refusal))
+
+    async def _politely(self, ending: Coroutine[Any, Any, object]) -> None:
+        """Let a connection end, and break it if that does not succeed in time."""
+        cancellations = self._task.cancelling()
         try:
             async with asyncio.timeout(_LEAVE_SECONDS):
-                if isinstance(response, LiveSocket):
-                    if isinstance(refusal, UnavailableError):
-                        await _say(response, postponed(refusal))
-                    reason = close_reason(refusal).encode()
-                    await response.close(code=close_code(refusal), message=reason)
-                elif response.content_type == "text/event-stream":
-                    await response.write(last_event(refusal))
-        except TimeoutError:  # the client does not read
-            self._cut_off()
+                await ending
         except ConnectionError:
-            pass  # it is gone
+            pass  # the client is gone
+        except asyncio.CancelledError:
+            self._cut_off()
+            if self._task.cancelling() > cancellations:
+                raise  # somebody ends the handler
+        except Exception:  # noqa: BLE001 - whatever it is, the connection must not stay
+            self._cut_off()
 
 
 async def _say(socket: LiveSocket, text: str) -> None:

@@ -290,7 +290,7 @@ async def test_a_handler_that_goes_on_after_a_refusal_is_cut_off(
             while not socket.closed:
                 try:
                     await socket.receive()
-                except auth.AuthError:
+                except (auth.AuthError, asyncio.CancelledError):
                     await socket.send_str("going on")
         return socket
 
