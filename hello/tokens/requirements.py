@@ -175,7 +175,8 @@ async def check_requirements(
     `request` is that of your framework, for checks that take it. Without it, they refuse.
 
     Raises InsufficientScopeError (RFC 6750 §3.1), InsufficientAuthenticationError if a stronger or
-    a more recent login is required (RFC 9470 §3), or the AuthError that a check raises.
+    a more recent login is required (RFC 9470 §3), or the AuthError that a check raises. If a check
+    fails, the HookError is the cause of the InsufficientScopeError.
     """
     subject = token.subject
     for each in requirements:
@@ -195,8 +196,7 @@ async def check_requirements(
             acr_values=_acr_values(requirements), max_age=min(ages, default=None), subject=subject
         )
     for each in requirements:
-        if each.check is not None and not await _passes(each, token, request, timing.hook_timeout):
-            raise InsufficientScopeError(Reason.CHECK, subject=subject)
+        await _ask_check(each, token, request, timing.hook_timeout)
 
 
 def _sufficient_scopes(requirements: Iterable[Requirement], token: AccessToken) -> set[str]:
@@ -247,21 +247,26 @@ def _equals(value: Any, expected: Any) -> bool:
     return type(value) is type(expected) and value == expected  # True equals 1 in Python
 
 
-async def _passes(
+async def _ask_check(
     requirement: Requirement,
     token: AccessToken,
     request: object,
     timeout: float,  # noqa: ASYNC109
-) -> bool:
+) -> None:
+    """Raise InsufficientScopeError unless a check, if there is one, lets the token pass."""
     check: Any = requirement.check
+    if check is None:
+        return
     try:
         if requirement.check_takes_request and request is None:
             raise HookError("check_requirements was called without the request that it takes")
         arguments = (token, request) if requirement.check_takes_request else (token,)
-        return bool(await ask(check, *arguments, timeout=timeout, returns=(bool,)))
-    except HookError:
+        passes = await ask(check, *arguments, timeout=timeout, returns=(bool,))
+    except HookError as failure:
         _logger.exception("%s: a check failed, so the request is refused", Reason.CHECK)
-        return False
+        raise InsufficientScopeError(Reason.CHECK, subject=token.subject) from failure
+    if not passes:
+        raise InsufficientScopeError(Reason.CHECK, subject=token.subject)
 
 
 VALID_TOKEN = Requirement()

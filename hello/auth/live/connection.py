@@ -122,12 +122,19 @@ class Live(Generic[_R]):
         self._task, self._cancellations = task, task.cancelling()
         self._context = copy_context()
         response: web.StreamResponse = self._response
+        if not response.prepared and AWAITING not in self._request:
+            self._credentials.check_expiry()  # the answer can still be a 401
         self._request[LIVE] = response
         if not response.prepared:
             await response.prepare(self._request)
-        if isinstance(self._response, LiveSocket):
+        try:
             if AWAITING in self._request:
-                await self._receive_first(self._response)
+                await self._receive_first()
+            self._credentials.check_expiry()  # it may have expired meanwhile
+        except AuthError as refusal:
+            await self._end(refusal)
+            raise
+        if isinstance(self._response, LiveSocket):
             self._response.renew = partial(self._renew, self._response)
         self._plan_check()
         watch().add(self)
@@ -193,13 +200,11 @@ class Live(Generic[_R]):
         if self._request.transport is not None and not self._task.done():
             self._request.transport.abort()
 
-    async def _receive_first(self, socket: LiveSocket) -> None:
-        """Take the token in the first message. Raises AuthError when the socket is closed."""
-        try:
-            await self._credentials.accept(await self._first_token(socket))
-        except AuthError as refusal:
-            await self._end(refusal)
-            raise
+    async def _receive_first(self) -> None:
+        """Take the token in the first message. Raises AuthError."""
+        socket = self._response
+        assert isinstance(socket, LiveSocket)  # noqa: S101 - a stream is refused by `live`
+        await self._credentials.accept(await self._first_token(socket))
         await self._say_accepted(socket)
 
     async def _first_token(self, socket: LiveSocket) -> str:

@@ -15,7 +15,16 @@ from hello.auth.protection import ACCESS_TOKEN
 from hello.auth.reading.awaiting import AWAITING
 from hello.auth.reading.nested import validated_before
 from hello.auth.reading.request import host_of
-from hello.tokens import AccessToken, InvalidTokenError, Presented, Reason, UnauthorizedError
+from hello.tokens import (
+    AccessToken,
+    AuthError,
+    InvalidTokenError,
+    Presented,
+    Reason,
+    UnauthorizedError,
+    UnavailableError,
+)
+from hello.tokens.hooks import HookError
 
 
 class _Held(NamedTuple):
@@ -58,6 +67,10 @@ class Credentials:
         """When the first of the tokens expires, in seconds since the epoch."""
         return min(held.token.expires_at for held in self._held.values())
 
+    def check_expiry(self) -> None:
+        """Raise InvalidTokenError if one of the tokens has expired. There is no leeway here."""
+        self._check_expiry(self._held)
+
     async def accept(self, text: str) -> None:
         """Take the token of the first message. Raises AuthError if it is refused."""
         held = dict(self._held)
@@ -68,6 +81,7 @@ class Credentials:
                 token = await protection.validate(presented)
                 await protection.require(self._request, token)
                 held[protection] = _Held(replace(presented, proved=True), token)
+        self._check_expiry(held)
         awaiting = self._request[AWAITING]
         del self._request[AWAITING]
         self._replace(held)
@@ -88,8 +102,9 @@ class Credentials:
                 new = await protection.validate(fresh)
                 if not _is_renewal(new, token):
                     raise InvalidTokenError(Reason.SUBJECT, subject=new.subject)
-                await protection.require(self._request, new)
+                await self._require(protection, new)
                 held[protection] = _Held(fresh, new)
+        self._check_expiry(held)
         self._replace(held)
 
     async def check_again(self) -> None:
@@ -101,10 +116,25 @@ class Credentials:
         try:
             for protection, held in checked.items():
                 token = await protection.validate(held.presented)
-                await protection.require(self._request, token)
+                await self._require(protection, token)
         except Exception:
             if self._held is checked:
                 raise
+
+    def _check_expiry(self, all_held: Mapping[Protection, _Held]) -> None:
+        now = self.protection.validator.timing.clock.time()
+        for held in all_held.values():
+            if now >= held.token.expires_at:
+                raise InvalidTokenError(Reason.EXPIRED, subject=held.token.subject)
+
+    async def _require(self, protection: Protection, token: AccessToken) -> None:
+        """Raise AuthError as `require` does, and UnavailableError if a check cannot be asked."""
+        try:
+            await protection.require(self._request, token)
+        except AuthError as refusal:
+            if isinstance(refusal.__cause__, HookError):
+                raise UnavailableError(refusal.reason, subject=refusal.subject) from None
+            raise
 
     def _of_request(self, protection: Protection) -> dict[Protection, _Held]:
         try:

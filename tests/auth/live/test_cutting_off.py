@@ -135,7 +135,7 @@ async def test_a_client_that_does_not_read_is_disconnected(
 
 async def nobody_is_connected(there: Live) -> None:
     async with asyncio.timeout(5):
-        while there.client.server.handler.connections: # noqa: ASYNC110
+        while there.client.server.handler.connections:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

@@ -103,6 +103,23 @@ async def test_it_needs_a_good_token_to_begin(
     assert reasons(caplog) == ["401 no_credentials", "401 audience", "403 permissions"]
 
 
+async def test_it_does_not_begin_when_the_token_has_expired(
+    opens: Open, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as while the handler prepared for it."""
+    streams = streaming(EVENTS)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        clock.advance(2)
+        return await streams(request)
+
+    there = await opens(handler)
+    async with there.client.get("/feed", headers=bearer(there.mint(seconds=1))) as response:
+        assert response.status == 401
+        assert "error_description" in response.headers["WWW-Authenticate"]
+    assert reasons(caplog) == ["401 expired"]
+
+
 async def test_a_stream_that_ends_by_itself_gets_no_last_event(opens: Open) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         async with auth.live(request, web.StreamResponse(headers=EVENTS)) as events:

@@ -9,8 +9,10 @@ import pytest
 from aiohttp import WSCloseCode, web
 
 from hello import auth
+from hello.auth.live.socket import LiveSocket
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, bearer
+from support.clock import FakeClock
 from support.live import Handler, Live, answered, closed, send_token
 from support.logs import faults, reasons
 from support.protecting import new_handler
@@ -239,6 +241,37 @@ async def test_a_client_that_goes_away_at_once_leaves_nothing(
     for _ in range(2):
         assert isinstance(await there.has_left(), auth.UnauthorizedError)
     assert not faults(caplog)
+
+
+async def test_a_token_that_expired_is_refused_although_clocks_may_differ(
+    live: Start, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = await live({"message"})
+    for first in (None, there.mint()):
+        async with there.opened(first) as socket:
+            await send_token(socket, there.mint(seconds=-1))
+            assert await closed(socket) == (4401, "The access token expired")
+    assert await there.status(there.mint(seconds=0)) == 401
+    assert reasons(caplog) == ["401 expired"] * 3
+    assert not faults(caplog)
+
+
+async def test_a_token_that_expires_before_the_answer_to_it_begins_nothing(
+    live: Start,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = await live({"message"})
+
+    async def prepare(socket: LiveSocket, request: web.Request) -> Any:
+        clock.advance(10)
+        return await web.WebSocketResponse.prepare(socket, request)
+
+    monkeypatch.setattr(LiveSocket, "prepare", prepare)
+    async with there.opened(there.mint(seconds=10)) as socket:
+        assert (await closed(socket)).code == 4401
+    assert reasons(caplog) == ["401 expired"]
 
 
 async def test_a_second_token_may_follow_at_once(live: Start) -> None:
