@@ -5,7 +5,6 @@ import random
 from collections.abc import Collection, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar, overload
 
@@ -23,7 +22,7 @@ from hello.tokens import (
 from hello.tokens.timing import check_seconds
 
 from .credentials import Credentials
-from .messages import accepted, close_code, close_reason, last_event, postponed
+from .messages import accepted, close_code, close_reason, last_event, postponed, too_soon
 from .origins import check_origin
 from .socket import LiveSocket, protocols_for
 from .watch import watch
@@ -31,6 +30,7 @@ from .watch import watch
 _R = TypeVar("_R", bound=web.StreamResponse)
 
 _LOOK_SECONDS = 0.05  # between two looks at whether a slow client has read
+_RENEW_SECONDS = 1  # between two new tokens: each of them is checked, counted and told
 _LEAVE_SECONDS = 5  # for a handler to leave the block, before the connection is cut off
 
 
@@ -115,6 +115,8 @@ class Live(Generic[_R]):
         self._is_cancelled = False
         self._is_left = False
         self._checking: asyncio.Task[None] | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._renewable_at = 0.0  # in seconds since the epoch
 
     async def __aenter__(self) -> _R:
         task = asyncio.current_task()
@@ -135,7 +137,7 @@ class Live(Generic[_R]):
             await self._end(refusal)
             raise
         if isinstance(self._response, LiveSocket):
-            self._response.renew = partial(self._renew, self._response)
+            self._response.renew = self._renew
         self._plan_check()
         watch().add(self)
         return self._response
@@ -148,8 +150,9 @@ class Live(Generic[_R]):
     ) -> None:
         watch().remove(self)
         self._is_left = True
-        if self._checking is not None:
-            self._checking.cancel()
+        for task in (self._checking, self._renewing):
+            if task is not None:
+                task.cancel()
         if self._is_cancelled and self._task.uncancel() > self._cancellations:
             return  # somebody else ends the handler, too
         if self._error is None and isinstance(error, AuthError):
@@ -205,7 +208,7 @@ class Live(Generic[_R]):
         socket = self._response
         assert isinstance(socket, LiveSocket)  # noqa: S101 - a stream is refused by `live`
         await self._credentials.accept(await self._first_token(socket))
-        await self._say_accepted(socket)
+        await self._say_accepted()
 
     async def _first_token(self, socket: LiveSocket) -> str:
         token = None
@@ -217,26 +220,40 @@ class Live(Generic[_R]):
             raise UnauthorizedError
         return token
 
-    async def _renew(self, socket: LiveSocket, text: str) -> None:
-        """Take a new token. Raises AuthError if it is refused, and the block has to be left."""
+    async def _renew(self, text: str) -> None:
+        """Take a new token, in a task of its own: who waits for it may stop waiting.
+
+        Raises AuthError if it is refused. The block has to be left then.
+        """
         if self._error is not None:
             raise self._error
+        wait = self._renewable_at - self._clock.time()
+        if wait > 0 or self._renewing is not None:
+            await _say(self._response, too_soon(wait))
+            return
+        self._renewable_at = self._clock.time() + _RENEW_SECONDS
+        self._renewing = self._loop.create_task(self._take(text), context=self._context)
+        await asyncio.shield(self._renewing)
+
+    async def _take(self, text: str) -> None:
         protection = self._credentials.protection
         try:
             await self._credentials.renew(text)
         except UnavailableError as outage:  # the present token is still good
             protection.note(self._request, outage, handled=True)
-            await _say(socket, postponed(outage))
-        except AuthError as refusal:
-            self._leave(refusal)
+            await _say(self._response, postponed(outage))
+        except Exception as error:
+            self._leave(error)
             raise
         else:
             protection.tell(self._request, None)
             self._plan_check()
-            await self._say_accepted(socket)
+            await self._say_accepted()
+        finally:
+            self._renewing = None
 
-    async def _say_accepted(self, socket: LiveSocket) -> None:
-        await _say(socket, accepted(self._credentials.expires_at - self._clock.time()))
+    async def _say_accepted(self) -> None:
+        await _say(self._response, accepted(self._credentials.expires_at - self._clock.time()))
 
     async def _end(self, refusal: AuthError) -> None:
         """Log a refusal, tell the client, and end the connection."""
@@ -278,6 +295,7 @@ class Live(Generic[_R]):
             self._cut_off()
 
 
-async def _say(socket: LiveSocket, text: str) -> None:
+async def _say(socket: web.StreamResponse, text: str) -> None:
+    assert isinstance(socket, LiveSocket)  # noqa: S101 - nobody else receives a token
     with suppress(ConnectionError):  # if the client is gone, `receive` will say so
         await socket.send_str(text)

@@ -6,6 +6,7 @@ answered with a JSON object that has a member of the same name.
 
 import json
 import re
+from math import ceil
 from typing import Any
 
 from aiohttp import WSCloseCode
@@ -50,6 +51,13 @@ def postponed(outage: UnavailableError) -> str:
     """Return the answer to a token that cannot be checked at the moment."""
     return _answer(
         {"status": outage.status, "message": outage.message, "retry_after": outage.retry_after}
+    )
+
+
+def too_soon(seconds: float) -> str:
+    """Return the answer to a token that comes so many seconds too soon after another one."""
+    return _answer(
+        {"status": 429, "message": "Too many requests", "retry_after": max(1, ceil(seconds))}
     )
 
 

@@ -1,5 +1,6 @@
 """How does a WebSocket with a token open, and what does its handler receive?"""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ class LiveSocket(web.WebSocketResponse):
 
     def __init__(self, protocols: Sequence[str], options: dict[str, Any]) -> None:
         super().__init__(protocols=protocols, **{**_DEFAULTS, **options})
+        self._timeout_of_each: float | None = options.get("receive_timeout")
         self.renew: Renew | None = None  # until the first token is there, nobody takes a second
 
     async def receive(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - aiohttp's own
@@ -36,12 +38,21 @@ class LiveSocket(web.WebSocketResponse):
 
         Raises AuthError if the client sent a token that is refused, or if the token is over.
         """
+        seconds = timeout or self._timeout_of_each
+        until = self._seconds_now() + seconds if seconds else None
         while True:
-            message: WSMessage = await super().receive(timeout)
+            message: WSMessage = await super().receive(seconds)
             token = None if self.renew is None else self.token_in(message)
             if self.renew is None or token is None:
                 return message
-            await self.renew(token)
+            async with asyncio.timeout_at(until):
+                await self.renew(token)
+            if until is not None:  # a new token gives no more time
+                seconds = max(0.001, until - self._seconds_now())
+
+    @staticmethod
+    def _seconds_now() -> float:
+        return asyncio.get_running_loop().time()
 
     @staticmethod
     def token_in(message: WSMessage) -> str | None:

@@ -226,6 +226,103 @@ async def test_a_check_of_the_last_token_does_not_end_a_renewed_one(
     assert reasons(caplog) == []
 
 
+async def test_a_client_cannot_renew_more_than_once_in_a_second(
+    live: Start, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = await live()
+    async with there.opened(there.mint()) as socket:
+        for _ in range(2):
+            await send_token(socket, there.mint())
+            assert (await answered(socket))["status"] == 200
+            for _ in range(3):
+                await send_token(socket, there.mint())
+                said = await answered(socket)
+                assert said == {"status": 429, "message": "Too many requests", "retry_after": 1}
+            clock.advance(1)
+    assert [each.outcome for each in there.decisions] == ["allowed"] * 3
+    assert not reasons(caplog)
+
+
+async def test_new_tokens_give_a_client_no_more_time(
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    issuer: Issuer,
+    validator: auth.TokenValidator,
+) -> None:
+    there = Live(aiohttp_client, issuer)
+
+    async def handler(request: Any) -> Any:
+        async with auth.live(request) as socket:
+            try:
+                await socket.receive(timeout=0.2)
+            except TimeoutError:
+                await socket.send_str("too late")
+        return socket
+
+    await there.serve(auth.protected, validator, handler)
+    async with there.opened(there.mint()) as socket:
+
+        async def renew() -> None:
+            while not socket.closed:
+                await send_token(socket, there.mint())
+                await asyncio.sleep(0.02)
+
+        renewing = asyncio.create_task(renew())
+        async with asyncio.timeout(2):
+            while await socket.receive_str() != "too late":
+                pass
+        renewing.cancel()
+        await asyncio.wait({renewing})
+
+
+@pytest.mark.parametrize(
+    ("claims", "waits"),
+    [({}, "asyncio"), ({}, "aiohttp"), ({"sub": "bob"}, "asyncio")],
+)
+async def test_a_renewal_is_not_lost_if_the_handler_does_not_wait_for_it(
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    issuer: Issuer,
+    clock: FakeClock,
+    claims: dict[str, Any],
+    waits: str,
+) -> None:
+    there, go_on = Live(aiohttp_client, issuer), asyncio.Event()
+
+    async def revoked(token: auth.AccessToken) -> bool:
+        if "jti" in token.claims and token.claims["jti"] == "second":
+            await go_on.wait()
+        return False
+
+    validator = auth.TokenValidator(
+        issuer=issuer.url, audience=issuer.audience, clock=clock, revoked=revoked
+    )
+
+    async def handler(request: Any) -> Any:
+        async with auth.live(request) as socket:
+            try:
+                if waits == "asyncio":
+                    await asyncio.wait_for(socket.receive(), 0.1)
+                else:
+                    await socket.receive(timeout=0.1)
+            except TimeoutError:
+                await socket.send_str("tick")
+            async for _ in socket:
+                pass
+        return socket
+
+    await there.serve(auth.protected, validator, handler)
+    async with there.opened(there.mint(sub="alice")) as socket:
+        await send_token(socket, there.mint(**{"sub": "alice", "jti": "second", **claims}))
+        assert await socket.receive_str() == "tick"
+        clock.advance(5)
+        await send_token(socket, there.mint(sub="alice"))
+        assert (await answered(socket))["status"] == 429  # one after the other
+        go_on.set()
+        if claims:
+            assert (await closed(socket)).code == 4401
+        else:
+            assert (await answered(socket))["status"] == 200
+
+
 @pytest.mark.parametrize(
     "text",
     [
