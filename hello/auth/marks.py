@@ -18,7 +18,7 @@ from aiohttp.abc import AbstractView
 from hello.tokens import Requirement, Validator
 from hello.tokens.requirements import VALID_TOKEN
 
-from .reading.awaiting import AWAITING, TokenPlace
+from .reading.awaiting import TokenPlace, awaiting
 
 _T = TypeVar("_T")
 
@@ -226,8 +226,8 @@ def _check_read(mark: Mark, arguments: Iterable[object]) -> None:
     if policy is None:
         raise RuntimeError(_NO_REQUEST if request is None else _NO_SETUP)
     # As long as there is no token, a handler may run only if the request was meant for it.
-    awaiting = "message" in policy.also_from if request is None else AWAITING in request
-    covered = any(read is mark for read in policy.marks) if awaiting else policy.covers(mark)
+    waits = "message" in policy.also_from if request is None else awaiting(request) is not None
+    covered = any(read is mark for read in policy.marks) if waits else policy.covers(mark)
     if not covered:
         raise RuntimeError(
             "a marked handler was called, but the middleware did not read its mark: a decorator "

@@ -28,7 +28,7 @@ from .decorators import APPLICATION_IS_CLOSED
 from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse, call
 from .metadata import serve_metadata
 from .protected_app import PROTECTION, Protection
-from .reading.awaiting import AWAITING, ENDED, LIVE, await_token, check_nothing_leaves, is_handshake
+from .reading.awaiting import ENDED, await_token, awaiting, check_nothing_leaves, is_handshake
 from .reading.certificates import ClientCertificate, of_connection
 from .reading.nested import note_validated, validated_before
 from .reading.request import host_of, is_by_dpop
@@ -180,12 +180,13 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
                 await _admit(request, host, protection)
         handled = True
         answer = await call(handler, request)
-        if AWAITING in request:
+        if awaiting(request) is not None:
             await check_nothing_leaves(request, answer)
         return answer  # noqa: TRY300
     except AuthError as refusal:
-        if request.get(ENDED) is refusal:  # `auth.live` has told everybody
-            return request[LIVE]
+        ended = ENDED.get(refusal)
+        if ended is not None:  # `auth.live` has told everybody
+            return ended
         protection.note(request, refusal, handled=handled)
         check_nothing_sent(request)
         challenges = protection.challenges
@@ -226,7 +227,9 @@ async def _admit_and_tell(request: web.Request, host: str, protection: Protectio
     finally:
         # An application around this one may have checked the request, too.
         request[CHECK_SECONDS] = request.get(CHECK_SECONDS, 0.0) + perf_counter() - begun
-    if request[POLICY].use is not TokenUse.PUBLIC and AWAITING not in request:
+    waiting = awaiting(request)
+    is_waiting = waiting is not None and protection in waiting.who
+    if request[POLICY].use is not TokenUse.PUBLIC and not is_waiting:
         protection.tell(request, None)
 
 

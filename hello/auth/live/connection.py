@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar, overload
 from aiohttp import web
 
 from hello.auth.protection import ACCESS_TOKEN
-from hello.auth.reading.awaiting import AWAITING, ENDED, LIVE
+from hello.auth.reading.awaiting import ENDED, awaiting
 from hello.tokens import (
     AuthError,
     InvalidTokenError,
@@ -22,14 +22,14 @@ from hello.tokens import (
 from hello.tokens.timing import check_seconds
 
 from .credentials import Credentials
-from .messages import accepted, close_code, close_reason, last_event, postponed, too_soon
+from .ending import say, say_end
+from .messages import accepted, postponed, too_soon
 from .origins import check_origin
 from .socket import LiveSocket, protocols_for
 from .watch import watch
 
 _R = TypeVar("_R", bound=web.StreamResponse)
 
-_LOOK_SECONDS = 0.05  # between two looks at whether a slow client has read
 _RENEW_SECONDS = 1  # between two new tokens: each of them is checked, counted and told
 _LEAVE_SECONDS = 5  # for a handler to leave the block, before the connection is cut off
 
@@ -88,7 +88,7 @@ def live(
         response = LiveSocket(protocols_for(request, protocols), options)
     elif isinstance(response, web.WebSocketResponse):
         raise TypeError("auth.live makes the WebSocket itself: give it the options of yours")
-    elif AWAITING in request:
+    elif awaiting(request) is not None:
         raise UnauthorizedError  # a stream has no first message
     return Live(request, response, credentials, check_every, first_message_timeout)
 
@@ -124,13 +124,15 @@ class Live(Generic[_R]):
         self._task, self._cancellations = task, task.cancelling()
         self._context = copy_context()
         response: web.StreamResponse = self._response
-        if not response.prepared and AWAITING not in self._request:
+        waiting = awaiting(self._request)
+        if waiting is not None:
+            waiting.live = response
+        elif not response.prepared:
             self._credentials.check_expiry()  # the answer can still be a 401
-        self._request[LIVE] = response
         if not response.prepared:
             await response.prepare(self._request)
         try:
-            if AWAITING in self._request:
+            if waiting is not None:
                 await self._receive_first()
             self._credentials.check_expiry()  # it may have expired meanwhile
         except AuthError as refusal:
@@ -229,7 +231,7 @@ class Live(Generic[_R]):
             raise self._error
         wait = self._renewable_at - self._clock.time()
         if wait > 0 or self._renewing is not None:
-            await _say(self._response, too_soon(wait))
+            await say(self._response, too_soon(wait))
             return
         self._renewable_at = self._clock.time() + _RENEW_SECONDS
         self._renewing = self._loop.create_task(self._take(text), context=self._context)
@@ -241,7 +243,7 @@ class Live(Generic[_R]):
             await self._credentials.renew(text)
         except UnavailableError as outage:  # the present token is still good
             protection.note(self._request, outage, handled=True)
-            await _say(self._response, postponed(outage))
+            await say(self._response, postponed(outage))
         except Exception as error:
             self._leave(error)
             raise
@@ -253,31 +255,15 @@ class Live(Generic[_R]):
             self._renewing = None
 
     async def _say_accepted(self) -> None:
-        await _say(self._response, accepted(self._credentials.expires_at - self._clock.time()))
+        await say(self._response, accepted(self._credentials.expires_at - self._clock.time()))
 
     async def _end(self, refusal: AuthError) -> None:
         """Log a refusal, tell the client, and end the connection."""
         self._credentials.protection.note(self._request, refusal, handled=True)
-        self._request[ENDED] = refusal
+        ENDED[refusal] = self._response
         # For a stream: aiohttp writes its end when the handler has returned.
         self._loop.call_later(_LEAVE_SECONDS, self._cut_off)
-        await self._politely(self._say_end(refusal))
-
-    async def _say_end(self, refusal: AuthError) -> None:
-        response = self._response
-        if isinstance(response, LiveSocket):
-            if isinstance(refusal, UnavailableError):
-                await _say(response, postponed(refusal))
-            reason = close_reason(refusal).encode()
-            # Without waiting for the client to read: what was cancelled may have waited for that,
-            # and then aiohttp can wait for it no more.
-            await response.close(code=close_code(refusal), message=reason, drain=False)
-            return
-        while self._request.protocol.writing_paused:  # noqa: ASYNC110 - see above
-            await asyncio.sleep(_LOOK_SECONDS)
-        if response.content_type == "text/event-stream":
-            with suppress(RuntimeError):  # the handler has ended it
-                await response.write(last_event(refusal))
+        await self._politely(say_end(self._request, self._response, refusal))
 
     async def _politely(self, ending: Coroutine[Any, Any, object]) -> None:
         """Let a connection end, and break it if that does not succeed in time."""
@@ -293,9 +279,3 @@ class Live(Generic[_R]):
                 raise  # somebody ends the handler
         except Exception:  # noqa: BLE001 - whatever it is, the connection must not stay
             self._cut_off()
-
-
-async def _say(socket: web.StreamResponse, text: str) -> None:
-    assert isinstance(socket, LiveSocket)  # noqa: S101 - nobody else receives a token
-    with suppress(ConnectionError):  # if the client is gone, `receive` will say so
-        await socket.send_str(text)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from hello.auth.protected_app import PROTECTION, Protection
 from hello.auth.protection import ACCESS_TOKEN
-from hello.auth.reading.awaiting import AWAITING
+from hello.auth.reading.awaiting import awaiting
 from hello.auth.reading.nested import validated_before
 from hello.auth.reading.request import host_of
 from hello.tokens import (
@@ -48,13 +48,14 @@ class Credentials:
             app[PROTECTION] for app in request.match_info.apps if PROTECTION in app
         ]
         self._held: Mapping[Protection, _Held] = {}
-        if AWAITING not in request and ACCESS_TOKEN not in request:
+        waiting = awaiting(request)
+        if waiting is None and ACCESS_TOKEN not in request:
             raise RuntimeError(
                 "auth.live needs a request with a token: its handler is public or optional, or "
                 "auth.setup was not called"
             )
         for protection in self._protections:
-            if protection not in request.get(AWAITING, ()):
+            if waiting is None or protection not in waiting.who:
                 self._held = {**self._held, **self._of_request(protection)}
 
     @property
@@ -73,20 +74,21 @@ class Credentials:
 
     async def accept(self, text: str) -> None:
         """Take the token of the first message. Raises AuthError if it is refused."""
-        held = dict(self._held)
+        held, waiting = dict(self._held), awaiting(self._request)
+        who = [] if waiting is None else waiting.who
         for protection in self._protections:
-            if protection in self._request[AWAITING]:
+            if protection in who:
                 certificate = partial(protection.client_certificate, self._request)
                 presented = Presented(token=text, host=self._host, certificate=certificate)
                 token = await protection.validate(presented)
                 await protection.require(self._request, token)
                 held[protection] = _Held(replace(presented, proved=True), token)
         self._check_expiry(held)
-        awaiting = self._request[AWAITING]
-        del self._request[AWAITING]
+        if waiting is not None:
+            waiting.who = []  # nobody any more
         self._replace(held)
         for protection in self._protections:
-            if protection in awaiting:
+            if protection in who:
                 protection.tell(self._request, None)
 
     async def renew(self, text: str) -> None:

@@ -7,11 +7,12 @@ import pytest
 from aiohttp import web
 
 from hello import auth
+from hello.auth.protection import observe
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
 from support.live import Live, answered, closed, send_token
-from support.logs import reasons
+from support.logs import faults, reasons
 
 FIRST_MESSAGE = auth.protected(permissions={"read:reports"}, also_from={"message"})
 
@@ -86,3 +87,85 @@ async def test_each_application_may_have_its_own_token(
             assert (await answered(socket)) == {"status": 200, "expires_in": 100}
         clock.advance(100)
         assert (await closed(socket)).code == 4401
+
+
+async def test_each_application_tells_its_own_decision(
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    issuer: Issuer,
+    validator: auth.TokenValidator,
+) -> None:
+    """Although the outer one waits for the first message, and the inner one does not."""
+    there = Live(aiohttp_client, issuer)
+    inner, outer = web.Application(), web.Application()
+    auth.setup(inner, validator)
+    auth.setup(outer, validator, header="X-Proxy")
+    told: dict[str, list[auth.Decision]] = {"inner": [], "outer": []}
+    observe(inner, told["inner"].append)
+    observe(outer, told["outer"].append)
+    inner.router.add_get("/feed", FIRST_MESSAGE(there.echo))
+    outer.add_subapp("/sub", inner)
+    there.client = await aiohttp_client(ApiServer(outer))
+    headers = bearer(there.mint(jti="inner"))
+    async with there.client.ws_connect("/sub/feed", headers=headers) as socket:
+        await send_token(socket, there.mint(jti="outer"))
+        assert (await answered(socket))["status"] == 200
+    for name, decisions in told.items():
+        assert [(each.outcome, each.token_id) for each in decisions] == [("allowed", name)]
+
+
+@pytest.mark.parametrize("place", ["header", "message"])
+@pytest.mark.parametrize("is_outer", [False, True])
+async def test_a_middleware_may_clone_the_request(
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    issuer: Issuer,
+    validator: auth.TokenValidator,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    place: str,
+    *,
+    is_outer: bool,
+) -> None:
+    """As those of aiohttp-remotes do."""
+
+    @web.middleware
+    async def cloning(request: web.Request, handler: Any) -> web.StreamResponse:
+        response: web.StreamResponse = await handler(request.clone(scheme="https"))
+        return response
+
+    there = Live(aiohttp_client, issuer)
+    app, outer = web.Application(), web.Application()
+    auth.setup(app, validator)
+    observe(app, there.decisions.append)
+    app.router.add_get("/feed", FIRST_MESSAGE(there.echo))
+    if is_outer:
+        auth.setup(outer, validator)
+    (outer if is_outer else app).middlewares.append(cloning)
+    outer.add_subapp("/sub", app)
+    there.client = await aiohttp_client(ApiServer(outer))
+
+    async def begin(token: str) -> Any:
+        headers = bearer(token) if place == "header" else {}
+        socket = await there.client.ws_connect("/sub/feed", headers=headers)
+        if place == "message":
+            await send_token(socket, token)
+            assert (await answered(socket))["status"] == 200
+        return socket
+
+    good = await begin(there.mint())
+    await good.send_str("hello")
+    assert await good.receive_str() == "hello"
+    await good.close()
+    short = await begin(there.mint(seconds=10))
+    clock.advance(10)
+    assert (await closed(short)).code == 4401
+    refused = await there.client.ws_connect("/sub/feed")
+    if place == "message":
+        await refused.send_str("hello")
+    else:
+        await send_token(refused, there.mint(aud="x"))
+    assert (await closed(refused)).code == 4401
+    outcomes = ["allowed", "allowed", "expired"]
+    last = "no_credentials" if place == "message" else "audience"
+    assert [each.outcome for each in there.decisions] == [*outcomes, last]
+    assert reasons(caplog) == ["401 expired", f"401 {last}"]
+    assert not faults(caplog)
