@@ -19,6 +19,7 @@ from .decisions.audit import Audit
 from .decisions.decision import VALIDATED, Decision, decision_on
 from .decisions.refusal_log import RefusalLog
 from .marks import POLICY, Policy
+from .reading.awaiting import is_handshake
 from .reading.certificates import ClientCertificate
 from .reading.request import keep_body, presented_by
 
@@ -52,7 +53,7 @@ class Protection:
             dpop=bool(self.challenges.proof_algorithms),
             public_url=self.public_url,
             client_certificate=self.client_certificate,
-            subprotocol="subprotocol" in request[POLICY].also_from,
+            subprotocol="subprotocol" in request[POLICY].also_from and is_handshake(request),
         )
 
     async def validate(self, presented: Presented) -> AccessToken:

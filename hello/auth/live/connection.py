@@ -8,7 +8,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Generic, TypeVar, overload
 
-from aiohttp import web
+from aiohttp import WSMsgType, hdrs, web
 
 from hello.auth.protection import ACCESS_TOKEN
 from hello.auth.reading.awaiting import ENDED, awaiting
@@ -30,6 +30,8 @@ from .watch import watch
 
 _R = TypeVar("_R", bound=web.StreamResponse)
 
+_GONE = WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED
+_IS_LIVE = web.RequestKey("IS_LIVE", bool)
 _RENEW_SECONDS = 1  # between two new tokens: each of them is checked, counted and told
 _LEAVE_SECONDS = 5  # for a handler to leave the block, before the connection is cut off
 
@@ -88,6 +90,11 @@ def live(
         response = LiveSocket(protocols_for(request, protocols), options)
     elif isinstance(response, web.WebSocketResponse):
         raise TypeError("auth.live makes the WebSocket itself: give it the options of yours")
+    elif isinstance(response, web.Response | web.FileResponse):
+        raise TypeError(
+            "auth.live takes a web.StreamResponse that the handler writes to, and not "
+            f"{type(response).__name__}"
+        )
     elif awaiting(request) is not None:
         raise UnauthorizedError  # a stream has no first message
     return Live(request, response, credentials, check_every, first_message_timeout)
@@ -114,6 +121,7 @@ class Live(Generic[_R]):
         self._error: Exception | None = None  # why the block has to be left
         self._is_cancelled = False
         self._is_left = False
+        self._is_gone = False  # the client, or the server stops, before there was a token
         self._checking: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._renewable_at = 0.0  # in seconds since the epoch
@@ -124,13 +132,18 @@ class Live(Generic[_R]):
         self._task, self._cancellations = task, task.cancelling()
         self._context = copy_context()
         response: web.StreamResponse = self._response
+        if _IS_LIVE in self._request:
+            raise RuntimeError("auth.live is around this request already: use it once at a time")
         waiting = awaiting(self._request)
         if waiting is not None:
             waiting.live = response
         elif not response.prepared:
             self._credentials.check_expiry()  # the answer can still be a 401
+        if self._request.method == hdrs.METH_HEAD and not response.prepared:
+            raise web.HTTPOk(headers=response.headers)  # RFC 9110 §9.3.2: it has no content
         if not response.prepared:
             await response.prepare(self._request)
+        self._request[_IS_LIVE] = True
         try:
             if waiting is not None:
                 await self._receive_first()
@@ -151,6 +164,7 @@ class Live(Generic[_R]):
         _traceback: TracebackType | None,
     ) -> None:
         watch().remove(self)
+        del self._request[_IS_LIVE]
         self._is_left = True
         for task in (self._checking, self._renewing):
             if task is not None:
@@ -217,7 +231,9 @@ class Live(Generic[_R]):
         with suppress(TimeoutError):
             # Not the timeout of `receive`, which begins anew with each ping.
             async with asyncio.timeout(self._first_message_timeout):
-                token = socket.token_in(await socket.receive())
+                message = await socket.receive()
+                self._is_gone = message.type in _GONE
+                token = socket.token_in(message)
         if token is None:
             raise UnauthorizedError
         return token
@@ -259,7 +275,8 @@ class Live(Generic[_R]):
 
     async def _end(self, refusal: AuthError) -> None:
         """Log a refusal, tell the client, and end the connection."""
-        self._credentials.protection.note(self._request, refusal, handled=True)
+        if not self._is_gone:
+            self._credentials.protection.note(self._request, refusal, handled=True)
         ENDED[refusal] = self._response
         # For a stream: aiohttp writes its end when the handler has returned.
         self._loop.call_later(_LEAVE_SECONDS, self._cut_off)

@@ -19,6 +19,8 @@ MAX_LENGTH = 16 * 1024
 
 _NAME = "access_token"
 _QUOTED = f'"{_NAME}"'
+_ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")  # RFC 8259 §7
+_BEFORE = " \t\r\n\ufeff"  # what may stand before an object, and a byte order mark
 _MAX_REASON_BYTES = 123  # RFC 6455 §5.5
 _CONTROL = re.compile(r"[^ -~]")
 
@@ -26,20 +28,25 @@ _CONTROL = re.compile(r"[^ -~]")
 def token_in(text: str) -> str | None:
     """Return the token in a message, or None if the message is not about tokens.
 
-    Raises InvalidTokenError if the token is no text.
+    Raises InvalidTokenError if the token is no text, and for what may be a message with a token
+    and cannot be read in one way only.
     """
-    if _QUOTED not in text or len(text) > MAX_LENGTH:
+    if _QUOTED not in _ESCAPED.sub(_unescaped, text) or not text.lstrip(_BEFORE).startswith("{"):
         return None
     try:
         message = load_object(text.encode())
     except ValueError:
-        return None
+        raise InvalidTokenError(Reason.MALFORMED) from None
     if _NAME not in message:
         return None
     token = message[_NAME]
-    if not isinstance(token, str):
+    if not isinstance(token, str) or len(text) > MAX_LENGTH:
         raise InvalidTokenError(Reason.MALFORMED)
     return token
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16))
 
 
 def accepted(seconds: float) -> str:

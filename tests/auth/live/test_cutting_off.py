@@ -1,4 +1,4 @@
-"""Does a connection end when its handler or its client does not take part in that?"""
+"""Does a connection end when its handler, its client or a check does not take part?"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from hello import auth
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
-from support.live import Handler, Live, closed, send_token
+from support.live import Handler, Live, answered, closed, send_token
 from support.logs import faults, reasons
 from support.sockets import connected
 
@@ -213,3 +213,43 @@ async def test_a_check_that_outlives_its_cancellation_does_not_end_what_follows_
         clock.advance(10)
         await closed(socket)
         await asyncio.wait_for(after.wait(), 5)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_check_that_cannot_be_asked_does_not_end_it_before_exp(
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    issuer: Issuer,
+    clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    late: bool,
+) -> None:
+    """Although it refuses a request."""
+    there, failing, asked = Live(aiohttp_client, issuer), False, asyncio.Event()
+
+    async def check(_token: auth.AccessToken) -> bool:
+        if failing:
+            asked.set()
+            await (asyncio.Event().wait() if late else asyncio.sleep(0))
+            raise OSError
+        return True
+
+    validator = auth.TokenValidator(
+        issuer=issuer.url, audience=issuer.audience, clock=clock, hook_timeout=0.01
+    )
+    there.options = {"check_every": 10}
+    await there.serve(auth.protected(check=check), validator)
+    async with there.opened(there.mint(seconds=100)) as socket:
+        failing = True
+        assert await there.status(there.mint()) == 403
+        asked.clear()
+        clock.advance(10)
+        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.sleep(0.05)  # and it was looked at
+        await socket.send_str("still there")
+        assert await socket.receive_str() == "still there"
+        await send_token(socket, there.mint(seconds=200))
+        assert (await answered(socket))["status"] == 503
+        clock.advance(90)
+        assert await closed(socket) == (4401, "The access token expired")
+    assert reasons(caplog) == ["403 check", "503 check", "401 expired"]

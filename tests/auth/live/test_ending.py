@@ -13,7 +13,7 @@ from hello.auth.live import watch
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client
 from support.clock import FakeClock
-from support.live import Handler, Live, answered, closed, send_token
+from support.live import Handler, Live, closed, send_token
 from support.logs import codes, faults, reasons
 
 Start = Callable[..., Awaitable[Live]]
@@ -163,46 +163,6 @@ async def test_an_outage_does_not_end_it_before_exp(
         clock.advance(80)
         assert await closed(socket) == (4401, "The access token expired")
     assert reasons(caplog) == ["401 expired"]
-
-
-@pytest.mark.parametrize("late", [False, True])
-async def test_a_check_that_cannot_be_asked_does_not_end_it_before_exp(
-    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
-    issuer: Issuer,
-    clock: FakeClock,
-    caplog: pytest.LogCaptureFixture,
-    *,
-    late: bool,
-) -> None:
-    """Although it refuses a request."""
-    there, failing, asked = Live(aiohttp_client, issuer), False, asyncio.Event()
-
-    async def check(_token: auth.AccessToken) -> bool:
-        if failing:
-            asked.set()
-            await (asyncio.Event().wait() if late else asyncio.sleep(0))
-            raise OSError
-        return True
-
-    validator = auth.TokenValidator(
-        issuer=issuer.url, audience=issuer.audience, clock=clock, hook_timeout=0.01
-    )
-    there.options = {"check_every": 10}
-    await there.serve(auth.protected(check=check), validator)
-    async with there.opened(there.mint(seconds=100)) as socket:
-        failing = True
-        assert await there.status(there.mint()) == 403
-        asked.clear()
-        clock.advance(10)
-        await asyncio.wait_for(asked.wait(), 5)
-        await looked(10)
-        await socket.send_str("still there")
-        assert await socket.receive_str() == "still there"
-        await send_token(socket, there.mint(seconds=200))
-        assert (await answered(socket))["status"] == 503
-        clock.advance(90)
-        assert await closed(socket) == (4401, "The access token expired")
-    assert reasons(caplog) == ["403 check", "503 check", "401 expired"]
 
 
 async def test_a_validator_that_fails_ends_it(

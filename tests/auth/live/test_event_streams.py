@@ -120,6 +120,50 @@ async def test_it_does_not_begin_when_the_token_has_expired(
     assert reasons(caplog) == ["401 expired"]
 
 
+async def test_head_is_answered_without_a_body(
+    opens: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = await opens(streaming(EVENTS))
+    async with there.client.head("/feed", headers=bearer(there.mint())) as response:
+        assert response.status == 200
+        assert response.content_type == EVENTS["Content-Type"]
+    async with there.client.head("/feed", headers=bearer(there.mint(aud="x"))) as response:
+        assert response.status == 401
+    assert not faults(caplog)
+
+
+@pytest.mark.parametrize("response", [web.Response, lambda: web.FileResponse("README.md")])
+async def test_a_response_that_nobody_writes_to_is_refused(opens: Open, response: Any) -> None:
+    errors: list[Exception] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        try:
+            auth.live(request, response())
+        except TypeError as error:
+            errors.append(error)
+        return web.Response()
+
+    there = await opens(handler)
+    async with there.client.get("/feed", headers=bearer(there.mint())):
+        assert len(errors) == 1
+
+
+async def test_it_is_used_once_at_a_time(opens: Open) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        async with auth.live(request, web.StreamResponse()) as stream:
+            with pytest.raises(RuntimeError):
+                async with auth.live(request, stream):
+                    pass
+            await stream.write(b"refused")
+        async with auth.live(request, stream):
+            await stream.write(b", and then not")
+        return stream
+
+    there = await opens(handler)
+    async with there.client.get("/feed", headers=bearer(there.mint())) as response:
+        assert await response.read() == b"refused, and then not"
+
+
 async def test_a_stream_that_ends_by_itself_gets_no_last_event(opens: Open) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         async with auth.live(request, web.StreamResponse(headers=EVENTS)) as events:

@@ -178,8 +178,7 @@ async def test_only_a_handshake_gets_in_without_a_token(
         "",
         "hello",
         "{}",
-        '{"access_token"',
-        '{"access_token": "%s"}' % ("x" * 16_384),
+        '"access_token"',
         "\u00e4\U0001f600\x00",
         '["access_token"]',
         "[" * 10_000,
@@ -196,6 +195,35 @@ async def test_a_first_message_without_a_token_closes_it(
         assert await closed(socket) == (4401, "Requires authentication")
     assert reasons(caplog) == ["401 no_credentials"]
     assert not faults(caplog)
+
+
+@pytest.mark.parametrize("first", ['{"access_token"', '{"access_token": "%s"}' % ("x" * 16_384)])
+async def test_a_malformed_first_message_closes_it(
+    live: Start, caplog: pytest.LogCaptureFixture, first: str
+) -> None:
+    there = await live({"message"})
+    async with there.opened() as socket:
+        await socket.send_str(first)
+        assert (await closed(socket)).code == 4401
+    assert reasons(caplog) == ["401 malformed"]
+
+
+async def test_who_leaves_before_the_first_message_is_not_refused(
+    live: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And nobody is, when the server stops."""
+    there = await live({"message"})
+    async with there.opened():
+        pass
+    await there.has_left()
+    there.left.clear()
+    async with there.opened() as socket:
+        closing = asyncio.create_task(there.client.server.close())
+        assert (await closed(socket)).code == WSCloseCode.GOING_AWAY
+    await closing
+    await there.has_left()
+    assert reasons(caplog) == []
+    assert there.decisions == []
 
 
 async def test_a_huge_first_message_is_not_read_to_its_end(

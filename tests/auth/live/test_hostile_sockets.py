@@ -10,7 +10,7 @@ import pytest
 from hello import auth
 from hello.auth.live import watch
 from support.live import Live
-from support.logs import faults
+from support.logs import faults, reasons
 from support.sockets import Connection, connected
 
 Start = Callable[..., Awaitable[Live]]
@@ -100,6 +100,17 @@ async def test_a_strange_token_in_a_sub_protocol_is_refused(
     there = await live({"subprotocol"})
     assert await status_of(there, handshake((PROTOCOL, value))) == 401
     assert not faults(caplog)
+
+
+@pytest.mark.parametrize("changed", [("Upgrade", "h2c"), ("Sec-WebSocket-Version", "12")])
+async def test_a_token_in_a_sub_protocol_counts_only_in_a_handshake(
+    live: Start, caplog: pytest.LogCaptureFixture, changed: tuple[str, str]
+) -> None:
+    there = await live({"subprotocol"})
+    protocols = (PROTOCOL, f"bearer, {there.mint()}")
+    assert await status_of(there, handshake(protocols)) == 101
+    assert await status_of(there, handshake(protocols, changed)) == 401
+    assert reasons(caplog) == ["401 no_credentials"]
 
 
 async def test_a_handshake_of_http_1_0_opens_nothing(live: Start) -> None:

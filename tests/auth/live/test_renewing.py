@@ -323,32 +323,6 @@ async def test_a_renewal_is_not_lost_if_the_handler_does_not_wait_for_it(
             assert (await answered(socket))["status"] == 200
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "access_token",
-        '"access_token"',
-        '["access_token"]',
-        '{"x": {"access_token": "y"}}',
-        '{"access_token": "y"',
-        '{"access_token": "y"} ',
-        '{"access_token": "y", "access_token": "y"}',
-        '{"access_token": "%s"}' % ("y" * 17_000),
-        '{"access_token":' + "[" * 5_000,
-    ],
-)
-async def test_any_other_message_reaches_the_handler(live: Start, text: str) -> None:
-    there = await live()
-    is_token = text.endswith("} ")
-    async with there.opened(there.mint()) as socket:
-        await socket.send_str(text)
-        if is_token:
-            assert (await closed(socket)).code == 4401
-        else:
-            assert await socket.receive_str() == text
-    assert there.received == ([] if is_token else [text])
-
-
 @pytest.mark.parametrize("token", [None, 1, True, [], {}, ["x"]])
 async def test_a_token_that_is_no_text_is_refused(
     live: Start, caplog: pytest.LogCaptureFixture, token: object
