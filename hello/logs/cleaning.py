@@ -8,6 +8,8 @@ _SECRET = re.compile(
     r"eyJ[\w-]{8,}[\w.~+/=%-]*"
     r"|((?:bearer|dpop)(?: |\+|%(?:25)*20)+)[\w.~+/=%-]+"
     r"|((?:token|secret|code)(?:=|%(?:25)*3d))[^\s&;\"']+"
+    # In JSON, perhaps in a text that was written as JSON itself.
+    r"|((?:token|secret)\\*[\"'] *: *\\*[\"'])[^\"'\\]+"
     # In the sub-protocols of a WebSocket, as a client writes them and as aiohttp logs them.
     r"|(bearer['\"]?, *['\"]?|base64url\.bearer\.authorization\.k8s\.io\.)[\w.~+/=%-]+",
     re.IGNORECASE,
@@ -20,6 +22,7 @@ _SPACED = re.compile(r"e(?:yA|w[0ko])[\w-]{8}", re.IGNORECASE)
 _HINTS = (
     *("eyj", "eya", "ew0", "ewk", "ewo", "bearer", "dpop", "token=", "secret=", "code="),
     *("token%", "secret%", "code%"),
+    *('token"', 'secret"', "token'", "secret'", "token\\", "secret\\"),
 )
 
 
@@ -27,7 +30,9 @@ def cleaned(text: str) -> str:
     """Return a text with control characters escaped, and without whatever looks like a token."""
     lower = text.lower()
     if any(hint in lower for hint in _HINTS):  # looked for first, because the pattern is slow
-        text = _SECRET.sub(lambda found: f"{found[1] or found[2] or found[3] or ''}[...]", text)
+        text = _SECRET.sub(
+            lambda found: f"{found[1] or found[2] or found[3] or found[4] or ''}[...]", text
+        )
         text = _WORDS.sub(_without_jwt, text)
     if text.isprintable():
         return text

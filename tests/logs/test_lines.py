@@ -168,6 +168,8 @@ def test_an_access_line_counts_in_milliseconds(caplog: pytest.LogCaptureFixture)
         "/dpop%2520{}/x",
         "/bearer+{}",
         "client_secret={}",
+        '{"access_token": "{}"}',
+        '"{\\"client_secret\\":\\"{}\\"}"',
         "code={} was used",
         "Sec-WebSocket-Protocol: bearer, {}",
         "Client protocols ['v1', 'bearer', '{}'] do not overlap",
