@@ -6,13 +6,13 @@ There is one for each application with `setup` on the way to the handler. Usuall
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from aiohttp import web
 
 from hello.auth.protected_app import PROTECTION, Protection
 from hello.auth.protection import ACCESS_TOKEN
-from hello.auth.reading.awaiting import awaiting
+from hello.auth.reading.awaiting import Awaiting, awaiting
 from hello.auth.reading.nested import validated_before
 from hello.auth.reading.request import host_of
 from hello.tokens import (
@@ -74,8 +74,8 @@ class Credentials:
 
     async def accept(self, text: str) -> None:
         """Take the token of the first message. Raises AuthError if it is refused."""
-        held, waiting = dict(self._held), awaiting(self._request)
-        who = [] if waiting is None else waiting.who
+        held, waiting = dict(self._held), cast("Awaiting", awaiting(self._request))
+        who = waiting.who
         for protection in self._protections:
             if protection in who:
                 certificate = partial(protection.client_certificate, self._request)
@@ -84,8 +84,7 @@ class Credentials:
                 await protection.require(self._request, token)
                 held[protection] = _Held(replace(presented, proved=True), token)
         self._check_expiry(held)
-        if waiting is not None:
-            waiting.who = []  # nobody any more
+        waiting.who = []  # nobody any more
         self._replace(held)
         for protection in self._protections:
             if protection in who:

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from hello import auth
+from hello.auth.live import connection
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
@@ -124,9 +125,9 @@ async def test_a_client_that_does_not_read_is_disconnected(
     logged: list[str],
 ) -> None:
     there = await opens(handler)
-    async with connected(there.client.port or 0) as connection:
-        connection.send(head({**HANDSHAKE, **bearer(there.mint(seconds=10))}))
-        await connection.reader.readuntil(b"\r\n\r\n")
+    async with connected(there.client.port or 0) as stranger:
+        stranger.send(head({**HANDSHAKE, **bearer(there.mint(seconds=10))}))
+        await stranger.reader.readuntil(b"\r\n\r\n")
         await asyncio.sleep(0.05)
         clock.advance(10)
         await nobody_is_connected(there)
@@ -147,9 +148,9 @@ async def test_a_stranger_who_sends_pings_and_does_not_read_is_disconnected(
             raise AssertionError
 
     there = await opens(handler, auth.protected(also_from={"message"}))
-    async with connected(there.client.port or 0) as connection:
-        connection.send(head(HANDSHAKE))
-        connection.send(PINGS)
+    async with connected(there.client.port or 0) as stranger:
+        stranger.send(head(HANDSHAKE))
+        stranger.send(PINGS)
         await asyncio.sleep(0.1)
         assert there.client.server.handler.connections
         await nobody_is_connected(there)
@@ -253,3 +254,38 @@ async def test_a_check_that_cannot_be_asked_does_not_end_it_before_exp(
         clock.advance(90)
         assert await closed(socket) == (4401, "The access token expired")
     assert reasons(caplog) == ["403 check", "503 check", "401 expired"]
+
+
+@pytest.mark.parametrize("cancelled_by", ["aiohttp", "the server"])
+async def test_a_polite_end_that_is_cancelled_becomes_an_abrupt_one(
+    opens: Open, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, cancelled_by: str
+) -> None:
+    there: Live
+    handlers: list[asyncio.Task[Any] | None] = []
+
+    async def end(*_arguments: object) -> None:
+        if cancelled_by == "aiohttp":  # a future that another send waits for, too
+            raise asyncio.CancelledError
+        assert handlers[0] is not None
+        handlers[0].cancel()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(connection, "say_end", end)
+    monkeypatch.setattr(connection, "_LEAVE_SECONDS", 10)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        handlers.append(asyncio.current_task())
+        try:
+            async with auth.live(request):
+                await asyncio.Event().wait()
+        except BaseException as error:
+            there.left.append(error)
+            raise
+        raise AssertionError
+
+    there = await opens(handler)
+    async with there.opened(there.mint(seconds=10)) as socket:
+        clock.advance(10)
+        assert (await closed(socket)).code == 1006
+    left = auth.InvalidTokenError if cancelled_by == "aiohttp" else asyncio.CancelledError
+    assert isinstance(await there.has_left(), left)
