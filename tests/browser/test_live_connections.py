@@ -1,5 +1,6 @@
 """Can a page in a real browser keep a connection open, as hello/docs/live-connections.md says?"""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -93,10 +94,26 @@ async def opened(browser: "Browser", monkeypatch: pytest.MonkeyPatch) -> AsyncIt
         yield There(walk.page, issuer, clock, friend)
 
 
+@asynccontextmanager
+async def passing(clock: FakeClock) -> AsyncIterator[None]:
+    """Let the clock run, because a client may renew its token once in a second."""
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(0.2)
+            clock.advance(0.5)
+
+    ticking = asyncio.create_task(tick())
+    try:
+        yield
+    finally:
+        ticking.cancel()
+
+
 async def test_a_first_message_opens_it_and_the_token_is_renewed_until_it_is_over(
     browser: "Browser", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(browser, monkeypatch) as there:
+    async with opened(browser, monkeypatch) as there, passing(there.clock):
         tokens = [there.mint(31), there.mint(31, jti="second"), there.mint(3600, sub="bob")]
         result = await there.page.evaluate(
             """(tokens) => new Promise((resolve) => {
