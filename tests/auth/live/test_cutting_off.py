@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from hello import auth
-from hello.auth.live import connection
+from hello.auth.live import connection, watch
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
@@ -214,6 +214,29 @@ async def test_a_check_that_outlives_its_cancellation_does_not_end_what_follows_
         clock.advance(10)
         await closed(socket)
         await asyncio.wait_for(after.wait(), 5)
+
+
+async def test_a_check_that_takes_long_is_not_begun_again(opens: Open, clock: FakeClock) -> None:
+    """Although the connection is looked at meanwhile."""
+    begun, answer, start = asyncio.Queue[None](), asyncio.Event(), clock.time()
+
+    async def check(_token: auth.AccessToken) -> bool:
+        if clock.time() > start:
+            begun.put_nowait(None)
+            await answer.wait()
+        return True
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        async with auth.live(request, check_every=10) as socket:
+            await begun.get()
+            await asyncio.sleep(4 * watch._LOOK_SECONDS)
+            await socket.send_json(begun.qsize())
+        return socket
+
+    there = await opens(handler, auth.protected(check=check))
+    async with there.opened(there.mint()) as socket:
+        clock.advance(10)
+        assert await socket.receive_json(timeout=5) == 0
 
 
 @pytest.mark.parametrize("late", [False, True])
