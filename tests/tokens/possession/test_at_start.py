@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import ModuleType, SimpleNamespace
@@ -120,10 +119,9 @@ async def test_a_redis_that_is_down_is_told_at_the_start_which_does_not_wait_for
     port = free_port()
     store = auth.RedisReplayStore(f"redis://:unguessable@127.0.0.1:{port}")
     async with silent(port if hangs else 0):
-        begun = time.monotonic()
         client = await aiohttp_client(ApiServer(protected(dpop=auth.DPoP(replay=store))))
         assert await status(client) == 401
-        assert time.monotonic() - begun < 1
+        assert not hangs or not said(caplog)  # the server does not wait until it is known
         async with asyncio.timeout(5):
             while not said(caplog):  # noqa: ASYNC110 - a line of the log is no event
                 await asyncio.sleep(0.01)
@@ -140,7 +138,5 @@ async def test_a_start_that_is_stopped_at_once_waits_for_nothing(
     store = auth.RedisReplayStore(f"redis://127.0.0.1:{port}")
     async with silent(port):
         client = await aiohttp_client(ApiServer(protected(dpop=auth.DPoP(replay=store))))
-        begun = time.monotonic()
         await client.close()
-        assert time.monotonic() - begun < 1
-    assert said(caplog) == []
+    assert said(caplog) == []  # which it would have waited for
