@@ -16,10 +16,10 @@ from .auth.reading.forwarded import ForwardedHeader
 from .auth.reading.proxies import TrustedProxies
 from .logs import LogFormat
 from .tokens import ALGORITHMS, RedisReplayStore
+from .tokens.challenges import is_scope
 from .tokens.possession.addresses import is_beginning
 from .tokens.possession.dpop import Mode
 from .tokens.possession.nonces import MIN_SECRET
-from .tokens.requirements import SCOPE_TOKEN
 from .tokens.urls import is_resource_url, is_secure_url, shown_url
 
 _HOST_NAME = re.compile(r"(?!-)[a-z0-9-]+(\.[a-z0-9-]+)+")
@@ -245,7 +245,7 @@ def algorithms(value: str) -> tuple[str, ...]:
 
 def permission(value: str) -> str | None:
     """Return a permission, or None."""
-    if value and not SCOPE_TOKEN.fullmatch(value):
+    if value and not is_scope(value):
         raise ValueError(f"is {value!r}, which is not one permission, like read:admin-messages")
     return value or None
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Unpack, get_args, overload
 from aiohttp import web
 
 from hello.tokens import Requirement, RequirementOptions
-from hello.tokens.requirements import VALID_TOKEN
+from hello.tokens.requirements.requirement import VALID_TOKEN
 
 from .marks import TOKEN_VALIDATOR, Mark, TokenUse, set_mark
 from .reading.awaiting import TokenPlace

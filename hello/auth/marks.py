@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractView
 
 from hello.tokens import Requirement, Validator
-from hello.tokens.requirements import VALID_TOKEN
+from hello.tokens.requirements.requirement import VALID_TOKEN
 
 from .reading.awaiting import TokenPlace, awaiting
 

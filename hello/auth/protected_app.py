@@ -13,6 +13,7 @@ from hello.tokens import (
     check_requirements,
 )
 from hello.tokens.hooks import Listeners
+from hello.tokens.requirements.checking import sufficient_scopes
 
 from .answers import Refuse
 from .decisions.audit import Audit
@@ -21,7 +22,7 @@ from .decisions.refusal_log import RefusalLog
 from .marks import POLICY, Policy
 from .reading.awaiting import is_handshake
 from .reading.certificates import ClientCertificate
-from .reading.request import keep_body, presented_by
+from .reading.request import is_by_dpop, keep_body, presented_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,6 +78,16 @@ class Protection:
             await check_requirements(requirements, token, timing, request=request)
             if any(each.check_takes_request for each in requirements):
                 keep_body(request)
+
+    def challenges_to(self, request: web.Request) -> Challenges:
+        """Return what the answer to a refused request says about tokens."""
+        policy, token = request.get(POLICY), request.get(VALIDATED)
+        scopes: tuple[str, ...] = ()
+        if policy is not None:  # aiohttp's own 404 or 405 has none
+            held = frozenset[str]() if token is None else token.scopes
+            scopes = sufficient_scopes(policy.requirements, held)
+        by_dpop = is_by_dpop(request, self.header)
+        return self.challenges._replace(by_dpop=by_dpop, scopes=scopes)
 
     def note(self, request: web.Request, refusal: AuthError, *, handled: bool) -> None:
         """Write a refusal into the log, and tell the observers. `handled`: the handler has run."""

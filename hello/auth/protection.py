@@ -31,7 +31,7 @@ from .protected_app import PROTECTION, Protection
 from .reading.awaiting import ENDED, await_token, awaiting, check_nothing_leaves, is_handshake
 from .reading.certificates import ClientCertificate, of_connection
 from .reading.nested import note_validated, validated_before
-from .reading.request import host_of, is_by_dpop
+from .reading.request import host_of
 from .routes import policy_of
 
 if TYPE_CHECKING:
@@ -189,9 +189,7 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
             return ended
         protection.note(request, refusal, handled=handled)
         check_nothing_sent(request)
-        challenges = protection.challenges
-        if is_by_dpop(request, protection.header):
-            challenges = challenges._replace(by_dpop=True)
+        challenges = protection.challenges_to(request)
         return await refusal_answer(request, refusal, protection.refuse, challenges)
 
 

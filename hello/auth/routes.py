@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import hdrs, web
 
-from hello.tokens.requirements import VALID_TOKEN
+from hello.tokens.requirements.requirement import VALID_TOKEN
 
 from .marks import (
     APPLICATION_MARK,

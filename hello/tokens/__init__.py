@@ -10,9 +10,9 @@ has the `status`, the `message` and the `headers` of the answer. `hello.auth` is
 """
 
 from .access_token import AccessToken, Validator
+from .challenges import Challenges
 from .errors import (
     AuthError,
-    Challenges,
     InsufficientAuthenticationError,
     InsufficientScopeError,
     InvalidProofError,
@@ -34,7 +34,8 @@ from .possession.nonces import Nonces
 from .possession.redis_replay import RedisReplayStore
 from .possession.replay import MemoryReplayStore, ReplayError, ReplayStore
 from .presented import Presented, present
-from .requirements import Check, Names, Requirement, RequirementOptions, check_requirements
+from .requirements.checking import check_requirements
+from .requirements.requirement import Check, Names, Requirement, RequirementOptions
 from .timing import Clock, Timing
 from .validator import Revoked, TokenValidator
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
-from .errors import Challenges
+from .challenges import Challenges
 from .jwt.claim_rules import names_in
 from .jwt.strict_json import ReadOnly
 from .presented import Presented

@@ -4,11 +4,11 @@ A refusal is an exception with all that an answer needs (status, message, header
 log needs (a reason, and the subject of a verified token). Nobody changes it after it was made.
 """
 
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from enum import StrEnum
-from functools import lru_cache
-from typing import ClassVar, Final, NamedTuple, Self
+from typing import ClassVar, Final, Self
+
+from .challenges import Challenges, in_order
 
 
 class Reason(StrEnum):
@@ -68,10 +68,6 @@ _DESCRIPTIONS = {
 }
 
 
-# RFC 6750 §3: what no parameter of a challenge may contain, wherever its text comes from.
-_UNQUOTABLE = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
-
-
 class AuthError(Exception):
     """A refusal.
 
@@ -101,7 +97,7 @@ class AuthError(Exception):
         """The headers that the answer needs because of this refusal, if DPoP is not accepted."""
         return self.headers_with(Challenges())
 
-    def headers_with(self, challenges: "Challenges") -> dict[str, str]:
+    def headers_with(self, challenges: Challenges) -> dict[str, str]:
         """Return the headers of the answer, with the challenges of an API."""
         return {"WWW-Authenticate": challenges.of(self.parameters)}
 
@@ -110,44 +106,6 @@ class AuthError(Exception):
         copy = type(self).__new__(type(self), *self.args)
         vars(copy).update(vars(self))
         return copy
-
-
-class Challenges(NamedTuple):
-    """The schemes that an API accepts, and what their challenges say.
-
-    `proof_algorithms` are empty if DPoP is not accepted, and `bearer` says whether bearer tokens
-    are. If the request used DPoP (`by_dpop`), the error is told in the challenge of that scheme.
-    `next_nonce` returns the nonce of the next proof. `resource_metadata` is a URL (RFC 9728 §5.1).
-    """
-
-    proof_algorithms: tuple[str, ...] = ()
-    bearer: bool = True
-    by_dpop: bool = False
-    next_nonce: Callable[[], str] | None = None
-    resource_metadata: str | None = None
-
-    def of(self, parameters: Mapping[str, str]) -> str:
-        """Return the value of WWW-Authenticate (RFC 6750 §3, RFC 9449 §7.1)."""
-        by_dpop = bool(self.proof_algorithms) and (self.by_dpop or not self.bearer)
-        said = _quoted(parameters)
-        bearer, dpop = _endings(self.proof_algorithms, self.resource_metadata)
-        first = 'Bearer realm="api"' + ("" if by_dpop else said) + bearer
-        if not self.proof_algorithms:
-            return first
-        second = "DPoP " + (said + dpop if by_dpop else dpop).removeprefix(", ")
-        return f"{first}, {second}" if self.bearer else second
-
-
-@lru_cache(maxsize=100)
-def _endings(algorithms: tuple[str, ...], metadata: str | None) -> tuple[str, str]:
-    """Return what stands at the end of both challenges, whatever the refusal."""
-    more = {} if metadata is None else {"resource_metadata": metadata}
-    return _quoted(more), _quoted({"algs": " ".join(algorithms), **more})
-
-
-def _quoted(parameters: Mapping[str, str]) -> str:
-    """Return parameters with a comma before each."""
-    return "".join(f', {name}="{_UNQUOTABLE.sub("", text)}"' for name, text in parameters.items())
 
 
 class UnauthorizedError(AuthError):
@@ -221,7 +179,8 @@ def untrusted(issuer: object) -> InvalidTokenError:
 class InsufficientScopeError(AuthError):
     """The token is valid, but it grants too little (RFC 6750 §3.1).
 
-    `scope` names the scopes that would be enough. A challenge names no permissions.
+    `scope` names the scopes that would be enough. A challenge names them after those that the
+    route asks for. It names no permissions.
     """
 
     status = 403
@@ -236,7 +195,7 @@ class InsufficientScopeError(AuthError):
             subject=subject,
             error="insufficient_scope",
             error_description="The access token lacks what this resource requires",
-            scope=" ".join(sorted(scope)),
+            scope=" ".join(in_order(scope)),
         )
 
 

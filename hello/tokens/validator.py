@@ -12,9 +12,9 @@ from typing import Any, TypedDict, Unpack, overload
 from .access_token import AccessToken
 from .bounded import check_size
 from .cache import Verified, VerifiedTokens
+from .challenges import Challenges
 from .errors import (
     AuthError,
-    Challenges,
     InvalidTokenError,
     KeysUnavailableError,
     Reason,

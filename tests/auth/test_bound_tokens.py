@@ -109,8 +109,8 @@ async def test_an_error_is_told_to_the_scheme_that_was_used(
     status, challenge = await answer(client, "/scope", headers)
     assert status == 403
     assert challenge == (
-        'Bearer realm="api", DPoP error="insufficient_scope", error_description="The access token '
-        f'lacks what this resource requires", scope="x", {ALGS}'
+        'Bearer realm="api", scope="x", DPoP error="insufficient_scope", error_description="The '
+        f'access token lacks what this resource requires", {ALGS}, scope="x"'
     )
     status, challenge = await answer(client, "/", {"Authorization": f"DPoP {token}"})
     assert status == 401

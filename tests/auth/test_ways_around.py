@@ -160,9 +160,12 @@ async def test_what_adds_up_is_refused_in_one_answer(serve: Serve, issuer: Issue
     routes.get("/")(narrow(new_handler()))
     client = await serve(*routes)
     for claims, expected in [
-        ({}, INSUFFICIENT | {"scope": "a b c"}),
-        ({"scope": "b d"}, INSUFFICIENT | {"scope": "a b d"}),
-        ({"scope": "a b d"}, WEAK_LOGIN | {"acr_values": "mfa phr", "max_age": "60"}),
+        ({}, INSUFFICIENT | {"scope": "b c a"}),
+        ({"scope": "b d"}, INSUFFICIENT | {"scope": "b d a"}),
+        (
+            {"scope": "a b d"},
+            WEAK_LOGIN | {"acr_values": "mfa phr", "max_age": "60", "scope": "b d a"},
+        ),
     ]:
         headers = {"Authorization": f"Bearer {issuer.mint(claims=claims)}"}
         async with client.get("/", headers=headers) as response:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 _CHALLENGE = re.compile(
     r'(Bearer \w+="[^"\\]*"(?:, \w+="[^"\\]*")*)'
-    r'(?:, (DPoP algs="[A-Za-z0-9 ]+"(?:, resource_metadata="[^"\\]*")?))?'
+    r'(?:, (DPoP algs="[A-Za-z0-9 ]+"((?:, (?:scope|resource_metadata)="[^"\\]*")*)))?'
 )
 _PARAMETER = re.compile(r'(\w+)="([^"\\]*)"')
 
@@ -26,6 +26,8 @@ def challenge(headers: Mapping[str, str]) -> dict[str, str]:
     pairs = _PARAMETER.findall(found[1])
     parameters = dict(pairs)
     assert len(parameters) == len(pairs), "a parameter came twice"
+    for name, text in _PARAMETER.findall(found[3] or ""):
+        assert parameters[name] == text, "both schemes ask for the same"
     described = parameters.pop("error_description", "")
     assert bool(described) is ("error" in parameters)
     return parameters

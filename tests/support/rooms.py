@@ -36,7 +36,7 @@ AUTH_ORDER = [
 TOKENS_ORDER = [
     *("explain", "__init__", "validator", "cache", "requirements", "possession", "access_token"),
     *("issuers", "introspection", "keys", "jwt", "presented", "hooks", "hosts", "timing", "urls"),
-    *("bounded", "errors"),
+    *("bounded", "errors", "challenges"),
 ]
 
 

@@ -140,7 +140,10 @@ async def test_all_that_is_asked_must_be_there(
     [
         ({"scopes": {"b", "a"}}, "a b"),
         ({"any_scope": ["b", "a"]}, "b"),
-        ({"scopes": {"c"}, "any_scope": ["b", "a"]}, "b c"),
+        ({"scopes": {"c"}, "any_scope": ["b", "a"]}, "c b"),
+        ({"scopes": {"c", "a"}, "any_scope": ["b", "a"]}, "a c"),
+        ({"scopes": ["c", "a", "c"], "permissions": {"p"}}, "c a"),
+        ({"any_scope": {"b", "a"}}, "a"),
         ({"permissions": {"p"}}, None),
         ({"claims": ORG}, None),
         ({"check": is_alice}, None),

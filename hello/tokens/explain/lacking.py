@@ -6,7 +6,8 @@ from typing import Any
 from hello.tokens.access_token import AccessToken
 from hello.tokens.errors import Reason
 from hello.tokens.jwt.rules import ABSENT
-from hello.tokens.requirements import Requirement, meets
+from hello.tokens.requirements.checking import meets
+from hello.tokens.requirements.requirement import Requirement
 from hello.tokens.timing import is_numeric_date
 
 from .sentences import Advice, sentence

@@ -8,9 +8,9 @@ from typing import Literal, get_args
 
 from hello.tokens.access_token import AccessToken
 from hello.tokens.bounded import check_flag, check_names
+from hello.tokens.challenges import Challenges
 from hello.tokens.errors import (
     AuthError,
-    Challenges,
     InvalidProofError,
     InvalidTokenError,
     Reason,

@@ -1,18 +1,13 @@
-"""What else must a token grant, besides being valid, and does it grant that?"""
+"""What can a route require of a token, besides that it is valid?"""
 
-import logging
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Self, TypedDict
 
-from .access_token import AccessToken
-from .errors import InsufficientAuthenticationError, InsufficientScopeError, Reason
-from .hooks import HookError, ask, takes_request
-from .jwt.claim_rules import names_in
-from .jwt.rules import ABSENT
-from .timing import DEFAULT_TIMING, Timing, is_numeric_date
+from hello.tokens.access_token import AccessToken
+from hello.tokens.challenges import in_order, is_scope
+from hello.tokens.hooks import takes_request
 
 Check = (
     Callable[[AccessToken], bool | Awaitable[bool]]
@@ -27,10 +22,6 @@ parameter that has no default or is called `request`.
 Names = AbstractSet[str] | list[str] | tuple[str, ...]
 """A collection of names. A string is not accepted: it would be a collection of characters."""
 
-_logger = logging.getLogger("hello.auth")
-SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
-"""A scope-token (RFC 6749 §3.3). A challenge can contain each of its characters."""
-
 _SIMILAR = {
     "scope": "scopes",
     "any_scopes": "any_scope",
@@ -43,7 +34,8 @@ _SIMILAR = {
 }
 _OPTIONS_OF_ISSUERS = ("audience", "issuer", "algorithms")
 _OPTIONS_OF_VALIDATORS = ("max_age", "required_claims", "strict", "leeway", "revoked")
-_COLLECTIONS = (set, frozenset, list, tuple)
+COLLECTIONS = (set, frozenset, list, tuple)
+"""What is a collection of values, and not one value."""
 
 
 class RequirementOptions(TypedDict, total=False):
@@ -73,6 +65,7 @@ class Requirement:
     acr_values: Names | None = None
     max_auth_age: int | None = None
     _claims_shown: tuple[str, ...] = field(init=False, repr=False)  # as text, True differs from 1
+    scopes_in_order: tuple[str, ...] = field(init=False, repr=False, compare=False)
     check_takes_request: bool = field(init=False, repr=False, compare=False)
 
     def __new__(cls, **options: Any) -> Self:
@@ -97,8 +90,9 @@ class Requirement:
             raise TypeError(f"max_auth_age is a whole number of seconds, not {age!r}")
         claims = sorted(self.claims.items())
         for name, value in (
+            ("scopes_in_order", in_order(self.scopes)),
             ("scopes", frozenset(self.scopes)),
-            ("any_scope", tuple(self.any_scope or ())),
+            ("any_scope", in_order(self.any_scope or ())),
             ("permissions", frozenset(self.permissions)),
             ("claims", dict(self.claims)),
             ("acr_values", tuple(self.acr_values or ())),
@@ -151,7 +145,7 @@ def _check_names(option: str, value: object) -> None:
         return
     if isinstance(value, str):
         raise TypeError(f"{option} is a collection: write {option}={{{value!r}}}")
-    if not isinstance(value, _COLLECTIONS):
+    if not isinstance(value, COLLECTIONS):
         # An iterator is refused too: it would be empty when it is read for the second time.
         raise TypeError(f"{option} is a set, a list or a tuple of strings, not {value!r}")
     if not all(isinstance(name, str) and name for name in value):
@@ -159,114 +153,8 @@ def _check_names(option: str, value: object) -> None:
     if not value and option in ("any_scope", "acr_values"):
         raise TypeError(f"{option} is empty, so no token could meet it: leave {option} out")
     for name in () if option == "permissions" else value:
-        if not SCOPE_TOKEN.fullmatch(name):
+        if not is_scope(name):
             raise TypeError(f"{option} has {name!r}: write each name as a string of its own")
-
-
-async def check_requirements(
-    requirements: Sequence[Requirement],
-    token: AccessToken,
-    timing: Timing = DEFAULT_TIMING,
-    *,
-    request: object = None,
-) -> None:
-    """Refuse a valid token that does not meet all the requirements.
-
-    `request` is that of your framework, for checks that take it. Without it, they refuse.
-
-    Raises InsufficientScopeError (RFC 6750 §3.1), InsufficientAuthenticationError if a stronger or
-    a more recent login is required (RFC 9470 §3), or the AuthError that a check raises. If a check
-    fails, the HookError is the cause of the InsufficientScopeError.
-    """
-    subject = token.subject
-    for each in requirements:
-        unmet = each.any_scope and token.scopes.isdisjoint(each.any_scope)
-        if unmet or not token.scopes.issuperset(each.scopes):
-            scope = _sufficient_scopes(requirements, token)
-            raise InsufficientScopeError(Reason.SCOPE, scope=scope, subject=subject)
-    if not all(token.permissions.issuperset(each.permissions) for each in requirements):
-        raise InsufficientScopeError(Reason.PERMISSIONS, subject=subject)
-    for each in requirements:
-        for name, expected in each.claims.items():
-            if not meets(name, token.claims.get(name, ABSENT), expected):
-                raise InsufficientScopeError(Reason.CLAIM, subject=subject)
-    if not all(_authenticated(each, token, timing) for each in requirements):
-        ages = (each.max_auth_age for each in requirements if each.max_auth_age is not None)
-        raise InsufficientAuthenticationError(
-            acr_values=_acr_values(requirements), max_age=min(ages, default=None), subject=subject
-        )
-    for each in requirements:
-        await _ask_check(each, token, request, timing.hook_timeout)
-
-
-def _sufficient_scopes(requirements: Iterable[Requirement], token: AccessToken) -> set[str]:
-    """Return scopes that meet all the requirements together, if possible the token's own."""
-    scopes = {name for each in requirements for name in each.scopes}
-    for any_scope in [tuple(each.any_scope) for each in requirements if each.any_scope]:
-        scopes.add(next((name for name in any_scope if name in token.scopes), any_scope[0]))
-    return scopes
-
-
-def _acr_values(requirements: Iterable[Requirement]) -> tuple[str, ...]:
-    """Return the values that every requirement accepts, or else those of the nearest one."""
-    given = [tuple(each.acr_values) for each in requirements if each.acr_values]
-    first, *others = given or [()]
-    common = tuple(name for name in first if all(name in values for values in others))
-    return common or first
-
-
-def _authenticated(requirement: Requirement, token: AccessToken, timing: Timing) -> bool:
-    if requirement.acr_values and token.claims.get("acr") not in requirement.acr_values:
-        return False
-    if requirement.max_auth_age is None:
-        return True
-    auth_time: Any = token.claims.get("auth_time")
-    if not is_numeric_date(auth_time):
-        return False
-    now = timing.clock.time()
-    # A time in the future, perhaps in milliseconds, would count as recent for ever.
-    oldest, newest = now - requirement.max_auth_age, now + timing.leeway
-    return bool(oldest <= auth_time <= newest)
-
-
-def meets(name: str, claim: Any, expected: Any) -> bool:
-    """Return whether a claim has a value, or every item of a collection."""
-    if not isinstance(expected, _COLLECTIONS):
-        return _equals(claim, expected)
-    if isinstance(claim, str):
-        # Only these two claims have several names in one string. Spaces elsewhere separate nothing.
-        claim = names_in(claim) if name in ("scope", "scp") else [claim]
-    return isinstance(claim, list | frozenset) and all(
-        any(_equals(item, wanted) for item in claim) for wanted in expected
-    )
-
-
-def _equals(value: Any, expected: Any) -> bool:
-    if isinstance(expected, tuple):
-        expected = list(expected)  # JSON has only lists
-    return type(value) is type(expected) and value == expected  # True equals 1 in Python
-
-
-async def _ask_check(
-    requirement: Requirement,
-    token: AccessToken,
-    request: object,
-    timeout: float,  # noqa: ASYNC109
-) -> None:
-    """Raise InsufficientScopeError unless a check, if there is one, lets the token pass."""
-    check: Any = requirement.check
-    if check is None:
-        return
-    try:
-        if requirement.check_takes_request and request is None:
-            raise HookError("check_requirements was called without the request that it takes")
-        arguments = (token, request) if requirement.check_takes_request else (token,)
-        passes = await ask(check, *arguments, timeout=timeout, returns=(bool,))
-    except HookError as failure:
-        _logger.exception("%s: a check failed, so the request is refused", Reason.CHECK)
-        raise InsufficientScopeError(Reason.CHECK, subject=token.subject) from failure
-    if not passes:
-        raise InsufficientScopeError(Reason.CHECK, subject=token.subject)
 
 
 VALID_TOKEN = Requirement()
