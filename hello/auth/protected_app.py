@@ -1,5 +1,6 @@
 """What belongs to one application with `setup`, and what does it ask of a token?"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -86,8 +87,11 @@ class Protection:
         if policy is not None:  # aiohttp's own 404 or 405 has none
             held = frozenset[str]() if token is None else token.scopes
             scopes = sufficient_scopes(policy.requirements, held)
-        by_dpop = is_by_dpop(request, self.header)
-        return self.challenges._replace(by_dpop=by_dpop, scopes=scopes)
+        return self.challenges._replace(
+            by_dpop=is_by_dpop(request, self.header),
+            resource_metadata=metadata_url_of(request.match_info.apps),
+            scopes=scopes,
+        )
 
     def note(self, request: web.Request, refusal: AuthError, *, handled: bool) -> None:
         """Write a refusal into the log, and tell the observers. `handled`: the handler has run."""
@@ -102,6 +106,15 @@ class Protection:
 
 PROTECTION = web.AppKey("PROTECTION", Protection)
 """The key for what belongs to an application with `setup`."""
+
+
+def metadata_url_of(apps: Sequence[web.Application]) -> str | None:
+    """Return where the metadata of a resource is. `apps` are around a route, the outermost first.
+
+    An application and one in it may be two resources. Then it is that of the inner one.
+    """
+    inwards = [app[PROTECTION].challenges.resource_metadata for app in apps if PROTECTION in app]
+    return next((url for url in reversed(inwards) if url is not None), None)
 
 
 def refusal_log_of(request: web.Request) -> RefusalLog | None:

@@ -46,6 +46,7 @@ def setup(
     validator: Validator,
     *,
     resource: str | None = None,
+    root: web.Application | None = None,
     public_url: str | None = None,
     client_certificate: ClientCertificate | None = None,
     header: str = AUTHORIZATION,
@@ -55,7 +56,8 @@ def setup(
     """Protect an application and its sub-applications with a validator.
 
     `resource` is the URL by which clients know this application. Its metadata is then served under
-    `/.well-known/oauth-protected-resource`, and every challenge names that URL (RFC 9728).
+    `/.well-known/oauth-protected-resource`, and every challenge names that URL (RFC 9728). If this
+    is a sub-application, `root` is the application that is started: it serves the metadata.
     `public_url` is what stands before a request's path where clients see it, such as
     https://api.example.com/v1; DPoP proofs are compared with it. Without it, the request's own
     scheme and host are used, which a proxy may have changed. `client_certificate` is called with a
@@ -70,7 +72,8 @@ def setup(
 
     Raises RuntimeError if it was called for this application before, TypeError if the application
     is marked as open or `validator` is no Validator, and ValueError if `resource` is not the URL of
-    a resource, `header` can carry no token, or one of the functions is no function.
+    a resource, `root` is no application or has no use, `header` can carry no token, or one of the
+    functions is no function.
     """
     if TOKEN_VALIDATOR in app:
         raise RuntimeError("this application is protected already: call auth.setup once")
@@ -95,12 +98,21 @@ def setup(
     if on_decision is not None:
         audit = Audit(on_decision, validator.timing.hook_timeout)
         observers.append(audit.put)
+    if root is not None and (resource is None or not isinstance(root, web.Application)):
+        raise ValueError(
+            f"root is the Application that serves the metadata of resource=, not {root!r}"
+        )
     metadata_url = None
     if resource is not None:
         # RFC 9728 §2 has a name for the Authorization header, and none for others.
         methods = ["header"] if is_authorization(header) else []
         metadata_url = serve_metadata(
-            app, validator, resource, methods, certificates=client_certificate is not None
+            app,
+            validator,
+            resource,
+            methods,
+            certificates=client_certificate is not None,
+            root=app if root is None else root,
         )
     app[TOKEN_VALIDATOR] = validator
     app[PROTECTION] = Protection(

@@ -97,6 +97,18 @@ ROWS: list[tuple[str, str, str, dict[str, Any] | None, int]] = [
         200,
     ),
     ("create_discoverable_app", "GET", "/.well-known/oauth-protected-resource", None, 200),
+    *(
+        ("create_app_of_two_resources", "GET", *row)
+        for row in (
+            ("/.well-known/oauth-protected-resource/notes", None, 200),
+            ("/.well-known/oauth-protected-resource/tasks", None, 200),
+            ("/.well-known/oauth-protected-resource", None, 404),
+            ("/notes/", {"aud": f"{AUDIENCE}/notes", "scope": "read:notes"}, 200),
+            ("/notes/", {"aud": f"{AUDIENCE}/notes", "scope": "read:tasks"}, 403),
+            ("/notes/", {"aud": f"{AUDIENCE}/tasks", "scope": "read:notes"}, 401),
+            ("/tasks/", {"aud": f"{AUDIENCE}/tasks", "scope": "read:tasks"}, 200),
+        )
+    ),
 ]
 
 
