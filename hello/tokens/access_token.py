@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 from .challenges import Challenges
@@ -17,7 +18,8 @@ class AccessToken:
 
     `header` and `claims` cannot be changed. `issuer` is the `iss`. `subject` is the `sub`, which is
     unique within that issuer, or None. `scopes` and `permissions` are empty if the token has none.
-    `expires_at` is in seconds since the epoch. The repr leaves out the token's text, its header and
+    `scopes` are the token's and those that they include (`scope_includes`). `expires_at` is in
+    seconds since the epoch. The repr leaves out the token's text, its header and
     its claims.
     """
 
@@ -31,16 +33,26 @@ class AccessToken:
     expires_at: float
 
     @classmethod
-    def of(cls, text: str, header: Mapping[str, Any], claims: Mapping[str, Any]) -> Self:
-        """Return what a token grants. All its parts must have been checked."""
+    def of(
+        cls,
+        text: str,
+        header: Mapping[str, Any],
+        claims: Mapping[str, Any],
+        includes: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    ) -> Self:
+        """Return what a token grants. All its parts must have been checked.
+
+        `includes` has the scopes that a scope includes.
+        """
+        # Okta and Entra ID call it scp.
+        scopes = names_in(claims.get("scope", ())) | names_in(claims.get("scp", ()))
         return cls(
             token=text,
             header=ReadOnly(header),
             claims=ReadOnly(claims),
             issuer=claims["iss"],
             subject=claims.get("sub"),
-            # Okta and Entra ID call it scp.
-            scopes=names_in(claims.get("scope", ())) | names_in(claims.get("scp", ())),
+            scopes=scopes.union(*(includes[name] for name in scopes & includes.keys())),
             permissions=names_in(claims.get("permissions", ())),
             expires_at=claims["exp"],
         )

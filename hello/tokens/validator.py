@@ -37,6 +37,8 @@ from .keys.state import KeyFetch
 from .possession.binding import can_be_proved, check_binding
 from .possession.dpop import DPoP, Mode
 from .presented import Presented
+from .requirements.included import included_scopes
+from .requirements.requirement import Names
 from .timing import Clock, Timing
 from .urls import is_secure_url
 
@@ -52,6 +54,7 @@ class _Options(TypedDict, total=False):
     required_claims: Collection[str]
     strict: bool
     revoked: Revoked | None
+    scope_includes: Mapping[str, Names] | None
     jwks_max_age: float
     jwks_max_stale: float
     jwks_cooldown: float
@@ -82,7 +85,8 @@ class TokenValidator:
 
     Claims in `required_claims` must be present and not null. `strict` requires the `typ` and the
     claims of RFC 9068. `revoked` is called for each valid token on every request; if it raises, the
-    answer is 503. `dpop` says whether tokens that are bound to a key by DPoP (RFC 9449) are
+    answer is 503. `scope_includes` says which scopes a scope includes: a token with it has those,
+    too, and what they include. `dpop` says whether tokens that are bound to a key (RFC 9449) are
     "allowed" beside bearer tokens, "required" or "off"; a DPoP has more options. `fetch` gets a URL
     and returns the body of a GET, or raises FetchError. `clock` is for tests.
 
@@ -116,6 +120,7 @@ class TokenValidator:
         required_claims: Collection[str] = (),
         strict: bool = False,
         revoked: Revoked | None = None,
+        scope_includes: Mapping[str, Names] | None = None,
         jwks_max_age: float = 600,
         jwks_max_stale: float = 3600,
         jwks_cooldown: float = 10,
@@ -133,6 +138,7 @@ class TokenValidator:
         check_hook("fetch", fetch, "a URL")
         self.timing: Timing = Timing(leeway=leeway, hook_timeout=hook_timeout, clock=clock)
         self._max_age, self._revoked = max_age, revoked
+        self._scope_includes = included_scopes(scope_includes or {})
         self.dpop: DPoP | None = DPoP.of(dpop)
         self.challenges: Challenges = self.dpop.challenges(clock) if self.dpop else Challenges()
         self.header_rules: tuple[Rule[frozenset[str]], ...] = header_rules(strict=strict)
@@ -156,17 +162,15 @@ class TokenValidator:
             if callable(issuers)
             else ListedIssuers(issuers, new_fetched=new_fetched)
         )
-        new_introspector = partial(
+        names = [trusted.issuer for trusted in self.issuers.listed]
+        self.authorization_servers: list[str] = [name for name in names if is_secure_url(name)]
+        ask_issuer = partial(
             Introspector, fetch=send, policy=policy, clock=clock, size=token_cache_size
         )
-        self.authorization_servers: list[str] = []
         self.introspected: tuple[TrustedIssuer, Introspector] | None = None
         for trusted in self.issuers.listed:
-            if is_secure_url(trusted.issuer):
-                self.authorization_servers.append(trusted.issuer)
             if trusted.introspection is not None:  # at most one has it
-                introspector = new_introspector(trusted.issuer, trusted.introspection)
-                self.introspected = trusted, introspector
+                self.introspected = trusted, ask_issuer(trusted.issuer, trusted.introspection)
         self.verified: VerifiedTokens = VerifiedTokens(
             self._verify, self._still_holds, size=token_cache_size
         )
@@ -223,7 +227,7 @@ class TokenValidator:
                 raise InvalidTokenError(Reason.SIGNATURE)
         self.issuers.note_valid_signature(issuer, presented.host)
         expected = self._check_claims(claims, issuer, authentic=True)
-        granted = AccessToken.of(presented.token, header, claims)
+        granted = AccessToken.of(presented.token, header, claims, self._scope_includes)
         times = validity(claims, expected)
         return Verified(granted, issuer, key, name, algorithm, *times, claims.get("cnf"))
 
@@ -240,7 +244,7 @@ class TokenValidator:
         expected = expected._replace(token_type="DPoP" if "cnf" in claims else "Bearer")
         check_rules(issuer.answer_rules, claims, expected, subject=claims.get("sub"))
         introspector.note_valid(text)
-        granted = AccessToken.of(text, {}, claims)
+        granted = AccessToken.of(text, {}, claims, self._scope_includes)
         times = validity(claims, expected)
         return Verified(granted, issuer, None, KeyName(), "", *times, claims.get("cnf"))
 

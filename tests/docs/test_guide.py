@@ -19,6 +19,7 @@ from support.answers import NO_TOKEN, challenge
 from support.api import ApiServer, Client, bearer
 from support.outputs import logged
 from support.pages import examples, rows
+from support.protecting import new_handler
 from support.validators import presented
 
 PAGE = "hello/docs/own-project.md"
@@ -125,6 +126,22 @@ async def test_the_examples_routes_answer_as_the_page_says(
 ) -> None:
     client = await aiohttp_client(ApiServer(names[create]()))
     assert (await answered(client, path, claims, sandbox_issuer, method))[0] == status
+
+
+@pytest.mark.parametrize(
+    ("scope", "status"), [("admin:notes", 200), ("read:notes", 200), ("other", 403)]
+)
+async def test_a_scope_includes_what_the_page_says(
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    scope: str,
+    status: int,
+) -> None:
+    names, app = defined(sandbox_issuer.url, "scope-includes"), web.Application()
+    auth.setup(app, names["validator"])
+    app.router.add_get("/", auth.protected(scopes={"read:notes"})(new_handler()))
+    client = await aiohttp_client(ApiServer(app))
+    assert (await answered(client, "/", {"scope": scope}, sandbox_issuer))[0] == status
 
 
 async def test_a_page_may_read_answers_and_refusals(

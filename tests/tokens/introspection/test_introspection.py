@@ -32,6 +32,14 @@ async def test_an_active_token_grants_what_the_issuer_says(
     assert text not in repr(token)
 
 
+async def test_a_scope_of_an_opaque_token_includes_others_too(
+    issuer: FailingIssuer, clock: FakeClock
+) -> None:
+    async with introspecting(issuer, clock, scope_includes={"write": {"read"}}) as validator:
+        token = await validator.validate(presented(issuer.opaque(claims={"scope": "write"})))
+        assert token.scopes == {"read", "write"}
+
+
 @pytest.mark.parametrize(
     ("claims", "reason"),
     [
