@@ -97,6 +97,23 @@ async def test_the_scopes_that_routes_ask_for_are_listed(
     assert metadata["authorization_servers"] == [issuer.url, "https://b.example.com"]
 
 
+async def test_scopes_that_are_no_right_at_an_api_are_listed_only_if_a_mark_asks(
+    aiohttp_client: Start, validator: auth.TokenValidator
+) -> None:
+    """And never `offline_access`, with which a client asks its issuer for a refresh token."""
+    for asked, expected in [
+        (["openid", "profile", "offline_access"], ["openid", "profile"]),
+        (["read"], ["read"]),
+        (["offline_access"], None),
+    ]:
+        app = web.Application()
+        auth.setup(app, validator, resource=RESOURCE)
+        app.router.add_get("/", auth.protected(scopes=asked)(new_handler()))
+        client = await aiohttp_client(ApiServer(app))
+        async with client.get(WELL_KNOWN) as response:
+            assert (await response.json()).get("scopes_supported") == expected
+
+
 async def test_without_a_resource_there_is_none(aiohttp_client: Start, issuer: Issuer) -> None:
     client = await aiohttp_client(ApiServer(create_app(config_for(issuer))))
     assert await status(client, path=WELL_KNOWN) == 404
@@ -150,6 +167,11 @@ NO_RESOURCES = [
     "http://api.example.com",
     f"{RESOURCE}/?a=b",
     f"{RESOURCE}/#a",
+    f"{RESOURCE}#",
+    f"{RESOURCE}?",
+    "http://192.0.2.1",
+    "ftp://api.example.com",
+    "https://user:secret@api.example.com",
     f"{RESOURCE}/a/../b",
     f"{RESOURCE}/./a",
     f'{RESOURCE}/"',
@@ -166,7 +188,7 @@ def test_what_is_no_resource_is_refused(validator: auth.TokenValidator, resource
         auth.setup(web.Application(), validator, resource=resource)
 
 
-@pytest.mark.parametrize("value", [*NO_RESOURCES[:7], "https://<your-api>/"])
+@pytest.mark.parametrize("value", [*NO_RESOURCES[:12], "https://<your-api>/"])
 def test_the_variable_is_checked_too(issuer: Issuer, value: str) -> None:
     with pytest.raises(ConfigError, match=naming("RESOURCE_URL")):
         config_for(issuer, RESOURCE_URL=value)
