@@ -179,8 +179,8 @@ def untrusted(issuer: object) -> InvalidTokenError:
 class InsufficientScopeError(AuthError):
     """The token is valid, but it grants too little (RFC 6750 §3.1).
 
-    `scope` names the scopes that would be enough. A challenge names them after those that the
-    route asks for. It names no permissions.
+    `scope` names the scopes that would be enough, as a collection or separated by spaces. A
+    challenge names them after those that the route asks for. It names no permissions.
     """
 
     status = 403
@@ -189,13 +189,14 @@ class InsufficientScopeError(AuthError):
     def __init__(
         self, reason: Reason, *, scope: Collection[str] = (), subject: str | None = None
     ) -> None:
-        self.scope: Final = frozenset(scope)
+        names = in_order(scope.split() if isinstance(scope, str) else scope)
+        self.scope: Final = frozenset(names)
         super().__init__(
             reason,
             subject=subject,
             error="insufficient_scope",
             error_description="The access token lacks what this resource requires",
-            scope=" ".join(in_order(scope)),
+            scope=" ".join(names),
         )
 
 

@@ -89,6 +89,8 @@ async def test_the_scopes_of_a_handler_come_before_those_of_its_groups(
         (["write"], "read write"),
         ({"write", "append"}, "read append write"),
         (["write", "read"], "read write"),
+        ("write append", "read write append"),
+        ("", "read"),
         ([], "read"),
         (['a"b', "c\r\nd", "\u212a"], "read ab c d"),
     ],
@@ -150,3 +152,10 @@ def test_what_a_challenge_cannot_contain_is_an_error_at_import(option: str, name
     asked: dict[str, Any] = {option: [name]}
     with pytest.raises(TypeError, match=rf"^{option} "):
         auth.protected(**asked)
+
+
+def test_another_framework_can_name_them_too() -> None:
+    challenges = auth.Challenges(scopes=("z", "a"), resource_metadata="https://api.example.com/m")
+    for refusal in (auth.UnauthorizedError(), auth.InvalidTokenError(auth.Reason.EXPIRED)):
+        told = challenge(refusal.headers_with(challenges))
+        assert (told["scope"], told["resource_metadata"]) == ("z a", "https://api.example.com/m")
