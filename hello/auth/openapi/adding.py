@@ -10,8 +10,9 @@ from hello.auth.marks import TOKEN_VALIDATOR, TokenUse
 from hello.auth.routes import MountedRoute
 
 from .demands import Security, can_lack, contradicts, security
-from .matching import Document, documented
+from .matching import documented
 from .paths import Operation, Place, operations
+from .reading import Document, copied, read
 from .refusals import NAMES, Refusal, Response, completed, refusals
 from .schemes import Dialect, Offer, Scheme, carries_token, offer, same_scheme
 
@@ -53,13 +54,11 @@ def add_security(document: Document, app: web.Application) -> dict[str, Any]:
     Call it after all routes were added. Raises SecurityContradictionError, and ValueError if it is
     no such document.
     """
-    new: dict[str, Any] = copied(document)
-    apply_marks(new, operations(app))
-    return new
+    return with_marks(read(document), operations(app))
 
 
-def apply_marks(document: dict[str, Any], found: Mapping[Place, Operation]) -> None:
-    """Change a document. Raises what `add_security` raises."""
+def with_marks(document: dict[str, Any], found: Mapping[Place, Operation]) -> dict[str, Any]:
+    """Change a document that was read, and return it. Raises what `add_security` raises."""
     adding, contradictions, unknown = _Adding(document), [], []
     for name, said, operation in documented(document, found):
         if operation is None:
@@ -76,13 +75,8 @@ def apply_marks(document: dict[str, Any], found: Mapping[Place, Operation]) -> N
         raise SecurityContradictionError(contradictions)
     if unknown:
         _logger.warning("the OpenAPI document has operations without a route: %s", unknown)
-
-
-def copied(value: Any) -> Any:
-    """Return a copy as JSON can have it: names are strings, even where YAML made them numbers."""
-    if isinstance(value, Mapping):
-        return {str(name): copied(each) for name, each in value.items()}
-    return [copied(each) for each in value] if isinstance(value, list | tuple) else value
+    new: dict[str, Any] = copied(document)  # whoever changes an operation changes no other
+    return new
 
 
 def _dialect(document: Document) -> Dialect:

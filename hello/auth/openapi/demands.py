@@ -1,7 +1,8 @@
 """What must the token of an operation grant, and does a hand-written `security` say the same?"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import NamedTuple
 
 from hello.auth.marks import Policy, TokenUse
@@ -13,6 +14,7 @@ Security = list[dict[str, list[str]]]
 """What an operation says: alternatives, each of schemes that go together (OpenAPI 3.1 §4.8.30)."""
 
 _BY_SCOPES = ("oauth2", "openIdConnect")
+_MAX_CHOICES = 50
 
 
 class Choice(NamedTuple):
@@ -30,12 +32,41 @@ class Choice(NamedTuple):
         return sorted(self.scopes | self.permissions) if roles else []
 
 
-def choices(requirements: Sequence[Requirement]) -> Iterator[Choice]:
-    """Yield each combination of scopes and permissions that meets all requirements."""
+class _Wanted(NamedTuple):
+    """What requirements want together: all of `choice`, and one scope of each group."""
+
+    choice: Choice
+    groups: tuple[tuple[str, ...], ...]
+
+    def meet(self, scopes: frozenset[str]) -> bool:
+        """Return whether scopes are enough."""
+        enough = scopes >= self.choice.scopes
+        return enough and not any(scopes.isdisjoint(group) for group in self.groups)
+
+    def need_all(self, scopes: frozenset[str]) -> bool:
+        """Return whether scopes are enough, and would not be without any one of them."""
+        return self.meet(scopes) and not any(self.meet(scopes - {name}) for name in scopes)
+
+
+def _wanted(requirements: Sequence[Requirement]) -> _Wanted:
     scopes = frozenset(name for each in requirements for name in each.scopes)
     permissions = frozenset(name for each in requirements for name in each.permissions)
-    for chosen in product(*(each.any_scope for each in requirements if each.any_scope)):
-        yield Choice(scopes | {*chosen}, permissions)
+    groups = dict.fromkeys(tuple(sorted(each.any_scope)) for each in requirements if each.any_scope)
+    left = tuple(group for group in groups if scopes.isdisjoint(group))
+    return _Wanted(Choice(scopes, permissions), left)
+
+
+def choices(requirements: Sequence[Requirement]) -> list[Choice]:
+    """Return each combination of scopes and permissions that is enough, and no more than that.
+
+    If there are more than 50, one is returned, with what each of them has.
+    """
+    wanted = _wanted(requirements)
+    (scopes, permissions), groups = wanted
+    if prod(map(len, groups)) > _MAX_CHOICES:
+        return [wanted.choice]
+    each = dict.fromkeys(scopes | {*chosen} for chosen in product(*groups))
+    return [Choice(names, permissions) for names in each if wanted.need_all(names)]
 
 
 def security(
@@ -95,7 +126,7 @@ def _agrees(
 def _fits(names: frozenset[str], policy: Policy, *, by_scopes: bool) -> bool:
     if not names and not by_scopes:
         return True
-    return any(
-        names in (choice.scopes, choice.scopes | choice.permissions)
-        for choice in choices(policy.requirements)
-    )
+    wanted = _wanted(policy.requirements)
+    permissions = wanted.choice.permissions
+    without = names - (permissions - wanted.choice.scopes.union(*wanted.groups))
+    return wanted.need_all(without) and (without == names or permissions <= names)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -12,9 +12,9 @@ from hello.auth.decorators import public
 from hello.auth.marks import TOKEN_VALIDATOR
 from hello.auth.protection import arguments_of
 
-from .adding import apply_marks, copied
-from .matching import Document
-from .paths import METHODS, described, operations, repeats_get, shape
+from .adding import with_marks
+from .paths import described, operations, repeats_get, shape
+from .reading import METHODS, Document, copied, read, referred
 
 _GIVEN = web.AppKey[dict[str, Any]]("OPENAPI_DOCUMENT", dict)
 _VERSION = "3.1.0"
@@ -41,7 +41,7 @@ def openapi(app: web.Application, document: Document | None = None) -> dict[str,
     found = operations(app)
     if not any(operation.mounted.guarded for operation in found.values()):
         raise RuntimeError("auth.setup was not called for this application: call it first")
-    given = copied(app.get(_GIVEN, {}) if document is None else document)
+    given = read(app.get(_GIVEN, {}) if document is None else document)
     if "swagger" in given:
         raise ValueError("auth.openapi makes documents of OpenAPI 3: use auth.add_security")
     templates = {shape(path): path for path in given.get("paths", {})}
@@ -52,6 +52,7 @@ def openapi(app: web.Application, document: Document | None = None) -> dict[str,
             path = templates.setdefault(shape(operation.path), operation.path)
             said = paths.setdefault(path, {})[operation.method] = described(operation, path)
             tags |= dict.fromkeys(said.get("tags", ()))
+            _leave_out_parameters(said, given, path, operation.method)
     for path, methods in paths.items():  # a View has its methods in no order
         paths[path] = {method: methods[method] for method in METHODS if method in methods}
     made: dict[str, Any] = {"openapi": _VERSION, "info": _INFO, "paths": paths}
@@ -61,9 +62,8 @@ def openapi(app: web.Application, document: Document | None = None) -> dict[str,
     if public_url is not None:
         made["servers"] = [{"url": public_url}]
     whole: dict[str, Any] = _merged(made, given)
-    _complete(whole["paths"], paths)
-    apply_marks(whole, found)
-    return whole
+    _complete(whole, paths)
+    return with_marks(whole, found)
 
 
 def serve_openapi(
@@ -73,7 +73,7 @@ def serve_openapi(
 
     It is made when the application starts, so a mistake in `document` is told then.
     """
-    given, body = copied(document or {}), bytearray()
+    given, body = copied({} if document is None else document), bytearray()
 
     @public
     async def openapi_document(_request: web.Request) -> web.Response:
@@ -88,17 +88,34 @@ def serve_openapi(
     app.on_startup.append(make)
 
 
-def _complete(paths: Mapping[str, Any], made: Mapping[str, Mapping[str, Any]]) -> None:
+def _leave_out_parameters(said: dict[str, Any], given: Document, path: str, method: str) -> None:
+    """Leave those out that are written by hand, for the operation or for all of its path."""
+    item = given.get("paths", {}).get(path, {})
+    written = [*item.get("parameters", ()), *item.get(method, {}).get("parameters", ())]
+    names = {_name(referred(given, each, ("paths", path))) for each in written}
+    left = [each for each in said.pop("parameters", ()) if _name(each) not in names]
+    if left:
+        said["parameters"] = left
+
+
+def _identifiers(value: Any) -> Iterator[str]:
+    """Yield each `operationId` of a document, those of webhooks and callbacks included."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _identifiers(each)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if name == "operationId" and isinstance(each, str):
+                yield each
+            yield from _identifiers(each)
+
+
+def _complete(whole: Document, made: Mapping[str, Mapping[str, Any]]) -> None:
     """Give each operation what it must have: an `operationId` of its own, and an answer."""
-    taken = {
-        operation.get("operationId")
-        for path in made
-        for method, operation in paths[path].items()
-        if method in made[path]
-    }
+    taken = {*_identifiers(whole)}
     for path, methods in made.items():
         for method in methods:
-            operation = paths[path][method]
+            operation = whole["paths"][path][method]
             if "operationId" not in operation:
                 operation["operationId"] = _free(_identifier(method, path), taken)
                 taken.add(operation["operationId"])
@@ -131,6 +148,6 @@ def _merged(ours: Any, theirs: Any) -> Any:
     return theirs
 
 
-def _name(item: Any) -> tuple[str, Any] | None:
+def _name(item: Any) -> tuple[str, str] | None:
     named = isinstance(item, dict) and "name" in item
-    return (item["name"], item.get("in")) if named else None
+    return (str(item["name"]), str(item.get("in"))) if named else None

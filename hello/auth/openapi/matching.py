@@ -1,17 +1,17 @@
 """Which operation of a document is which route of an application?"""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from hello.auth.routes import RouteAccess, mounted_routes
 
-from .paths import METHODS, Operation, Place, operations, repeats_get, shape
+from .paths import Operation, Place, operations, repeats_get, shape
+from .reading import METHODS, Document, read
 
-Document = Mapping[str, Any]
-"""A document, or a part of one, as `json.loads` returns it."""
+_BEFORE_PATH = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//[^/?#]*", re.IGNORECASE)
 
 
 class Documented(NamedTuple):
@@ -34,7 +34,7 @@ def openapi_gaps(document: Document, app: web.Application) -> OpenAPIGaps:
 
     Preflights, and the HEAD that aiohttp adds to each GET, need no operation of their own.
     """
-    found = list(documented(document, operations(app)))
+    found = list(documented(read(document), operations(app)))
     told = {
         (each.operation.mounted.route, each.operation.mounted.method, each.operation.mounted.apps)
         for each in found
@@ -53,14 +53,12 @@ def openapi_gaps(document: Document, app: web.Application) -> OpenAPIGaps:
 
 
 def documented(document: Document, found: Mapping[Place, Operation]) -> Iterator[Documented]:
-    """Yield the operations of a document. `found` are those of the application."""
+    """Yield the operations of a document that was read. `found` are those of the application."""
     for path, item in document.get("paths", {}).items():
-        # Beside paths, there can be extensions, and a path can refer to another document.
+        # Beside paths, there can be extensions.
         for method, said in item.items() if path.startswith("/") else ():
-            if method.lower() in METHODS:
-                places = (
-                    (shape(begin + path), method.lower()) for begin in _begins(document, item, said)
-                )
+            if method in METHODS:
+                places = ((shape(begin + path), method) for begin in _begins(document, item, said))
                 operation = next((found[place] for place in places if place in found), None)
                 yield Documented(f"{method.upper()} {path}", said, operation)
 
@@ -76,5 +74,5 @@ def _begins(document: Document, item: Document, said: Document) -> Iterator[str]
         url = server["url"]
         for name, variable in server.get("variables", {}).items():
             url = url.replace(f"{{{name}}}", variable["default"])
-        yield urlsplit(url).path.rstrip("/")
+        yield re.split("[?#]", _BEFORE_PATH.sub("", url))[0].rstrip("/")
     yield ""

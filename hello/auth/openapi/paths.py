@@ -12,8 +12,7 @@ from aiohttp import hdrs, web
 
 from hello.auth.routes import MountedRoute, mounted_routes, wrapped
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-"""The methods that a document can have (OpenAPI 3.1 §4.8.9). Swagger 2.0 has no TRACE."""
+from .reading import METHODS
 
 Place = tuple[str, str]
 """A path without the names of its parameters, and a method."""
