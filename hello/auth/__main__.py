@@ -1,7 +1,8 @@
 """What does `python -m hello.auth check my_api:create_app < token.txt` do?
 
 `check` says why a token is refused, `routes` says which routes are open, and `openapi` prints the
-OpenAPI document. The exit status is 2 if there is no such application or no token.
+OpenAPI document. The exit status is 2 if there is no such application or no token; 1 if the token
+is refused, or if `auth.setup` is missing for a route; and 0 otherwise.
 """
 
 import argparse
@@ -46,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app = load_application(options.application)
         if options.command == "check" and TOKEN_VALIDATOR not in app:
-            raise NoApplicationError("auth.setup was not called for it")
+            raise NoApplicationError(
+                "auth.setup was not called for it: give the sub-application, if it was for that"
+            )
     except NoApplicationError as error:
         print(f"{options.application}: {error}", file=sys.stderr)
         return 2

@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractView
 from hello.tokens import Requirement, Validator
 from hello.tokens.requirements.requirement import VALID_TOKEN
 
+from .mounting import note_say
 from .reading.awaiting import TokenPlace, awaiting
 
 _T = TypeVar("_T")
@@ -175,7 +176,7 @@ def _guard_view(view: type[AbstractView], mark: Mark) -> None:
 
 
 @web.middleware
-async def _check_setup(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
+async def check_setup(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
     """Fail in a marked application without `setup`, because nothing else reads its mark."""
     found = request.match_info.http_exception is None  # otherwise it is aiohttp's own 404 or 405
     if found and not any(TOKEN_VALIDATOR in app for app in request.match_info.apps):
@@ -277,8 +278,9 @@ def _mark_application(app: web.Application, mark: Mark) -> None:
 
 def require_setup(app: web.Application, mark: Mark) -> None:
     """Let a marked application without `setup` answer nothing, unless the mark opens it."""
-    if mark.use is not TokenUse.PUBLIC and _check_setup not in app.middlewares:
-        app.middlewares.append(_check_setup)
+    if mark.use is not TokenUse.PUBLIC and check_setup not in app.middlewares:
+        app.middlewares.append(check_setup)
+    note_say(app)
 
 
 def check_unmarked(there: Mark | None, mark: Mark, name: str) -> None:

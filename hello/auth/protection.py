@@ -27,6 +27,7 @@ from .decisions.refusal_log import RefusalLog
 from .decorators import APPLICATION_IS_CLOSED
 from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse, call
 from .metadata import serve_metadata
+from .mounting import note_say
 from .protected_app import PROTECTION, Protection
 from .reading.awaiting import ENDED, await_token, awaiting, check_nothing_leaves, is_handshake
 from .reading.certificates import ClientCertificate, of_connection
@@ -70,13 +71,18 @@ def setup(
     Retry-After stay. `on_decision` is called with each Decision, if you have to keep them. It may
     be slow or fail, because no request waits for it.
 
-    Raises RuntimeError if it was called for this application before, TypeError if the application
-    is marked as open or `validator` is no Validator, and ValueError if `resource` is not the URL of
-    a resource, `root` is no application or has no use, `header` can carry no token, or one of the
-    functions is no function.
+    Raises RuntimeError if it was called for this application before, TypeError if `app` is no
+    Application or is marked as open, or `validator` is no Validator, and ValueError if `resource`
+    is not the URL of a resource, `root` is no application or has no use, `header` can carry no
+    token, or one of the functions is no function.
     """
+    if not isinstance(app, web.Application):
+        raise TypeError(f"write auth.setup(app, validator): app is not a {type(app).__name__}")
     if TOKEN_VALIDATOR in app:
-        raise RuntimeError("this application is protected already: call auth.setup once")
+        raise RuntimeError(
+            "auth.setup was called for this application before: call it once, with one validator "
+            "that has all issuers"
+        )
     mark = app.get(APPLICATION_MARK)
     if mark is not None and mark.use is not TokenUse.REQUIRED:
         raise TypeError(APPLICATION_IS_CLOSED)
@@ -84,7 +90,10 @@ def setup(
         # Installed before anything below may raise: then every request fails, and none is let in.
         app.middlewares.append(authenticate)
     if not callable(getattr(validator, "validate", None)):
-        raise TypeError(f"validator is an auth.TokenValidator, not {type(validator).__name__}")
+        raise TypeError(
+            "write auth.setup(app, auth.TokenValidator(...)): the validator is not "
+            f"{type(validator).__name__}"
+        )
     check_header(header)
     if public_url is not None and not is_beginning(public_url):
         raise ValueError(
@@ -114,6 +123,7 @@ def setup(
             certificates=client_certificate is not None,
             root=app if root is None else root,
         )
+    note_say(app)
     app[TOKEN_VALIDATOR] = validator
     app[PROTECTION] = Protection(
         validator=validator,

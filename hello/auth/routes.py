@@ -23,7 +23,9 @@ from .marks import (
     Mark,
     Policy,
     TokenUse,
+    check_setup,
 )
+from .mounting import Apps, places_of
 
 # The modules in which aiohttp-cors defines its handlers for preflights, which carry no token
 # (Fetch §3.2.2). Only the module tells such a handler from one that an application wrote for
@@ -37,7 +39,10 @@ PATH_MARKS = web.AppKey("PATH_MARKS", dict[object, Mark])
 """The key for the marks that `open_paths` gave to routes, and `protect_paths` to resources."""
 
 UNGUARDED = "open: auth.setup was not called"
-"""The access of every route of an application without `setup`."""
+"""The access of a route without a mark, if no application around it has `setup`."""
+
+BROKEN = "answers 500: auth.setup was not called"
+"""The access of such a route if a mark asks for a token: nobody can read one."""
 
 PREFLIGHT = "preflight"
 """The access of routes that aiohttp-cors added. They answer preflights, which carry no token."""
@@ -46,8 +51,9 @@ PREFLIGHT = "preflight"
 class RouteAccess(NamedTuple):
     """A route, and who may call it.
 
-    `access` is "public", "optional", PREFLIGHT or UNGUARDED, or it lists what is required of a
-    token. If it begins with "optional: ", the list applies only if a token is sent.
+    `path` begins with the host if the route is in an application of `add_domain`. `access` is
+    "public", "optional", PREFLIGHT, UNGUARDED or BROKEN, or it lists what is required of a token.
+    If it begins with "optional: ", the list applies only if a token is sent.
     """
 
     method: str
@@ -58,15 +64,17 @@ class RouteAccess(NamedTuple):
 class MountedRoute(NamedTuple):
     """A route for one method, the applications around it, the outermost first, and its policy.
 
-    `mounts` are the resources by which each of these applications but the first is mounted.
+    `prefix` is that of the innermost application, and `domain` the host that `add_domain` gave it;
+    both are empty for the application that was asked about.
     """
 
     method: str
     path: str
     route: web.AbstractRoute
-    apps: tuple[web.Application, ...]
+    apps: Apps
     policy: Policy
-    mounts: tuple[web.AbstractResource, ...]
+    prefix: str
+    domain: str
 
     @property
     def guarded(self) -> bool:
@@ -81,11 +89,14 @@ class MountedRoute(NamedTuple):
     @property
     def access(self) -> str:
         """Who may call the route, as in RouteAccess."""
-        if not self.guarded:
-            return UNGUARDED
         if self.preflight:
             return PREFLIGHT
-        use, requirements, _, also_from = self.policy
+        use, requirements, marks, also_from = self.policy
+        if not self.guarded:
+            asking = any(mark.use is not TokenUse.PUBLIC for mark in marks)
+            if asking or any(check_setup in app.middlewares for app in self.apps):
+                return BROKEN
+            return use.name.lower() if marks else UNGUARDED
         words = ", ".join(map(str, requirements))
         if use is TokenUse.REQUIRED:
             places = f", also from {' or '.join(sorted(also_from))}" if also_from else ""
@@ -95,27 +106,42 @@ class MountedRoute(NamedTuple):
 
 
 def routes(app: web.Application) -> list[RouteAccess]:
-    """Return every route of an application and of its sub-applications, by path and method."""
+    """Return every route of an application and of its sub-applications, by path and method.
+
+    What is said of an application that is added to another one counts the marks of that, too.
+    """
     listed = [RouteAccess(each.method, each.path, each.access) for each in mounted_routes(app)]
     return sorted(listed, key=lambda route: (route.path, route.method))
 
 
-def mounted_routes(
-    app: web.Application,
-    around: tuple[web.Application, ...] = (),
-    mounts: tuple[web.AbstractResource, ...] = (),
-) -> Iterator[MountedRoute]:
-    """Yield every route of an application and its sub-applications, once for each method."""
-    apps = (*around, app)
-    for resource in app.router.resources():
+def mounted_routes(app: web.Application) -> Iterator[MountedRoute]:
+    """Yield every route of an application and its sub-applications, once for each method.
+
+    If the application is added to several others, it is yielded for each of them.
+    """
+    for apps in places_of(app):
+        yield from routes_within(apps)
+
+
+def routes_within(apps: Apps, prefix: str = "", domain: str = "") -> Iterator[MountedRoute]:
+    """Yield those of the last of several applications, which are in one another."""
+    for resource in apps[-1].router.resources():
         child = resource.get_info().get("app")
         if child is not None:
-            yield from mounted_routes(child, apps, (*mounts, resource))
+            prefix_there = resource.get_info().get("prefix", "")
+            yield from routes_within((*apps, child), prefix_there, domain_of(resource) or domain)
             continue
+        path = domain + resource.canonical
         for route in resource:
             for method in _methods(route):
                 policy = policy_of(route, method, apps)
-                yield MountedRoute(method, resource.canonical, route, apps, policy, mounts)
+                yield MountedRoute(method, path, route, apps, policy, prefix, domain)
+
+
+def domain_of(mount: web.AbstractResource) -> str:
+    """Return for which domain a sub-application is there, perhaps with `*`; or an empty text."""
+    rule = mount.get_info().get("rule")
+    return "" if rule is None else rule.get_info().get("domain") or rule.canonical
 
 
 def policy_of(route: web.AbstractRoute, method: str, apps: Sequence[web.Application]) -> Policy:

@@ -9,11 +9,12 @@ import json
 import os
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from getpass import getpass
 from typing import NamedTuple, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from hello.tokens.explain import Explanation
 from hello.tokens.jwt.strict_json import load_object
@@ -22,7 +23,7 @@ from hello.tokens.presented import BEARER, DPOP
 from .explaining import explain
 from .marks import TOKEN_VALIDATOR
 from .openapi import openapi
-from .routes import routes
+from .routes import BROKEN, PREFLIGHT, UNGUARDED, routes
 
 MAX_READ = 1 << 20  # bytes
 _ERROR = re.compile(r"[ -~]{1,64}")  # an issuer's error that is safe to print
@@ -54,17 +55,49 @@ class NoTokenError(Exception):
 
 
 def print_routes(app: web.Application) -> int:
-    """Print every route of an application and who may call it. Return the exit status 0."""
-    listed = routes(app)
+    """Print every route of an application and who may call it, and how many there are of a kind.
+
+    The HEAD of a GET is left out if the same holds for both. Return the exit status: 0, or 1 if
+    `setup` is missing for a route. Then standard error says what to do.
+    """
+    every = routes(app)
+    listed = [
+        route
+        for route in every
+        if route.method != hdrs.METH_HEAD or route._replace(method=hdrs.METH_GET) not in every
+    ]
     width = max((len(route.path) for route in listed), default=0) + 2
     lines = [f"{method:9}{path:{width}}{access}" for method, path, access in listed]
+    kinds = Counter(_kind(route.access) for route in listed)
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    lines += ["", f"routes: {len(listed)}{f' ({counts})' * bool(listed)}"]
     if TOKEN_VALIDATOR in app and not app[TOKEN_VALIDATOR].challenges.bearer:
         lines.append("Every token has to be bound to a key (DPoP, RFC 9449).")
+    _print("\n".join(lines))
+    status = 0
+    for access, advice in _WITHOUT_SETUP.items():
+        if names := [f"{route.method} {route.path}" for route in listed if route.access == access]:
+            print(f"{advice}: {', '.join(names)}", file=sys.stderr)
+            status = 1
+    return status
+
+
+_WITHOUT_SETUP = {
+    UNGUARDED: "Anybody may call these: call auth.setup, or mark them with @auth.public",
+    BROKEN: "Nobody may call these, because they are marked: call auth.setup",
+}
+
+
+def _kind(access: str) -> str:
+    kinds = {UNGUARDED: "open", BROKEN: "broken", PREFLIGHT: "preflights", "public": "public"}
+    return kinds.get(access, "optional" if access.startswith("optional") else "protected")
+
+
+def _print(text: str) -> None:
     try:
-        print("\n".join(lines), flush=True)
+        print(text, flush=True)
     except BrokenPipeError:  # whoever reads it has seen enough, such as head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def print_openapi(app: web.Application) -> int:
@@ -77,7 +110,7 @@ def print_openapi(app: web.Application) -> int:
     except (RuntimeError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(json.dumps(document, indent=2))
+    _print(json.dumps(document, indent=2))
     return 0
 
 
@@ -104,7 +137,7 @@ def check_token(app: web.Application, host: str = "") -> int:
                 await app[TOKEN_VALIDATOR].close()
 
     explanation = asyncio.run(explained())
-    print(explanation)
+    _print(str(explanation))
     return 0 if explanation.refusal is None and not explanation.too_long else 1
 
 

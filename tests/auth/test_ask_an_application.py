@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hello.auth.__main__ import main
-from hello.auth.routes import UNGUARDED
+from hello.auth.routes import BROKEN, UNGUARDED
 from hello.sandbox.issuer import new_key, sign
 from support.api import AUDIENCE
 from support.naming import naming
@@ -20,6 +20,7 @@ from support.pages import PROJECT
 
 KEY = new_key()
 APPLICATION = f"""
+import aiohttp_cors
 from aiohttp import web
 from hello import auth
 
@@ -86,6 +87,38 @@ auth.setup(required, only_bound)
 required.add_routes([web.get("/reports/" + "x" * n, reports) for n in range(1000)])
 unprotected = web.Application()
 unprotected.add_routes([web.post("/reports", reports)])
+
+
+async def anything(request):
+    return web.Response()
+
+
+@auth.public
+async def health(request):
+    return web.Response()
+
+
+@auth.optional
+async def greeting(request):
+    return web.Response()
+
+
+@auth.protected(claims={{"a": "b"}})
+async def looked_at(request):
+    return web.Response()
+
+
+open_to_all, broken, empty = web.Application(), web.Application(), web.Application()
+open_to_all.add_routes([web.post("/here", anything), web.post("/public", health)])
+broken.add_routes([web.post("/here", reports), web.post("/public", health)])
+of_all_kinds = create_app()
+of_all_kinds.add_routes([
+    web.get("/optional", greeting, allow_head=False),
+    web.head("/optional", looked_at),
+    web.post("/public", health),
+])
+cors = aiohttp_cors.setup(of_all_kinds, defaults={{"*": aiohttp_cors.ResourceOptions()}})
+cors.add(next(each for each in of_all_kinds.router.routes() if each.handler is greeting))
 nothing = None
 
 
@@ -115,8 +148,8 @@ def given(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def listed(printed: str) -> list[list[str]]:
-    """The method, the path and the last word of each line."""
-    lines = [line.split() for line in printed.splitlines()]
+    """The method, the path and the last word of each line that has them."""
+    lines = [line.split() for line in printed.splitlines() if "/" in line]
     return [[line[0], line[1], line[-1]] for line in lines]
 
 
@@ -240,25 +273,57 @@ def test_a_module_that_cannot_be_imported_says_why() -> None:
         main(["routes", "broken:app"])
 
 
+@pytest.mark.parametrize(
+    ("name", "access", "counted"),
+    [("open_to_all", UNGUARDED, ["1 open", "@auth.public"]), ("broken", BROKEN, ["1 broken"])],
+)
 @pytest.mark.usefixtures("folder")
-def test_what_nothing_protects_is_listed_as_open(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["routes", "my_api:unprotected"]) == 0
-    [line] = capsys.readouterr().out.splitlines()
-    assert line.split()[:2] == ["POST", "/reports"]
-    assert UNGUARDED in line
+def test_a_route_without_setup_is_listed_and_a_failure(
+    capsys: pytest.CaptureFixture[str], name: str, access: str, counted: list[str]
+) -> None:
+    assert main(["routes", f"my_api:{name}"]) == 1
+    printed = capsys.readouterr()
+    listed = printed.out.splitlines()
+    assert listed[0].split(maxsplit=2) == ["POST", "/here", access]
+    assert re.search(naming(counted[0], "2", "1 public"), listed[-1])
+    assert re.search(naming("auth.setup", "POST /here", *counted[1:]), printed.err)
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_summary_ends_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, counted in (
+        ("app", ["1", "1 protected"]),
+        ("of_all_kinds", ["5", "1 optional", "1 preflights", "2 protected", "1 public"]),
+        ("empty", ["0"]),
+    ):
+        assert main(["routes", f"my_api:{name}"]) == 0
+        printed = capsys.readouterr()
+        assert re.search(naming(*counted), printed.out.splitlines()[-1])
+        assert printed.err == ""
+
+
+@pytest.mark.usefixtures("folder")
+def test_head_is_listed_where_something_else_holds_for_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["routes", "my_api:of_all_kinds"]) == 0
+    methods = {line[0] for line in listed(capsys.readouterr().out) if line[1] == "/optional"}
+    assert methods == {"GET", "HEAD", "OPTIONS"}
 
 
 @pytest.mark.usefixtures("folder")
 def test_that_bound_tokens_are_required_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    for name, told in (("app", False), ("required", True), ("unprotected", False)):
+    for name, told in (("app", False), ("required", True), ("empty", False)):
         assert main(["routes", f"my_api:{name}"]) == 0
         assert ("DPoP" in capsys.readouterr().out) is told
 
 
-def test_whoever_has_seen_enough_may_close_the_pipe(folder: Path) -> None:
+@pytest.mark.parametrize("command", ["routes", "openapi"])
+def test_whoever_has_seen_enough_may_close_the_pipe(folder: Path, command: str) -> None:
     """As `| head -1` does."""
     with subprocess.Popen(
-        [sys.executable, "-m", "hello.auth", "routes", "my_api:required"],
+        [sys.executable, "-m", "hello.auth", command, "my_api:required"],
         cwd=folder,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)},
         stdout=subprocess.PIPE,
@@ -270,13 +335,14 @@ def test_whoever_has_seen_enough_may_close_the_pipe(folder: Path) -> None:
         assert (ran.stderr.read(), ran.wait(30)) == (b"", 0)
 
 
+@pytest.mark.parametrize("command", ["routes", "openapi"])
 @pytest.mark.usefixtures("folder")
-def test_a_closed_pipe_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_pipe_is_no_failure(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w", encoding="utf-8") as out:
         monkeypatch.setattr("sys.stdout", out)
-        assert main(["routes", "my_api:required"]) == 0
+        assert main([command, "my_api:required"]) == 0
         out.write("goes nowhere")
 
 

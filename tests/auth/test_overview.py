@@ -1,6 +1,7 @@
 """Does the list of routes say what each of them really does?"""
 
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from aiohttp import web
 
 from hello import auth
 from hello.app import create_app
-from hello.auth.routes import PREFLIGHT, UNGUARDED
+from hello.auth.routes import BROKEN, PREFLIGHT, UNGUARDED
+from hello.responses import errors_as_json
 from hello.sandbox.issuer import Issuer
-from support.api import config_for
+from support.api import ApiServer, Client, config_for
 from support.naming import naming
 from support.protecting import Serve, new_handler, status
 
@@ -131,6 +133,27 @@ def test_what_nothing_protects_is_called_open(
         ("*", "/child/here", any_token),
         ("*", "/here", UNGUARDED),
     ]
+
+
+async def test_what_is_listed_without_setup_is_what_a_client_meets(
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+) -> None:
+    root = web.Application(middlewares=[errors_as_json])
+    marked, asking = auth.protected(web.Application()), web.Application()
+    for app in (root, marked, asking):
+        app.router.add_post("/unmarked", new_handler())
+        app.router.add_post("/public", auth.public(new_handler()))
+        app.router.add_post("/optional", auth.optional(new_handler()))
+        app.router.add_post("/protected", auth.protected(new_handler()))
+    auth.protect_paths(asking, "/protected")
+    root.add_subapp("/marked", marked)
+    root.add_subapp("/asking", asking)
+    client = await aiohttp_client(ApiServer(root))
+    expected = {"/unmarked": UNGUARDED, "/public": "public"}
+    for route in auth.routes(root):
+        assert route.access == expected.get(route.path, BROKEN)
+        answered = await status(client, path=route.path, method="POST")
+        assert answered == (500 if route.access == BROKEN else 200)
 
 
 def test_the_api_is_open_at_one_message_and_its_health_only(issuer: Issuer, any_token: str) -> None:

@@ -30,7 +30,7 @@ ORDER = [
 AUTH_ORDER = [
     *("__main__", "terminal", "__init__", "openapi", "explaining", "live", "protection"),
     *("metadata", "beside", "routes", "decorators", "protected_app", "decisions", "marks"),
-    *("answers", "reading"),
+    *("mounting", "answers", "reading"),
 ]
 
 TOKENS_ORDER = [

@@ -1,5 +1,6 @@
 """How does a document come to say what the marks say?"""
 
+import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from hello.auth.marks import TOKEN_VALIDATOR, TokenUse
+from hello.auth.mounting import places_of
 from hello.auth.routes import MountedRoute
 
 from .demands import Security, can_lack, contradicts, security
@@ -35,8 +37,9 @@ class SecurityContradictionError(ValueError):
 
     def __init__(self, contradictions: list[str]) -> None:
         super().__init__(
-            "the document's security contradicts the marks, so remove it there or change the "
-            "mark:\n" + "\n".join(contradictions)
+            "the document and the marks say different things about who may call these operations. "
+            'Remove "security" from them in the document, or change the marks:\n'
+            + "\n".join(contradictions)
         )
         self.contradictions = contradictions
 
@@ -52,9 +55,11 @@ def add_security(document: Document, app: web.Application) -> dict[str, Any]:
     warning in the log names operations without a route; `openapi_gaps` returns them, too.
 
     Call it after all routes were added. Raises SecurityContradictionError, and ValueError if it is
-    no such document.
+    no such document, with the place that is wrong. Routes of an application of `add_domain` are not
+    looked for: it has a document of its own.
     """
-    return with_marks(read(document), operations(app))
+    found = operations(places_of(app)[0])
+    return with_marks(read(document), found)
 
 
 def with_marks(document: dict[str, Any], found: Mapping[Place, Operation]) -> dict[str, Any]:
@@ -68,13 +73,20 @@ def with_marks(document: dict[str, Any], found: Mapping[Place, Operation]) -> di
             if "security" not in said:
                 said["security"] = adding.security_of(mounted)
             elif adding.contradicted(said["security"], mounted):
-                contradictions.append(f"{name} has {said['security']!r}, marked: {mounted.access}")
+                written = json.dumps(said["security"])
+                contradictions.append(
+                    f"{name} has {written} in the document, and is marked: {mounted.access}"
+                )
             adding.add_refusals(said, mounted)
     adding.write(document)
     if contradictions:
         raise SecurityContradictionError(contradictions)
     if unknown:
-        _logger.warning("the OpenAPI document has operations without a route: %s", unknown)
+        _logger.warning(
+            "the OpenAPI document has operations that are no routes, so it does not say who may "
+            "call them: %s",
+            ", ".join(unknown),
+        )
     new: dict[str, Any] = copied(document)  # whoever changes an operation changes no other
     return new
 
@@ -84,7 +96,8 @@ def _dialect(document: Document) -> Dialect:
     dialect = _DIALECTS.get(".".join(version.split(".")[:2]))
     if dialect is None:
         raise ValueError(
-            f"the version of the document is {version}, and not OpenAPI 3 or Swagger 2.0"
+            f"the OpenAPI document is wrong: its version is {version}. Write "
+            '"openapi": "3.1.0", or 3.0, 3.2, or "swagger": "2.0"'
         )
     return dialect
 

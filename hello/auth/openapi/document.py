@@ -5,11 +5,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from hello.auth.answers import JSON_HEADERS
 from hello.auth.decorators import public
 from hello.auth.marks import TOKEN_VALIDATOR
+from hello.auth.mounting import Apps, places_of, with_a_say
 from hello.auth.protection import arguments_of
 
 from .adding import with_marks
@@ -19,6 +20,8 @@ from .reading import METHODS, Document, copied, read, referred
 _GIVEN = web.AppKey[dict[str, Any]]("OPENAPI_DOCUMENT", dict)
 _VERSION = "3.1.0"
 _INFO = {"title": "API", "version": "1.0.0"}
+# A cache asks again before it answers (RFC 9111 §5.2.2.4): a new version may have other marks.
+_HEADERS = {**JSON_HEADERS, hdrs.CACHE_CONTROL: "no-cache"}
 
 
 def openapi(app: web.Application, document: Document | None = None) -> dict[str, Any]:
@@ -32,16 +35,24 @@ def openapi(app: web.Application, document: Document | None = None) -> dict[str,
     `"openapi": "3.0.3"` gives a document of that version.
 
     The HEAD of a GET is not listed (RFC 9110 §9.3.2), and preflights are not either. If two routes
-    differ only in the names or the patterns of their parameters, or in their domain, the first one
-    is listed, because a document can hold no more.
+    differ only in the names or the patterns of their parameters, the first one is listed, because a
+    document can hold no more. An application of `add_domain` has a document of its own, so that
+    nobody learns its host from this one. If the application is added to another one, the marks of
+    that count, as for a request.
 
     Call it after all routes were added. Raises RuntimeError for an application that no `setup`
     protects, and what `add_security` raises.
     """
-    found = operations(app)
-    if not any(operation.mounted.guarded for operation in found.values()):
-        raise RuntimeError("auth.setup was not called for this application: call it first")
-    given = read(app.get(_GIVEN, {}) if document is None else document)
+    apps = places_of(app)[0]
+    return _whole(apps, read(app.get(_GIVEN, {}) if document is None else document))
+
+
+def _whole(apps: Apps, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the document of the last of several applications, which are in one another."""
+    found = operations(apps)
+    guards = [app for app in reversed(apps) if TOKEN_VALIDATOR in app]
+    if not guards and not any(operation.mounted.guarded for operation in found.values()):
+        raise RuntimeError("call auth.setup first: without it, nothing protects this application")
     if "swagger" in given:
         raise ValueError("auth.openapi makes documents of OpenAPI 3: use auth.add_security")
     templates = {shape(path): path for path in given.get("paths", {})}
@@ -58,7 +69,7 @@ def openapi(app: web.Application, document: Document | None = None) -> dict[str,
     made: dict[str, Any] = {"openapi": _VERSION, "info": _INFO, "paths": paths}
     if tags:
         made["tags"] = [{"name": name} for name in tags]
-    public_url = arguments_of(app).public_url if TOKEN_VALIDATOR in app else None
+    public_url = arguments_of(guards[0]).public_url if guards else None
     if public_url is not None:
         made["servers"] = [{"url": public_url}]
     whole: dict[str, Any] = _merged(made, given)
@@ -71,17 +82,28 @@ def serve_openapi(
 ) -> None:
     """Serve the document that `openapi` returns, to everybody.
 
-    It is made when the application starts, so a mistake in `document` is told then.
+    It is made when the application starts, so a mistake in `document` is told then. Raises
+    ValueError for a `document` that is none, and RuntimeError if it was called before.
     """
-    given, body = copied({} if document is None else document), bytearray()
+    if _GIVEN in app:
+        raise RuntimeError("auth.serve_openapi was called before: call it once for an application")
+    given: dict[str, Any] = read({} if document is None else document)
+    bodies: dict[Apps, bytes] = {}
+
+    def body(apps: Apps) -> bytes:
+        if apps not in bodies:
+            bodies[apps] = json.dumps(_whole(apps, copied(given))).encode()
+        return bodies[apps]
 
     @public
-    async def openapi_document(_request: web.Request) -> web.Response:
+    async def openapi_document(request: web.Request) -> web.Response:
         """Return the OpenAPI document of this API."""
-        return web.Response(body=bytes(body), headers=JSON_HEADERS)
+        apps = with_a_say(request.match_info.apps)
+        return web.Response(body=body(apps), headers=_HEADERS)
 
     async def make(app: web.Application) -> None:
-        body[:] = json.dumps(openapi(app, given)).encode()
+        for apps in places_of(app):
+            body(apps)
 
     app[_GIVEN] = given
     app.router.add_get(path, openapi_document)

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from hello.auth.routes import RouteAccess, mounted_routes
+from hello.auth.mounting import places_of
+from hello.auth.routes import RouteAccess
 
-from .paths import Operation, Place, operations, repeats_get, shape
+from .paths import Operation, Place, operations, own_routes, repeats_get, shape
 from .reading import METHODS, Document, read
 
 _BEFORE_PATH = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//[^/?#]*", re.IGNORECASE)
@@ -32,21 +33,21 @@ class OpenAPIGaps(NamedTuple):
 def openapi_gaps(document: Document, app: web.Application) -> OpenAPIGaps:
     """Return what a document and an application do not have in common.
 
-    Preflights, and the HEAD that aiohttp adds to each GET, need no operation of their own.
+    Preflights, and the HEAD that aiohttp adds to each GET, need no operation of their own. The
+    routes of an application of `add_domain` belong into a document of its own.
     """
-    found = list(documented(read(document), operations(app)))
+    apps = places_of(app)[0]
+    found = list(documented(read(document), operations(apps)))
     told = {
-        (each.operation.mounted.route, each.operation.mounted.method, each.operation.mounted.apps)
+        (each.operation.mounted.route, each.operation.mounted.method)
         for each in found
         if each.operation is not None
     }
     return OpenAPIGaps(
         [
             RouteAccess(each.method, each.path, each.access)
-            for each in mounted_routes(app)
-            if (each.route, each.method, each.apps) not in told
-            and not each.preflight
-            and not repeats_get(each)
+            for each in own_routes(apps)
+            if (each.route, each.method) not in told and not repeats_get(each)
         ],
         [each.name for each in found if each.operation is None],
     )

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial, partialmethod
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
-from hello.auth.routes import MountedRoute, mounted_routes, wrapped
+from hello.auth.mounting import Apps
+from hello.auth.routes import MountedRoute, routes_within, wrapped
 
 from .reading import METHODS
 
@@ -58,22 +59,31 @@ def _quoted(path: str) -> str:
     return quote(path, safe="/{}%:@!$&'()*+,;=~")
 
 
-def operations(app: web.Application) -> dict[Place, Operation]:
-    """Return what can be called, by its place. Preflights are left out.
+def own_routes(apps: Apps) -> Iterator[MountedRoute]:
+    """Yield the routes of the last of several applications that are in one another.
+
+    Those of an application for another host (`add_domain`) are left out: a document of this one
+    would tell everybody that there is such a host. Preflights are left out, too.
+    """
+    for mounted in routes_within(apps):
+        if not mounted.domain and not mounted.preflight:
+            yield mounted
+
+
+def operations(apps: Apps) -> dict[Place, Operation]:
+    """Return what can be called of these routes, by its place.
 
     If routes share a place, the one is returned that aiohttp asks first. A route for every method
     has an operation for each that OpenAPI knows.
     """
     found: dict[Place, Operation] = {}
-    for operation in _all(app):
+    for operation in _all(apps):
         found.setdefault(operation.place, operation)
     return found
 
 
-def _all(app: web.Application) -> Iterator[Operation]:
-    for mounted in mounted_routes(app):
-        if mounted.preflight:
-            continue
+def _all(apps: Apps) -> Iterator[Operation]:
+    for mounted in own_routes(apps):
         path = _quoted(mounted.path) or "/"
         if isinstance(mounted.route.resource, web.StaticResource):
             path = f"{path.rstrip('/')}/{{{_FILE}}}"
@@ -89,11 +99,9 @@ def described(operation: Operation, path: str) -> dict[str, Any]:
     `path` is how the document writes its path. Its parameters may have other names.
     """
     said = _docstring(operation.mounted)
-    tag, server = _place_of(operation.mounted.mounts)
+    tag = operation.mounted.prefix.strip("/")
     if tag:
         said["tags"] = [tag]
-    if server:
-        said["servers"] = [server]
     names = zip(parameters(operation.path), parameters(path), strict=True)
     taken = [_parameter(operation.mounted, ours, shown) for ours, shown in names]
     return said | ({"parameters": taken} if taken else {})
@@ -139,23 +147,3 @@ def _first(handler: object) -> object:
     """Return the first of what a handler wraps that has a docstring of its own."""
     links = (link for link in wrapped(handler) if not isinstance(link, partial | partialmethod))
     return next(links, None)
-
-
-def _place_of(mounts: tuple[web.AbstractResource, ...]) -> tuple[str, Mapping[str, Any] | None]:
-    """Return the tag of a sub-application, and the server if it is one for a domain."""
-    tag, server = "", None
-    for mount in mounts:
-        rule = mount.get_info().get("rule")
-        domain = "" if rule is None else rule.get_info().get("domain", "")
-        tag = domain or mount.canonical.strip("/")
-        server = _server(domain) if domain else server
-    return tag, server
-
-
-def _server(domain: str) -> dict[str, Any]:
-    """Return the server of a domain, which may have `*` in place of names (OpenAPI 3.1 §4.8.5)."""
-    host, *others = domain.split("*")
-    for number, rest in enumerate(others, 1):
-        host += f"{{any{number}}}{rest}"
-    variables = {f"any{number}": {"default": "any"} for number, _ in enumerate(others, 1)}
-    return {"url": f"//{host}"} | ({"variables": variables} if variables else {})

@@ -15,6 +15,7 @@ Routes = tuple[tuple[str, str, str], ...]
 
 _COLUMNS = 100  # the width of a terminal
 _MAX_SHOWN = 160  # characters of a value
+_MAX_ROUTES = 10  # if there are more, those are left out for which a token is enough
 
 
 class Finding(NamedTuple):
@@ -65,8 +66,13 @@ class Explanation:
                 lines += [f"{rule}wants  {finding.wants}", f"{'':24}has    {finding.has}{mark}"]
         lines += ["", *self._verdict()]
         paragraphs = self.advice.splitlines()
+        many = len(self.routes) > _MAX_ROUTES
+        if many:
+            enough = sum(not lacking for *_, lacking in self.routes)
+            paragraphs.append(f"It has what is required for {enough} of {len(self.routes)} routes.")
         for method, path, lacking in self.routes:
-            paragraphs.append(f"{method} {path}: {lacking or 'it has what is required'}")
+            if lacking or not many:
+                paragraphs.append(f"{method} {path}: {lacking or 'it has what is required'}")
         # Words are not divided, so that an address or a name can be copied.
         wrapper = TextWrapper(_COLUMNS, break_long_words=False, break_on_hyphens=False)
         return "\n".join([*lines, *map(wrapper.fill, paragraphs)])

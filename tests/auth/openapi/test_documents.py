@@ -158,27 +158,6 @@ def test_sub_applications_have_their_prefix_their_tag_and_their_marks() -> None:
     assert {"bearer": ["admin", "read:users"]} in user["security"]
 
 
-def test_an_application_for_a_domain_has_its_server() -> None:
-    app = guarded(web.get("/", reports))
-    for domain in ("admin.example.com", "*.tenants.*.example.com"):
-        child = web.Application()
-        child.router.add_get(f"/{domain[0]}", reports)
-        child.router.add_get("/", auth.public(new_handler()))
-        app.add_domain(domain, child)
-    document = valid(auth.openapi(app))
-    assert list(document["paths"]) == ["/", "/a", "/*"]
-    assert "servers" not in document["paths"]["/"]["get"]
-    assert document["paths"]["/a"]["get"]["servers"] == [{"url": "//admin.example.com"}]
-    [server] = document["paths"]["/*"]["get"]["servers"]
-    assert server["url"] == "//{any1}.tenants.{any2}.example.com"
-    assert set(server["variables"]) == {"any1", "any2"}
-    assert document["paths"]["/*"]["get"]["tags"] == ["*.tenants.*.example.com"]
-    # The same path of a domain cannot be there, too.
-    assert document["paths"]["/"]["get"]["security"]
-    left_out = auth.openapi_gaps(document, app).routes
-    assert left_out == [("GET", "/", "public"), ("GET", "/", "public")]
-
-
 def test_of_routes_that_share_a_place_the_one_is_listed_that_aiohttp_asks_first() -> None:
     app = guarded(
         web.get(r"/reports/{number:\d+}", auth.public(new_handler())),

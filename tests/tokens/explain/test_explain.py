@@ -189,3 +189,15 @@ async def test_an_application_without_a_validator_is_told_what_to_do(
     outer.add_subapp("/inner", app_with(validator))
     with pytest.raises(RuntimeError, match=naming("auth.setup")):
         await auth.explain(outer, "a.b.c")
+
+
+@pytest.mark.parametrize(
+    ("count", "shown", "told"), [(10, 10, []), (11, 2, ["9 of 11"])], ids=["few", "many"]
+)
+def test_of_many_routes_those_are_shown_that_need_a_look(
+    count: int, shown: int, told: list[str]
+) -> None:
+    routes = tuple(("GET", f"/{at}", "lacks" if at in (0, 5) else "") for at in range(count))
+    text = str(Explanation(findings=(), refusal=None, advice="", routes=routes))
+    assert len(re.findall(r"^GET /\d+: ", text, re.MULTILINE)) == shown
+    assert re.search(naming("GET /0", "GET /5", *told), text)

@@ -1,0 +1,55 @@
+"""Which applications are around an application, so that their marks count for its routes?
+
+aiohttp tells an application what it contains, and not where it is added to. So those are remembered
+that have a say: the ones with `setup`, and the marked ones.
+"""
+
+from collections.abc import Iterator, Sequence
+from weakref import WeakSet
+
+from aiohttp import web
+
+Apps = tuple[web.Application, ...]
+"""Applications in one another, the outermost first."""
+
+_HAVING_A_SAY: WeakSet[web.Application] = WeakSet()
+
+
+def note_say(app: web.Application) -> None:
+    """Remember that an application has `setup` or a mark."""
+    _HAVING_A_SAY.add(app)
+
+
+def with_a_say(apps: Sequence[web.Application]) -> Apps:
+    """Return applications without those outer ones that nobody has to ask."""
+    first = next((at for at, app in enumerate(apps) if app in _HAVING_A_SAY), len(apps) - 1)
+    return tuple(apps[first:])
+
+
+def places_of(app: web.Application) -> list[Apps]:
+    """Return an application with the ones around it, as `with_a_say` does, for each of its places.
+
+    It may be added to several, or to one for several domains, which is one place. Raises TypeError
+    if it is no Application.
+    """
+    if not isinstance(app, web.Application):
+        raise TypeError(f"app is a web.Application, and not a {type(app).__name__}")
+    ways: dict[Apps, None] = {(app,): None}
+    for outer in [*_HAVING_A_SAY]:
+        ways |= dict.fromkeys(_ways(outer, app))
+    # A way that is the end of another one begins at an application that is not the outermost.
+    return [way for way in ways if not any(_ends(other, way) for other in ways)]
+
+
+def _ways(outer: web.Application, app: web.Application) -> Iterator[Apps]:
+    """Yield the applications between two of them, both included."""
+    for resource in outer.router.resources():
+        child = resource.get_info().get("app")
+        if child is app:
+            yield outer, app
+        elif child is not None:
+            yield from ((outer, *way) for way in _ways(child, app))
+
+
+def _ends(way: Apps, other: Apps) -> bool:
+    return len(way) > len(other) and way[-len(other) :] == other
