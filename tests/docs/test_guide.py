@@ -144,6 +144,34 @@ async def test_a_scope_includes_what_the_page_says(
     assert (await answered(client, "/", {"scope": scope}, sandbox_issuer))[0] == status
 
 
+ACME = {"org_id": "org_acme"}
+
+
+@pytest.mark.parametrize(
+    ("host", "claims", "status"),
+    [
+        ("acme.example.com", ACME, 200),
+        ("ACME.example.com:8443", ACME, 200),
+        ("umbrella.example.com", ACME, 403),
+        ("acme.example.com", {}, 403),
+        ("other.example.com", ACME, 403),
+        ("other.example.com", {}, 403),
+    ],
+)
+async def test_a_token_of_one_tenant_is_refused_at_the_host_of_another(
+    names: dict[str, Any],
+    sandbox_issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    host: str,
+    claims: dict[str, Any],
+    status: int,
+) -> None:
+    client = await aiohttp_client(ApiServer(names["create_app"]()))
+    headers = {"Host": host, **bearer(sandbox_issuer.mint(claims=claims))}
+    async with client.get("/invoices", headers=headers) as response:
+        assert response.status == status
+
+
 async def test_a_page_may_read_answers_and_refusals(
     names: dict[str, Any], aiohttp_client: Callable[[ApiServer], Awaitable[Client]]
 ) -> None:
