@@ -38,8 +38,15 @@ REQUEST_ID_HEADER = istr("X-Request-ID")
 
 _PREPARED_HEADERS = CIMultiDict({istr(name): text for name, text in SECURITY_HEADERS.items()})
 
-# What a client needs in order to act on an error (RFC 9110 §15.5).
-_KEPT_HEADERS = ("Allow", "WWW-Authenticate", "Retry-After")
+# What a client needs in order to act on an error (RFC 9110 §15.5 and §15.6, and for WebSockets
+# RFC 6455 §4.4). All other headers are about the text, which is left out.
+_KEPT_HEADERS = frozenset(
+    {
+        *("allow", "www-authenticate", "proxy-authenticate", "retry-after", "content-range"),
+        *("accept", "accept-encoding", "accept-patch", "accept-post", "link"),
+        *("upgrade", "connection", "sec-websocket-version"),
+    }
+)
 _EXPOSED_HEADERS = ("WWW-Authenticate", "Retry-After", "DPoP-Nonce", REQUEST_ID_HEADER)
 _CORS = aiohttp_cors.ResourceOptions(
     allow_methods=("GET", "HEAD"),
@@ -84,8 +91,8 @@ def _log_malformed_body(request: web.Request, error: Exception) -> None:
 
 def http_error(error: web.HTTPException) -> web.Response:
     """Return the answer to an aiohttp error: the text is left out, because it may tell too much."""
-    headers = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
-    return json_error(error.status, status_phrase(error.status), headers)
+    kept = [each for each in error.headers.items() if each[0].lower() in _KEPT_HEADERS]
+    return json_error(error.status, status_phrase(error.status), CIMultiDict(kept))
 
 
 def status_phrase(status: int) -> str:

@@ -24,7 +24,7 @@ from .decisions.audit import AuditCounts, OnDecision
 from .decisions.decision import Decision
 from .decorators import optional, protected, public
 from .explaining import explain
-from .live.connection import live
+from .live.opening import live
 from .marks import TOKEN_VALIDATOR, RouteTable
 from .openapi import (
     OpenAPIGaps,

@@ -18,8 +18,8 @@ from aiohttp.abc import AbstractView
 from hello.tokens import Requirement, Validator
 from hello.tokens.requirements.requirement import VALID_TOKEN
 
-from .mounting import note_say
 from .reading.awaiting import TokenPlace, awaiting
+from .reading.mounting import note_say
 
 _T = TypeVar("_T")
 

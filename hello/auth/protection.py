@@ -27,13 +27,15 @@ from .decisions.refusal_log import RefusalLog
 from .decorators import APPLICATION_IS_CLOSED
 from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse, call
 from .metadata import serve_metadata
-from .mounting import note_say
 from .protected_app import PROTECTION, Protection
-from .reading.awaiting import ENDED, await_token, awaiting, check_nothing_leaves, is_handshake
+from .reading.awaiting import ENDED, await_token, awaiting, check_version, is_handshake
 from .reading.certificates import ClientCertificate, of_connection
+from .reading.mounting import note_say
 from .reading.nested import note_validated, validated_before
 from .reading.request import host_of
+from .reading.subprotocols import hide_tokens
 from .routes import policy_of
+from .unguarded import check_guarded, check_leaving
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
@@ -95,6 +97,7 @@ def setup(
             f"{type(validator).__name__}"
         )
     check_header(header)
+    hide_tokens()
     if public_url is not None and not is_beginning(public_url):
         raise ValueError(
             "public_url is the http(s) URL that clients see, without query and fragment, not "
@@ -136,7 +139,7 @@ def setup(
         audit=audit,
         refusal_log=RefusalLog(validator.timing.clock),
     )
-    app.on_response_prepare.extend((check_nothing_leaves, end_after_trailers))
+    app.on_response_prepare.extend((check_leaving, end_after_trailers))
     if validator.challenges.next_nonce is not None:
         app.on_response_prepare.append(tell_nonce(validator.challenges.next_nonce, header))
     app.cleanup_ctx.append(_close_validator)
@@ -202,13 +205,15 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
                 await _admit(request, host, protection)
         handled = True
         answer = await call(handler, request)
-        if awaiting(request) is not None:
-            await check_nothing_leaves(request, answer)
+        check_guarded(request, answer)
         return answer  # noqa: TRY300
+    except web.HTTPOk as end:
+        if end not in ENDED:
+            raise
+        return ENDED[end]
     except AuthError as refusal:
-        ended = ENDED.get(refusal)
-        if ended is not None:  # `auth.live` has told everybody
-            return ended
+        if refusal in ENDED:
+            return ENDED[refusal]
         protection.note(request, refusal, handled=handled)
         check_nothing_sent(request)
         challenges = protection.challenges_to(request)
@@ -225,6 +230,8 @@ async def _admit(request: web.Request, host: str, protection: Protection) -> Non
     except UnauthorizedError:
         if policy.use is TokenUse.OPTIONAL:
             return
+        if policy.also_from:
+            check_version(request)
         if "message" in policy.also_from and is_handshake(request):
             await_token(request, protection)
             return

@@ -25,7 +25,7 @@ from .marks import (
     TokenUse,
     check_setup,
 )
-from .mounting import Apps, places_of
+from .reading.mounting import Apps, places_of
 
 # The modules in which aiohttp-cors defines its handlers for preflights, which carry no token
 # (Fetch §3.2.2). Only the module tells such a handler from one that an application wrote for

@@ -154,3 +154,53 @@ def test_more_messages_than_are_remembered_are_each_told_as_they_are() -> None:
         body = auth.json_error(400, f"No {number}: “é”").body
         assert isinstance(body, bytes)
         assert json.loads(body) == {"message": f"No {number}: “é”"}
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (web.HTTPMethodNotAllowed("PUT", ["GET"]), [("Allow", "GET")]),
+        (
+            web.HTTPUnauthorized(
+                headers=CIMultiDict([("WWW-Authenticate", "A"), ("WWW-Authenticate", "B")])
+            ),
+            [("WWW-Authenticate", "A"), ("WWW-Authenticate", "B")],
+        ),
+        (web.HTTPTooManyRequests(headers={"Retry-After": "3"}), [("Retry-After", "3")]),
+        (
+            web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": "bytes */9"}),
+            [("Content-Range", "bytes */9")],
+        ),
+        (
+            web.HTTPUpgradeRequired(headers={"Upgrade": "websocket", "Connection": "upgrade"}),
+            [("Upgrade", "websocket"), ("Connection", "upgrade")],
+        ),
+        (
+            web.HTTPBadRequest(headers={"Sec-WebSocket-Version": "13"}),
+            [("Sec-WebSocket-Version", "13")],
+        ),
+        (web.HTTPUnsupportedMediaType(headers={"Accept-Post": "a/b"}), [("Accept-Post", "a/b")]),
+        (web.HTTPUnsupportedMediaType(headers={"Accept": "a/b"}), [("Accept", "a/b")]),
+        (
+            web.HTTPUnavailableForLegalReasons("https://a.example/"),
+            [("Link", '<https://a.example/>; rel="blocked-by"')],
+        ),
+        (web.HTTPNotFound(headers={"Content-Language": "de", "ETag": "x", "X-Why": "secret"}), []),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+async def test_an_error_keeps_the_headers_that_a_client_acts_on(
+    aiohttp_client: Any, error: web.HTTPException, kept: list[tuple[str, str]]
+) -> None:
+    async def handler(_request: web.Request) -> web.Response:
+        raise error
+
+    app = web.Application(middlewares=[errors_as_json])
+    app.router.add_get("/", handler)
+    client = await aiohttp_client(app)
+    async with client.get("/") as response:
+        assert response.status == error.status
+        own = {"content-type", "content-length", "date", "server"}
+        headers = [each for each in response.headers.items() if each[0].lower() not in own]
+        assert headers == kept
+        assert set(await response.json()) == {"message"}

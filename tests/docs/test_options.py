@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import pytest
+from aiohttp import web
 
 from hello import auth
+from hello.auth.live.socket import DEFAULTS, SocketOptions
 from support.pages import rows
 
 PAGE = "hello/docs/options.md"
@@ -28,7 +30,8 @@ def options_of(function: Callable[..., Any]) -> dict[str, str]:
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             for named in get_args(parameter.annotation):  # Unpack[...]: what is in the TypedDict
-                options |= dict.fromkeys(named.__annotations__, "none")
+                if named is not SocketOptions:  # they have a table of their own
+                    options |= dict.fromkeys(named.__annotations__, "none")
         elif parameter.kind is not parameter.POSITIONAL_ONLY:
             default = parameter.default
             options[name] = (
@@ -47,7 +50,15 @@ def test_every_option_is_listed_with_its_default_and_no_other(name: str) -> None
     assert listed == options_of(LISTED[name])
 
 
-@pytest.mark.parametrize("name", LISTED)
+def test_every_option_of_a_socket_is_listed_with_its_default_and_no_other() -> None:
+    listed = {option.strip("`"): default for option, _, default, *_ in rows(PAGE, "socket")}
+    own = inspect.signature(web.WebSocketResponse).parameters.values()
+    theirs = {each.name: each.default for each in own if each.name != "protocols"}
+    assert {*listed} == {*SocketOptions.__annotations__} == {*theirs}
+    assert listed == {name: f"`{default!r}`" for name, default in {**theirs, **DEFAULTS}.items()}
+
+
+@pytest.mark.parametrize("name", [*LISTED, "socket"])
 def test_numbers_have_a_unit(name: str) -> None:
     for option, kind, _, unit, _ in rows(PAGE, name):
         assert (unit != "") == (kind in ("`int`", "`float`")), option

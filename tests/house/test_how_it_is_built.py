@@ -33,6 +33,7 @@ USED_BY_OTHERS = {
         "auth/decisions/refusal_log.py",
         "auth/reading/awaiting.py",
         "auth/reading/proxies.py",
+        "auth/unguarded.py",
         "operating/health.py",  # at the start
         "streams.py",
         "tokens/bounded.py",

@@ -29,8 +29,8 @@ ORDER = [
 
 AUTH_ORDER = [
     *("__main__", "terminal", "__init__", "openapi", "explaining", "live", "protection"),
-    *("metadata", "beside", "routes", "decorators", "protected_app", "decisions", "marks"),
-    *("mounting", "answers", "reading"),
+    *("metadata", "beside", "routes", "decorators", "protected_app", "decisions", "unguarded"),
+    *("marks", "answers", "reading"),
 ]
 
 TOKENS_ORDER = [

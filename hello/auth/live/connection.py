@@ -1,17 +1,19 @@
 """How long does a connection stay open, and how is it ended when its token is over?"""
 
 import asyncio
+import logging
 import random
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Coroutine
 from contextlib import suppress
 from contextvars import copy_context
 from types import TracebackType
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar
 
 from aiohttp import WSMsgType, hdrs, web
 
 from hello.auth.protection import ACCESS_TOKEN
 from hello.auth.reading.awaiting import ENDED, awaiting
+from hello.auth.unguarded import NOT_ENTERED, ONLY_CALLED
 from hello.tokens import (
     AuthError,
     InvalidTokenError,
@@ -19,85 +21,20 @@ from hello.tokens import (
     UnauthorizedError,
     UnavailableError,
 )
-from hello.tokens.timing import check_seconds
 
 from .credentials import Credentials
 from .ending import say, say_end
 from .messages import accepted, postponed, too_soon
-from .origins import check_origin
-from .socket import LiveSocket, protocols_for
+from .socket import LiveSocket
 from .watch import watch
 
 _R = TypeVar("_R", bound=web.StreamResponse)
 
+_logger = logging.getLogger("hello.auth")
 _GONE = WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED
 _IS_LIVE = web.RequestKey("IS_LIVE", bool)
 _RENEW_SECONDS = 1  # between two new tokens: each of them is checked, counted and told
 _LEAVE_SECONDS = 5  # for a handler to leave the block, before the connection is cut off
-
-
-@overload
-def live(
-    request: web.Request,
-    *,
-    protocols: Sequence[str] = (),
-    origins: Collection[str] = (),
-    check_every: float = 60,
-    first_message_timeout: float = 5,
-    **options: Any,
-) -> "Live[LiveSocket]": ...
-
-
-@overload
-def live(request: web.Request, response: _R, *, check_every: float = 60) -> "Live[_R]": ...
-
-
-def live(
-    request: web.Request,
-    response: web.StreamResponse | None = None,
-    *,
-    protocols: Sequence[str] = (),
-    origins: Collection[str] = (),
-    check_every: float = 60,
-    first_message_timeout: float = 5,
-    **options: Any,
-) -> "Live[Any]":
-    """Open a WebSocket, or a stream, and keep it open no longer than its token is good.
-
-    Use it as `async with auth.live(request) as socket`. The socket is a web.WebSocketResponse, and
-    `options` are those of that class; `heartbeat` is 20 s and `max_msg_size` 64 KiB if they are not
-    given. Or give a `response`, such as a web.StreamResponse; it is prepared if that is necessary.
-
-    The block is left with an AuthError when the token expires, when it is refused in a check, which
-    comes about every `check_every` seconds, or when the client sends a new token that is refused. A
-    WebSocket is then closed with 4401 or 4403, and an event stream gets a last event. The client
-    can send a new token in time, as the JSON `{"access_token": "..."}`, and it gets an answer.
-
-    `origins` are those whose pages may open the WebSocket, besides the own one. `protocols` are the
-    sub-protocols that the handler speaks. If the route has `also_from={"message"}`, the token has
-    to come within `first_message_timeout` seconds.
-
-    Raises RuntimeError if the request has no token, and ValueError for values that cannot work.
-    When the block begins, raises AuthError if the origin is foreign or the token in the first
-    message is refused, and HTTPBadRequest if the request does not open a WebSocket or offers only
-    sub-protocols that are unknown here.
-    """
-    check_seconds("check_every", check_every)
-    check_seconds("first_message_timeout", first_message_timeout)
-    credentials = Credentials(request)
-    if response is None:
-        check_origin(request, credentials.protection.public_url, origins)
-        response = LiveSocket(protocols_for(request, protocols), options)
-    elif isinstance(response, web.WebSocketResponse):
-        raise TypeError("auth.live makes the WebSocket itself: give it the options of yours")
-    elif isinstance(response, web.Response | web.FileResponse):
-        raise TypeError(
-            "auth.live takes a web.StreamResponse that the handler writes to, and not "
-            f"{type(response).__name__}"
-        )
-    elif awaiting(request) is not None:
-        raise UnauthorizedError  # a stream has no first message
-    return Live(request, response, credentials, check_every, first_message_timeout)
 
 
 class Live(Generic[_R]):
@@ -118,6 +55,9 @@ class Live(Generic[_R]):
         self._first_message_timeout = first_message_timeout
         self._clock = credentials.protection.validator.timing.clock
         self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a handler runs in one
+        self._task = task
         self._error: Exception | None = None  # why the block has to be left
         self._is_cancelled = False
         self._is_left = False
@@ -125,11 +65,19 @@ class Live(Generic[_R]):
         self._checking: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._renewable_at = 0.0  # in seconds since the epoch
+        request[ONLY_CALLED] = True
+        if response.prepared:
+            self._loop.call_soon(self._check_entered)
+
+    def _check_entered(self) -> None:
+        """End a stream that was begun before, and that nobody guards."""
+        if ONLY_CALLED in self._request:
+            _logger.error(NOT_ENTERED)
+            self._cut_off()
 
     async def __aenter__(self) -> _R:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a handler runs in one
-        self._task, self._cancellations = task, task.cancelling()
+        self._request.pop(ONLY_CALLED, None)
+        self._cancellations = self._task.cancelling()
         self._context = copy_context()
         response: web.StreamResponse = self._response
         if _IS_LIVE in self._request:
@@ -139,8 +87,11 @@ class Live(Generic[_R]):
             waiting.live = response
         elif not response.prepared:
             self._credentials.check_expiry()  # the answer can still be a 401
-        if self._request.method == hdrs.METH_HEAD and not response.prepared:
-            raise web.HTTPOk(headers=response.headers)  # RFC 9110 §9.3.2: it has no content
+        if self._request.method == hdrs.METH_HEAD:  # RFC 9110 §9.3.2: it has no content
+            end = web.HTTPOk(headers=response.headers)
+            if response.prepared:
+                ENDED[end] = response
+            raise end
         if not response.prepared:
             await response.prepare(self._request)
         self._request[_IS_LIVE] = True

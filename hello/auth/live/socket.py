@@ -2,35 +2,53 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from aiohttp import WSMessage, WSMsgType, hdrs, web
 
 from hello.auth.marks import POLICY
-from hello.auth.reading.awaiting import is_handshake
+from hello.auth.reading.awaiting import check_version, is_handshake
 from hello.auth.reading.fields import field_values
 from hello.auth.reading.subprotocols import BEARER, offered
+from hello.auth.unguarded import GuardedSocket
 
 from .messages import token_in
 
-_DEFAULTS: dict[str, Any] = {
-    "heartbeat": 20,  # seconds; who does not answer within half of that is gone
-    "max_msg_size": 64 * 1024,  # bytes; without a token yet, anybody can send as much
+
+class SocketOptions(TypedDict, total=False):
+    """The options of web.WebSocketResponse, which `auth.live` takes, too. All times in seconds."""
+
+    timeout: float  # for the client to answer a close frame
+    receive_timeout: float | None  # for each message
+    autoclose: bool
+    autoping: bool
+    heartbeat: float | None  # between two pings
+    compress: bool
+    max_msg_size: int  # in bytes
+    writer_limit: int  # in bytes
+    decode_text: bool
+
+
+DEFAULTS: SocketOptions = {
+    "heartbeat": 20,  # who does not answer within half of that is gone
+    "max_msg_size": 64 * 1024,  # without a token yet, anybody can send as much
 }
+"""The options whose default is another one than aiohttp's."""
 
 Renew = Callable[[str], Awaitable[None]]
 """A function that takes a new token."""
 
 
-class LiveSocket(web.WebSocketResponse):
+class LiveSocket(GuardedSocket):
     """A web.WebSocketResponse that `auth.live` has opened, and closes when its token is over.
 
     Messages with new tokens do not reach the handler.
     """
 
-    def __init__(self, protocols: Sequence[str], options: dict[str, Any]) -> None:
-        super().__init__(protocols=protocols, **{**_DEFAULTS, **options})
-        self._timeout_of_each: float | None = options.get("receive_timeout")
+    def __init__(self, protocols: Sequence[str], options: SocketOptions) -> None:
+        given: SocketOptions = {**DEFAULTS, **options}
+        super().__init__(protocols=protocols, **given)
+        self._timeout_of_each = options.get("receive_timeout")
         self.renew: Renew | None = None  # until the first token is there, nobody takes a second
 
     async def receive(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - aiohttp's own
@@ -70,9 +88,10 @@ def protocols_for(request: web.Request, known: Sequence[str]) -> tuple[str, ...]
     is chosen if it stands before the token and no other fits: a browser gives up a connection if
     it offers protocols and none is chosen. A token is never chosen.
 
-    Raises HTTPBadRequest if the request opens no WebSocket, or if it offers protocols and none
-    fits. aiohttp would write the latter into its log, tokens included.
+    Raises HTTPBadRequest if the request opens no WebSocket of the only version, or if it offers
+    protocols and none fits.
     """
+    check_version(request)
     # aiohttp reads only the first of several header fields.
     fields = field_values(request, hdrs.SEC_WEBSOCKET_PROTOCOL)
     if not is_handshake(request) or len(fields) > 1:

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from hello.auth.marks import TOKEN_VALIDATOR, TokenUse
-from hello.auth.mounting import places_of
+from hello.auth.reading.mounting import places_of
 from hello.auth.routes import MountedRoute
 
 from .demands import Security, can_lack, contradicts, security

@@ -10,8 +10,8 @@ from aiohttp import hdrs, web
 from hello.auth.answers import JSON_HEADERS
 from hello.auth.decorators import public
 from hello.auth.marks import TOKEN_VALIDATOR
-from hello.auth.mounting import Apps, places_of, with_a_say
 from hello.auth.protection import arguments_of
+from hello.auth.reading.mounting import Apps, places_of, with_a_say
 
 from .adding import with_marks
 from .paths import described, operations, repeats_get, shape

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from hello.auth.mounting import places_of
+from hello.auth.reading.mounting import places_of
 from hello.auth.routes import RouteAccess
 
 from .paths import Operation, Place, operations, own_routes, repeats_get, shape

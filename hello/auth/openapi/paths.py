@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
-from hello.auth.mounting import Apps
+from hello.auth.reading.mounting import Apps
 from hello.auth.routes import MountedRoute, routes_within, wrapped
 
 from .reading import METHODS

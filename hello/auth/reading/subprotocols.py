@@ -9,6 +9,7 @@ A page in a browser can send no header with a WebSocket, but it can offer sub-pr
 The second form is that of Kubernetes.
 """
 
+import logging
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -23,6 +24,7 @@ BEARER = "bearer"
 """The sub-protocol in front of a token."""
 
 _ENCODED = "base64url.bearer.authorization.k8s.io."
+_LONGEST_NAME = 32  # of a sub-protocol that is surely no token
 
 
 def offered(request: web.Request) -> list[str]:
@@ -50,3 +52,24 @@ def token_among(names: Sequence[str]) -> str | None:
         return decoded.decode("ascii")
     except ValueError:
         raise InvalidTokenError(Reason.MALFORMED) from None
+
+
+def hide_tokens() -> None:
+    """Let aiohttp write no token into its log.
+
+    If no sub-protocol of a client is known, web.WebSocketResponse logs all that the client offers.
+    """
+    logging.getLogger("aiohttp.websocket").addFilter(_hide_offers)  # once, however often it is done
+
+
+def _hide_offers(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            "[...]" if isinstance(each, list) and _may_hold_token(each) else each
+            for each in record.args
+        )
+    return True
+
+
+def _may_hold_token(names: Sequence[str]) -> bool:
+    return any(name.lower() == BEARER or len(name) > _LONGEST_NAME for name in names)

@@ -16,6 +16,7 @@ from support.clock import FakeClock
 from support.live import Handler, Live
 from support.logs import faults, reasons
 from support.pages import example
+from support.sockets import connected
 
 Open = Callable[[Handler], Awaitable[Live]]
 EVENTS = {"Content-Type": "text/event-stream"}
@@ -120,16 +121,24 @@ async def test_it_does_not_begin_when_the_token_has_expired(
     assert reasons(caplog) == ["401 expired"]
 
 
+@pytest.mark.parametrize("prepared", [False, True])
 async def test_head_is_answered_without_a_body(
-    opens: Open, caplog: pytest.LogCaptureFixture
+    opens: Open, caplog: pytest.LogCaptureFixture, *, prepared: bool
 ) -> None:
-    there = await opens(streaming(EVENTS))
+    there = await opens(streaming(EVENTS, prepared=prepared))
     async with there.client.head("/feed", headers=bearer(there.mint())) as response:
         assert response.status == 200
         assert response.content_type == EVENTS["Content-Type"]
     async with there.client.head("/feed", headers=bearer(there.mint(aud="x"))) as response:
         assert response.status == 401
+    async with connected(there.client.port or 0) as connection:  # it has ended, so another may come
+        lines = "Host: a\r\nAuthorization: Bearer " + there.mint()
+        connection.send(f"HEAD /feed HTTP/1.1\r\n{lines}\r\n\r\n".encode())
+        connection.send(b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n")
+        statuses = [(await asyncio.wait_for(connection.answer(), 5)).status for _ in range(2)]
+    assert statuses == [200, 404]
     assert not faults(caplog)
+    assert [decision.outcome for decision in there.decisions] == ["allowed", "audience", "allowed"]
 
 
 @pytest.mark.parametrize("response", [web.Response, lambda: web.FileResponse("README.md")])
