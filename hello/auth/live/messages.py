@@ -22,6 +22,10 @@ _QUOTED = f'"{_NAME}"'
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")  # RFC 8259 §7
 _BEFORE = " \t\r\n\ufeff"  # what may stand before an object, and a byte order mark
 _MAX_REASON_BYTES = 123  # RFC 6455 §5.5
+# If the handler had written only a part of an event, its client gets that part under this name, and
+# does not take it for the whole event. After a whole event, the client gets nothing: a line that
+# begins with a colon is a comment, and an event without data is none.
+_END_OF_ANY_EVENT = ":\nevent: incomplete\n\n"
 _CONTROL = re.compile(r"[^ -~]")
 
 
@@ -84,7 +88,7 @@ def close_reason(refusal: AuthError) -> str:
 def last_event(refusal: AuthError) -> bytes:
     """Return the last event of an event stream. It says what the close of a WebSocket says."""
     data = json.dumps({"code": close_code(refusal), "reason": close_reason(refusal)})
-    return f"event: close\ndata: {data}\n\n".encode()
+    return f"{_END_OF_ANY_EVENT}event: close\ndata: {data}\n\n".encode()
 
 
 def _answer(about: dict[str, Any]) -> str:

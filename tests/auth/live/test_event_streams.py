@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -51,6 +52,22 @@ def streaming(headers: Any, *, prepared: bool = False, check_every: float = 60) 
     return handler
 
 
+def read_by_a_browser(stream: bytes) -> list[tuple[str, str]]:
+    """The names and the data of the events, as WHATWG HTML §9.2.6 has them read."""
+    events, name, data = [], "", list[str]()
+    for line in re.split("\r\n|\n|\r", stream.decode())[:-1]:
+        field, _, value = line.partition(":")
+        if not line:
+            if data:
+                events.append((name or "message", "\n".join(data)))
+            name, data = "", []
+        elif field == "event":
+            name = value.removeprefix(" ")
+        elif field == "data":
+            data.append(value.removeprefix(" "))
+    return events
+
+
 @pytest.mark.parametrize("prepared", [False, True])
 @pytest.mark.parametrize(
     ("headers", "last"), [(EVENTS, LAST), ({"Content-Type": "application/x-ndjson"}, b"")]
@@ -84,10 +101,51 @@ async def test_it_ends_when_the_token_is_revoked(
         revoked.add("alice")
         clock.advance(10)
         last = await asyncio.wait_for(response.read(), 5)
-    event, data = last.decode().split("\n")[:2]
-    assert event == "event: close"
-    assert json.loads(data.removeprefix("data: "))["code"] == 4401
+    [(event, data)] = read_by_a_browser(last)
+    assert event == "close"
+    assert json.loads(data)["code"] == 4401
     assert reasons(caplog) == ["401 revoked"]
+
+
+@pytest.mark.parametrize(
+    ("written", "before"),
+    [
+        ("", []),
+        ("data: a\n\n", ["message"]),
+        ("data: a\r\n\r\n", ["message"]),
+        ("data: a\r\r", ["message"]),
+        (": ping\n\n", []),
+        ("id: 1\ndata: ", ["incomplete"]),
+        ("id: 1\ndata: hal", ["incomplete"]),
+        ("event: close\ndata: hal", ["incomplete"]),
+        ("data: a\n", ["incomplete"]),
+        ("data: a\r\n", ["incomplete"]),
+        ("data: a\r", ["incomplete"]),
+        ("data: a\ndat", ["incomplete"]),
+        ("data: a\nevent", ["incomplete"]),
+        ("data", ["incomplete"]),
+        ("eve", []),
+        (": pi", []),
+    ],
+)
+async def test_the_last_event_is_one_of_its_own_whatever_was_written_before(
+    opens: Open, clock: FakeClock, written: str, before: list[str]
+) -> None:
+    """And what was written in part is not taken for a whole event."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        async with auth.live(request, web.StreamResponse(headers=EVENTS)) as stream:
+            await stream.write(b"retry: 1\n\n" + written.encode())
+            await asyncio.Event().wait()
+        raise AssertionError
+
+    there = await opens(handler)
+    async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))) as response:
+        await response.content.readuntil(b"\n\n")
+        clock.advance(10)
+        *others, last = read_by_a_browser(await asyncio.wait_for(response.read(), 5))
+    assert (last[0], json.loads(last[1])["code"]) == ("close", 4401)
+    assert [name for name, _ in others] == before
 
 
 async def test_it_needs_a_good_token_to_begin(
