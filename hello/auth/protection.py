@@ -78,16 +78,7 @@ def setup(
     is not the URL of a resource, `root` is no application or has no use, `header` can carry no
     token, or one of the functions is no function.
     """
-    if not isinstance(app, web.Application):
-        raise TypeError(f"write auth.setup(app, validator): app is not a {type(app).__name__}")
-    if TOKEN_VALIDATOR in app:
-        raise RuntimeError(
-            "auth.setup was called for this application before: call it once, with one validator "
-            "that has all issuers"
-        )
-    mark = app.get(APPLICATION_MARK)
-    if mark is not None and mark.use is not TokenUse.REQUIRED:
-        raise TypeError(APPLICATION_IS_CLOSED)
+    _check_can_be_protected(app)
     if authenticate not in app.middlewares:
         # Installed before anything below may raise: then every request fails, and none is let in.
         app.middlewares.append(authenticate)
@@ -144,6 +135,19 @@ def setup(
         app.on_response_prepare.append(tell_nonce(validator.challenges.next_nonce, header))
     app.cleanup_ctx.append(_close_validator)
     app.on_startup.append(partial(warn_of_late_middlewares, authenticate))
+
+
+def _check_can_be_protected(app: web.Application) -> None:
+    if not isinstance(app, web.Application):
+        raise TypeError(f"write auth.setup(app, validator): app is not a {type(app).__name__}")
+    if TOKEN_VALIDATOR in app:
+        raise RuntimeError(
+            "auth.setup was called for this application before: call it once, with one validator "
+            "that has all issuers"
+        )
+    mark = app.get(APPLICATION_MARK)
+    if mark is not None and mark.use is not TokenUse.REQUIRED:
+        raise TypeError(APPLICATION_IS_CLOSED)
 
 
 def observe(app: web.Application, observer: Observer) -> None:
