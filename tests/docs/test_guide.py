@@ -11,8 +11,7 @@ from aiohttp import web
 from joserfc.jwk import Key, OctKey, RSAKey
 
 from hello import auth
-from hello.sandbox.issuer import Issuer
-from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
+from hello.sandbox.issuer import CLIENT_ID, CLIENT_SECRET, Issuer
 from hello.tokens.jwt.claim_rules import audience_rules, claim_rules
 from hello.tokens.jwt.header_rules import header_rules
 from support.answers import NO_TOKEN, challenge

@@ -12,8 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from hello import auth
 from hello.operating.tracing import trace_requests
-from hello.sandbox.issuer import Issuer
-from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
+from hello.sandbox.issuer import CLIENT_ID, CLIENT_SECRET, Issuer
 from hello.tokens.keys.fetch import fetch
 from hello.tokens.keys.fetched import FetchError
 from support.api import ApiServer, Client, bearer

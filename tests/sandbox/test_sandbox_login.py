@@ -103,6 +103,8 @@ async def test_nobody_is_redirected_to_where_nobody_vouches_for(
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
+        ({"request": "eyJ"}, "request_not_supported"),
+        ({"request_uri": "https://example.com/r"}, "request_uri_not_supported"),
         ({"response_type": None}, "invalid_request"),
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"response_type": "code id_token"}, "unsupported_response_type"),

@@ -84,8 +84,9 @@ class FailingIssuer(Issuer):
         self._runner: web.AppRunner
 
     async def start(self) -> None:
-        """Listen, and answer as an issuer should."""
+        """Listen, and answer as an issuer should. Of its metadata there is one address."""
         self.answers.clear()
+        self.answers[OAUTH_METADATA] = status(404)
         if not self._runner.sites:
             await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_port=True).start()
 

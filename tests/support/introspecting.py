@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from hello.auth import Introspection, TokenValidator, TrustedIssuer
-from hello.sandbox.issuer import Issuer
-from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
+from hello.sandbox.issuer import CLIENT_ID, CLIENT_SECRET, Issuer
 from support.api import AUDIENCE
 from support.clock import FakeClock
 

@@ -4,8 +4,8 @@ An `Issuer` mints tokens and publishes its keys; `issuer_app(issuer)` serves it 
 """
 
 from .app import issuer_app
+from .clients.authentication import CLIENT_ID, CLIENT_SECRET
 from .issuer import Issuer
-from .oauth import CLIENT_ID, CLIENT_SECRET
 from .signing import OMIT, base64url, new_key, sign
 
 __all__ = [

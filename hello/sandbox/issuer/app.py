@@ -10,13 +10,14 @@ import aiohttp_cors
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from .introspection import Introspection, Userinfo
+from .clients.authentication import ClientAuthentication
+from .endpoints.introspection import Introspection, Userinfo
+from .endpoints.tokens import TokenEndpoint
 from .issuer import Issuer
 from .login import Login
 from .memory import AuthorizationCode, ExpiringStore
-from .oauth import ClientAuthentication, errors_as_oauth, loopback_only
+from .oauth import errors_as_oauth, loopback_only
 from .proofs import Proofs
-from .tokens import TokenEndpoint
 
 _CODE_SECONDS = 60
 _MAX_BODY_BYTES = 16 * 1024  # parts of a request are stored
@@ -41,6 +42,7 @@ def issuer_app(issuer: Issuer) -> web.Application:
     cross_origin_routes = app.add_routes(
         [
             web.get("/.well-known/openid-configuration", metadata),
+            web.get("/.well-known/oauth-authorization-server", metadata),
             web.get("/.well-known/jwks.json", key_set),
             *TokenEndpoint(issuer, codes, clients, proofs).routes(),
             *Userinfo(issuer.access_tokens, proofs).routes(),

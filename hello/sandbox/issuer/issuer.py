@@ -12,14 +12,13 @@ from typing import Any
 
 from joserfc.jwk import Key, import_key
 
+from .clients.authentication import CLIENT_ID
 from .memory import ExpiringStore, IssuedToken, TokenFamily
-from .oauth import ASSERTION_ALGORITHMS, CLIENT_ID
+from .metadata import metadata_of
 from .people import Person
-from .proofs import PROOF_ALGORITHMS
 from .signing import OMIT, changed, new_key, sign
 
 _JWT_ONLY = frozenset({"azp", "gty"})  # of an access token's claims, introspection leaves these out
-_CLIENT_AUTHENTICATION = ("client_secret_post", "client_secret_basic", "private_key_jwt")
 _OPENID_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
 
@@ -146,35 +145,8 @@ class Issuer:
         return _OPENID_SCOPES | self.permissions_of(person)
 
     def metadata(self) -> dict[str, Any]:
-        """Return the members of OpenID Connect Discovery 1.0 §3 and RFC 8414 §2."""
-        return {
-            "issuer": self.url,
-            "authorization_endpoint": f"{self.url}authorize",
-            "token_endpoint": f"{self.url}oauth/token",
-            "introspection_endpoint": f"{self.url}oauth/introspect",
-            "userinfo_endpoint": f"{self.url}userinfo",
-            "end_session_endpoint": f"{self.url}oidc/logout",
-            "jwks_uri": f"{self.url}.well-known/jwks.json",
-            "response_types_supported": ["code"],
-            "response_modes_supported": ["query", "web_message"],
-            "grant_types_supported": [
-                "authorization_code",
-                "refresh_token",
-                "client_credentials",
-            ],
-            "code_challenge_methods_supported": ["S256"],
-            "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "token_endpoint_auth_methods_supported": [
-                "none",
-                *_CLIENT_AUTHENTICATION,
-            ],
-            "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
-            "introspection_endpoint_auth_methods_supported": _CLIENT_AUTHENTICATION,
-            "introspection_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
-            "dpop_signing_alg_values_supported": PROOF_ALGORITHMS,
-            "scopes_supported": sorted(_OPENID_SCOPES | self.permissions),
-        }
+        """Return what clients are told about this issuer (RFC 8414 §2)."""
+        return metadata_of(self.url, scopes=_OPENID_SCOPES | self.permissions)
 
     def key_set(self) -> dict[str, Any]:
         """Return the published keys as a JWK Set (RFC 7517 §5)."""

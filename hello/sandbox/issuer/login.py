@@ -159,6 +159,13 @@ class Login:
         audience = parameters.get("audience")
         dpop_jkt = parameters.get("dpop_jkt")
         for wrong, error, description in (
+            # OpenID Connect Core 1.0 §6: what they name or hold may differ from what is read here.
+            ("request" in parameters, "request_not_supported", "request is not read here"),
+            (
+                "request_uri" in parameters,
+                "request_uri_not_supported",
+                "request_uri is not read here",
+            ),
             ("response_type" not in parameters, "invalid_request", "response_type is missing"),
             (
                 parameters.get("response_type") != "code",

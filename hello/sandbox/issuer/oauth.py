@@ -1,50 +1,21 @@
-"""How do the endpoints of the issuer read a request, know its client, and refuse one?
+"""How do the endpoints of the issuer read a request, and refuse one (RFC 6749)?"""
 
-RFC 6749 says how, and for clients that sign assertions RFC 7523.
-"""
-
-import base64
-import binascii
-import hmac
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote_plus
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
-from joserfc.errors import JoseError
-from joserfc.jwk import Key
-from joserfc.jws import JWSRegistry
 
 from hello.tokens.hosts import split_host
-from hello.tokens.jwt.compact import UnverifiedToken, parse
 from hello.tokens.urls import is_loopback
-
-from .memory import ExpiringStore
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
     from multidict import MultiMapping
 
-CLIENT_ID = "sandbox"
-CLIENT_SECRET = "not-a-secret"  # noqa: S105 - it is good for the sandbox of this machine only
-
-ASSERTION_ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
-_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 §2.2
-_CREDENTIALS = ("client_secret", "client_assertion")
-
 # aiohttp raises these for a body that does not match its declared charset or compression.
 _UNREADABLE = (ValueError, LookupError, web.RequestPayloadError, ContentEncodingError)
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 §5.1
-
-
-class ClientSettings(Protocol):
-    """What the authentication of clients needs to know about the issuer."""
-
-    url: str
-    clock: Callable[[], float]
-    client_keys: list[Key]
 
 
 class OAuthError(Exception):
@@ -134,131 +105,3 @@ async def form_parameters(request: web.Request) -> dict[str, str]:
         return _without_duplicates(await request.post())
     except _UNREADABLE:
         raise OAuthError("invalid_request", "the form is not UTF-8") from None
-
-
-def credentials(request: web.Request, parameters: Mapping[str, str]) -> list[str]:
-    """Return the places of a request where a client has tried to authenticate."""
-    places = ["Authorization"] if "Authorization" in request.headers else []
-    return places + [name for name in _CREDENTIALS if name in parameters]
-
-
-class ClientAuthentication:
-    """Authenticates the client of every endpoint that asks for it.
-
-    It accepts the client's secret, in the header or in the body (RFC 6749 §2.3.1). It also accepts
-    an assertion that the client signed, but each only once. That is RFC 7523 §2.2, and OpenID
-    Connect Core 1.0 §9 calls it `private_key_jwt`.
-    """
-
-    def __init__(self, settings: ClientSettings) -> None:
-        self._settings = settings
-        self._used = ExpiringStore[str](0, self._now)  # the jti of each assertion, until its exp
-
-    def check(self, request: web.Request, parameters: Mapping[str, str]) -> None:
-        """Raise OAuthError, unless the client of this request authenticated in one way.
-
-        That client is CLIENT_ID, and the request does not name another one.
-        """
-        if parameters.get("client_id", CLIENT_ID) != CLIENT_ID:
-            raise _invalid_client("this client has no secret and no key")
-        match credentials(request, parameters):
-            case [_, _, *_]:
-                raise OAuthError("invalid_request", "the client authenticated in two ways")
-            case ["client_assertion"]:
-                self._check_assertion(request, parameters)
-            case ["Authorization"]:
-                _check_secret(*_basic(request.headers["Authorization"]))
-            case _:
-                _check_secret(parameters.get("client_id", ""), parameters.get("client_secret", ""))
-
-    def _check_assertion(self, request: web.Request, parameters: Mapping[str, str]) -> None:
-        """Check what RFC 7523 §3 says about an assertion."""
-        settings = self._settings
-        try:
-            assertion = parse(parameters["client_assertion"])
-        except ValueError:
-            raise _invalid_client("the client_assertion is not a signed JWT") from None
-        claims = assertion.claims
-        now = self._now()
-        # RFC 7523 §3 allows an endpoint's URL in place of the issuer's.
-        audiences = settings.url, settings.url.rstrip("/") + request.path
-        for wrong, description in (
-            (
-                parameters.get("client_assertion_type") != _ASSERTION_TYPE,
-                f"client_assertion_type must be {_ASSERTION_TYPE}",
-            ),
-            (
-                not any(_is_signed_with(key, assertion) for key in settings.client_keys),
-                "the client_assertion is not signed with a key of the client",
-            ),
-            (
-                not claims.get("iss") == claims.get("sub") == CLIENT_ID,
-                "iss and sub of the client_assertion must be the client_id",
-            ),
-            (
-                not any(audience in _listed(claims.get("aud")) for audience in audiences),
-                f"aud of the client_assertion must be {settings.url}",
-            ),
-            (
-                not _is_number(claims.get("exp")) or claims["exp"] <= now,
-                "the client_assertion has expired, or has no exp",
-            ),
-            (
-                "nbf" in claims and (not _is_number(claims["nbf"]) or claims["nbf"] > now),
-                "the client_assertion is not valid yet",
-            ),
-            (
-                not isinstance(claims.get("jti"), str) or not claims["jti"],
-                "the client_assertion has no jti",
-            ),
-        ):
-            if wrong:
-                raise _invalid_client(description)
-        if self._used.get(claims["jti"]) is not None:
-            raise _invalid_client("the client_assertion was used before")
-        self._used.add(claims["jti"], claims["jti"], until=claims["exp"])
-
-    def _now(self) -> float:
-        return self._settings.clock()  # which may have been set after the start
-
-
-def _check_secret(client_id: str, secret: str) -> None:
-    expected = f"{CLIENT_ID}:{CLIENT_SECRET}".encode()
-    if not hmac.compare_digest(f"{client_id}:{secret}".encode("utf-8", "surrogatepass"), expected):
-        raise _invalid_client("unknown client, or wrong secret")
-
-
-def _invalid_client(description: str) -> OAuthError:
-    return OAuthError("invalid_client", description, status=401)
-
-
-def _is_signed_with(key: Key, assertion: UnverifiedToken) -> bool:
-    algorithm = assertion.header.get("alg")
-    # RFC 7515 §4.1.11: what is critical and not understood makes a signature invalid.
-    if algorithm not in ASSERTION_ALGORITHMS or "crit" in assertion.header:
-        return False
-    model = JWSRegistry.algorithms[algorithm]
-    try:
-        model.check_key(key)
-        return model.verify(assertion.signing_input, assertion.signature, key)
-    except JoseError:
-        return False  # the key is for another algorithm
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _basic(authorization: str) -> tuple[str, str]:
-    scheme, _, value = authorization.partition(" ")
-    try:
-        name, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, ValueError):
-        name = secret = ""
-    if scheme.lower() != "basic":
-        name = secret = ""
-    return unquote_plus(name), unquote_plus(secret)

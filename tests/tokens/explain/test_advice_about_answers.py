@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from hello.auth import Reason
-from hello.sandbox.issuer import OMIT, Issuer
-from hello.sandbox.issuer.oauth import CLIENT_ID
+from hello.sandbox.issuer import CLIENT_ID, OMIT, Issuer
 from hello.tokens.explain.advice import advice
 from hello.tokens.explain.case import Case
 from hello.tokens.introspection.introspector import TOO_MANY

@@ -8,7 +8,7 @@ from aiohttp import web
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from hello.auth import Introspection, Reason, TokenValidator, TrustedIssuer, UnavailableError
-from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
+from hello.sandbox.issuer import CLIENT_ID, CLIENT_SECRET
 from hello.tokens.introspection.client import Method
 from support.api import AUDIENCE
 from support.clock import FakeClock

@@ -6,8 +6,7 @@ import pytest
 
 from hello import auth
 from hello.auth import Reason, TokenValidator
-from hello.sandbox.issuer import OMIT
-from hello.sandbox.issuer.oauth import CLIENT_ID
+from hello.sandbox.issuer import CLIENT_ID, OMIT
 from support.clock import FakeClock
 from support.explaining import app_with
 from support.failing_issuer import FailingIssuer, status

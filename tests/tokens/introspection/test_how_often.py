@@ -9,8 +9,7 @@ from joserfc.jwk import Key
 
 from hello import auth
 from hello.auth import Introspection, Reason, TokenValidator, TrustedIssuer
-from hello.sandbox.issuer import OMIT
-from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
+from hello.sandbox.issuer import CLIENT_ID, CLIENT_SECRET, OMIT
 from hello.tokens.introspection.introspector import TOO_MANY
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock

@@ -9,8 +9,7 @@ from aiohttp import web
 from joserfc.jwk import Key
 
 from hello.auth import Introspection, Reason, TokenValidator
-from hello.sandbox.issuer import OMIT
-from hello.sandbox.issuer.oauth import CLIENT_ID, CLIENT_SECRET
+from hello.sandbox.issuer import CLIENT_ID, CLIENT_SECRET, OMIT
 from support.api import AUDIENCE
 from support.clock import FakeClock
 from support.failing_issuer import METADATA, OAUTH_METADATA, FailingIssuer, members

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from hello.sandbox.issuer.clients.authentication import ClientAuthentication
+from hello.sandbox.issuer.memory import ExpiringStore, IssuedToken
+from hello.sandbox.issuer.oauth import NO_STORE, OAuthError, form_parameters
+from hello.sandbox.issuer.proofs import PROOF_ALGORITHMS, Proofs
 from hello.tokens import Challenges
 from hello.tokens.possession.proof import OtherKeyError, ProofError
-
-from .memory import ExpiringStore, IssuedToken
-from .oauth import NO_STORE, ClientAuthentication, OAuthError, form_parameters
-from .proofs import PROOF_ALGORITHMS, Proofs
 
 
 class Introspection:

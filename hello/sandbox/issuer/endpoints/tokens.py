@@ -12,20 +12,17 @@ from typing import Any, NamedTuple, Protocol
 
 from aiohttp import web
 
-from hello.tokens.possession.proof import ProofError
-
-from .memory import AuthorizationCode, ExpiringStore, Grant, TokenFamily
-from .oauth import (
+from hello.sandbox.issuer.clients.authentication import (
     CLIENT_ID,
-    NO_STORE,
     ClientAuthentication,
-    OAuthError,
-    body_parameters,
     credentials,
 )
-from .people import Person
-from .proofs import Proofs
-from .signing import OMIT, base64url
+from hello.sandbox.issuer.memory import AuthorizationCode, ExpiringStore, Grant, TokenFamily
+from hello.sandbox.issuer.oauth import NO_STORE, OAuthError, body_parameters
+from hello.sandbox.issuer.people import Person
+from hello.sandbox.issuer.proofs import Proofs
+from hello.sandbox.issuer.signing import OMIT, base64url
+from hello.tokens.possession.proof import ProofError
 
 _REFRESH_SECONDS = 30 * 86400
 # RFC 6749 §3.3, but without the comma: with one, the client probably meant two scopes.

@@ -1,0 +1,1 @@
+"""Which clients does the issuer know?"""

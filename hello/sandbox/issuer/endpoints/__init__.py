@@ -1,0 +1,1 @@
+"""What does the issuer do for clients and APIs that ask it directly?"""
