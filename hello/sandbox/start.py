@@ -61,6 +61,7 @@ def issuer_service(config: Config) -> Service:
         url=config.issuer,
         audience=config.audience,
         client_origin=config.client_origin,
+        resources={config.resource_url: config.audience} if config.resource_url else None,
         permissions=frozenset({permission}),
     )
     return Service("issuer", issuer_app(issuer), "localhost", _ISSUER_PORT, access_log=False)

@@ -118,7 +118,7 @@ async def test_nobody_is_redirected_to_where_nobody_vouches_for(
         ({"prompt": "surprise"}, "invalid_request"),
         ({"max_age": "-1"}, "invalid_request"),
         ({"max_age": "soon"}, "invalid_request"),
-        ({"audience": "https://elsewhere.example.com"}, "invalid_request"),
+        ({"audience": "https://elsewhere.example.com"}, "invalid_target"),
         ({"prompt": "none"}, "login_required"),
     ],
 )

@@ -23,10 +23,12 @@ _OPENID_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
 
 class Issuer:
-    """Makes tokens for one audience, signed or opaque, and publishes its keys.
+    """Makes tokens for an audience, signed or opaque, and publishes its keys.
 
     `url` is the `iss` of its tokens and ends with a slash; set it again once the port is known.
     `client_origin` is the origin of the client's pages: they may ask it, and it redirects to them.
+    `resources` are other names of audiences, by which clients may ask for tokens (RFC 8707): each
+    with the audience that it stands for.
     `permissions` are those of an administrator; a client with a secret gets whatever it asks for.
     `lifetime` is that of an access token, in seconds. `key` is the first signing key, or None to
     make one. `requests` counts the requests for each path. `access_tokens` are those that it gave.
@@ -38,6 +40,7 @@ class Issuer:
         audience: str,
         url: str = "http://localhost:6061/",
         client_origin: str = "http://localhost:4040",
+        resources: Mapping[str, str] | None = None,
         permissions: frozenset[str] = frozenset({"read:admin-messages"}),
         lifetime: int = 86400,
         key: Key | None = None,
@@ -45,6 +48,7 @@ class Issuer:
     ) -> None:
         self.url = url
         self.audience = audience
+        self.audiences: Mapping[str, str] = {audience: audience, **(resources or {})}
         self.client_origin = client_origin
         self.permissions = permissions
         self.lifetime = lifetime

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from . import pages
 from .memory import AuthorizationCode, ExpiringStore, Grant, Session, TokenFamily
-from .oauth import OAuthError, browser_parameters
+from .oauth import OAuthError, audience_of, browser_parameters
 from .people import PEOPLE, Person
 
 _COOKIE = "sandbox_session"
@@ -50,7 +50,7 @@ class LoginSettings(Protocol):
     """What the login needs to know about the issuer."""
 
     url: str
-    audience: str
+    audiences: Mapping[str, str]
     client_origin: str
     clock: Callable[[], float]
 
@@ -156,7 +156,6 @@ class Login:
     ) -> AuthorizationRequest:
         prompts = frozenset(parameters.get("prompt", "").split())
         max_age = parameters.get("max_age")
-        audience = parameters.get("audience")
         dpop_jkt = parameters.get("dpop_jkt")
         for wrong, error, description in (
             # OpenID Connect Core 1.0 §6: what they name or hold may differ from what is read here.
@@ -198,11 +197,6 @@ class Login:
                 "invalid_request",
                 "max_age must be a number of seconds",
             ),
-            (
-                audience not in (None, self._settings.audience),
-                "invalid_request",
-                f"audience must be {self._settings.audience}",
-            ),
         ):
             if wrong:
                 raise OAuthError(error, description)
@@ -212,7 +206,7 @@ class Login:
             response_mode=parameters.get("response_mode", "query"),
             state=parameters.get("state"),
             scopes=frozenset(parameters.get("scope", "").split()),
-            audience=audience,
+            audience=audience_of(parameters, self._settings.audiences),
             nonce=parameters.get("nonce"),
             code_challenge=parameters["code_challenge"],
             dpop_jkt=dpop_jkt,

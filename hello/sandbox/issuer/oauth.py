@@ -1,5 +1,6 @@
 """How do the endpoints of the issuer read a request, and refuse one (RFC 6749)?"""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # aiohttp raises these for a body that does not match its declared charset or compression.
 _UNREADABLE = (ValueError, LookupError, web.RequestPayloadError, ContentEncodingError)
+
+_SLASHES_OF_A_ROOT = 3  # http://localhost:8080/
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 §5.1
 
@@ -75,11 +78,35 @@ async def browser_parameters(request: web.Request) -> dict[str, str]:
     )
 
 
+def audience_of(parameters: Mapping[str, str], audiences: Mapping[str, str]) -> str | None:
+    """Return the audience that a request is for, or None if it names none. Raises OAuthError.
+
+    Auth0's clients name it by `audience`, and others by `resource` (RFC 8707 §2). `audiences` has
+    each name and the audience that it stands for.
+    """
+    found = set()
+    if "audience" in parameters:
+        found.add(audiences.get(parameters["audience"]))
+    if "resource" in parameters:
+        # RFC 3986 §6.2.3: clients write the URL of a host with or without a slash at the end.
+        url = parameters["resource"]
+        is_root = url.endswith("/") and url.count("/") == _SLASHES_OF_A_ROOT
+        found.add(audiences.get(url) or (audiences.get(url[:-1]) if is_root else None))
+    if len(found) > 1 or None in found:
+        raise OAuthError("invalid_target", f"audience and resource name {' or '.join(audiences)}")
+    return found.pop() if found else None
+
+
 def _without_duplicates(parameters: "MultiMapping[object]") -> dict[str, str]:
     # RFC 6749 §3.1 and §3.2: no parameter comes twice, and an empty one counts as not sent.
-    if len(parameters) != len(set(parameters)):
+    found = {name: value for name, value in parameters.items() if value and isinstance(value, str)}
+    # RFC 8707 §2 is the exception. No URL has a space, so several resources are none that is known.
+    resources = [value for value in parameters.getall("resource", []) if isinstance(value, str)]
+    if len(parameters) - len(resources) != len({*parameters} - {"resource"}):
         raise OAuthError("invalid_request", "a parameter was sent twice")
-    return {name: value for name, value in parameters.items() if value and isinstance(value, str)}
+    if resources := sorted({*resources} - {""}):
+        found["resource"] = " ".join(resources)
+    return found
 
 
 async def body_parameters(request: web.Request) -> dict[str, str]:

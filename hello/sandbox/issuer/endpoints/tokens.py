@@ -18,7 +18,7 @@ from hello.sandbox.issuer.clients.authentication import (
     credentials,
 )
 from hello.sandbox.issuer.memory import AuthorizationCode, ExpiringStore, Grant, TokenFamily
-from hello.sandbox.issuer.oauth import NO_STORE, OAuthError, body_parameters
+from hello.sandbox.issuer.oauth import NO_STORE, OAuthError, audience_of, body_parameters
 from hello.sandbox.issuer.people import Person
 from hello.sandbox.issuer.proofs import Proofs
 from hello.sandbox.issuer.signing import OMIT, base64url
@@ -34,7 +34,7 @@ class Signer(Protocol):
     """What the token endpoint needs to know about the issuer, which makes the tokens."""
 
     url: str
-    audience: str
+    audiences: Mapping[str, str]
     lifetime: int
     clock: Callable[[], float]
 
@@ -113,9 +113,7 @@ class TokenEndpoint:
 
     def _for_client(self, parameters: Mapping[str, str], key: str | None) -> dict[str, Any]:
         signer = self._signer
-        audience = parameters.get("audience")
-        if audience not in (None, signer.audience):
-            raise OAuthError("invalid_request", f"audience must be {signer.audience}")
+        audience = audience_of(parameters, signer.audiences)
         # All that the client asks for, so that newcomers can try routes of their own.
         scopes = set(parameters.get("scope", "").split(" ")) - {""}
         if not all(_SCOPE.fullmatch(scope) for scope in scopes):
@@ -123,7 +121,11 @@ class TokenEndpoint:
         scope = {"scope": " ".join(sorted(scopes))} if scopes else {}
         claims = {**scope, "permissions": sorted(scopes), **_bound_to(key)}
         # As at Auth0: without an audience, the access token is an opaque text.
-        token = signer.opaque(claims=claims) if audience is None else signer.mint(claims=claims)
+        token = (
+            signer.opaque(claims=claims)
+            if audience is None
+            else signer.mint(claims={**claims, "aud": audience})
+        )
         return {
             "access_token": token,
             "token_type": _token_type(key),
@@ -158,6 +160,7 @@ class TokenEndpoint:
         ):
             if wrong:
                 raise OAuthError("invalid_grant", description)
+        self._check_audience(parameters, code.family.grant)
         code.family.authenticated = sender.authenticated
         return self._token_response(code.family, code.family.grant.scopes, sender.key)
 
@@ -177,10 +180,16 @@ class TokenEndpoint:
             raise OAuthError("invalid_client", "the client must authenticate", status=401)
         if family.key not in (None, sender.key):
             raise OAuthError("invalid_grant", "no proof of the key that the token is bound to")
+        self._check_audience(parameters, family.grant)
         scopes = frozenset(parameters.get("scope", "").split())
         if not scopes <= family.grant.scopes:
             raise OAuthError("invalid_scope", "scope asks for more than was granted")
         return self._token_response(family, scopes or family.grant.scopes, sender.key)
+
+    def _check_audience(self, parameters: Mapping[str, str], grant: Grant) -> None:
+        """Raise OAuthError if other tokens are asked for than were granted (RFC 8707 §2.2)."""
+        if audience_of(parameters, self._signer.audiences) not in (None, grant.audience):
+            raise OAuthError("invalid_target", "tokens for another resource were granted")
 
     def _token_response(
         self, family: TokenFamily, scopes: frozenset[str], key: str | None
