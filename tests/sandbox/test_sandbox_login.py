@@ -30,7 +30,7 @@ async def test_a_person_logs_in_and_the_client_gets_tokens(
 ) -> None:
     page = await authorize(browser)
     assert page.status == 200
-    assert answer_of(await choose(browser, page, person)).keys() == {"code", "state"}
+    assert answer_of(await choose(browser, page, person)).keys() == {"code", "state", "iss"}
     code = await log_in(browser, person, prompt="login")
     status, answer = await tokens(browser, code)
     assert status == 200
@@ -64,7 +64,7 @@ async def test_the_state_comes_back_as_it_was(browser: Client) -> None:
     answer = answer_of(await choose(browser, await authorize(browser), ROBIN))
     assert answer["state"] == ASKED["state"]
     without = answer_of(await authorize(browser, state=None))
-    assert without.keys() == {"code"}
+    assert without.keys() == {"code", "iss"}
 
 
 async def test_a_redirect_keeps_the_query_that_the_client_registered(browser: Client) -> None:
@@ -129,6 +129,16 @@ async def test_what_is_wrong_with_a_request_is_told_to_the_client(
     assert answer["error"] == error
     assert answer["state"] == ASKED["state"]
     assert answer["error_description"]
+
+
+async def test_every_answer_names_the_issuer(browser: Client, own: Issuer) -> None:
+    """RFC 9207 §2: errors, too. RFC 9207 §3: the metadata says so."""
+    assert answer_of(await authorize(browser, response_type="token"))["iss"] == own.url
+    assert answer_of(await choose(browser, await authorize(browser), ROBIN))["iss"] == own.url
+    for changes in ({"prompt": "none"}, {"prompt": "none", "max_age": "-1"}):
+        response = await authorize(browser, response_mode="web_message", **changes)
+        assert f"&quot;iss&quot;: &quot;{own.url}&quot;" in await response.text()
+    assert own.metadata()["authorization_response_iss_parameter_supported"] is True
 
 
 async def test_a_parameter_twice_is_refused(browser: Client) -> None:

@@ -92,7 +92,7 @@ class Login:
             session = self._session(request, authorization)
         except OAuthError as error:
             failure = {"error": error.error, "error_description": error.description}
-            return _respond(redirect_uri, parameters, failure)
+            return self._respond(redirect_uri, parameters, failure)
         if session is None:
             transaction = self._transactions.add(authorization)
             return pages.login_page(transaction, PEOPLE.values(), _origin(redirect_uri))
@@ -246,16 +246,17 @@ class Login:
         parameters = {"response_mode": authorization.response_mode}
         if authorization.state is not None:
             parameters["state"] = authorization.state
-        return _respond(authorization.redirect_uri, parameters, {"code": code})
+        return self._respond(authorization.redirect_uri, parameters, {"code": code})
 
-
-def _respond(
-    redirect_uri: str, parameters: Mapping[str, str], answer: Mapping[str, str]
-) -> web.Response:
-    state = {"state": parameters["state"]} if "state" in parameters else {}
-    if parameters.get("response_mode") == "web_message":
-        return pages.web_message_page(_origin(redirect_uri), {**answer, **state})
-    return _redirect(redirect_uri, {**answer, **state})
+    def _respond(
+        self, redirect_uri: str, parameters: Mapping[str, str], answer: Mapping[str, str]
+    ) -> web.Response:
+        state = {"state": parameters["state"]} if "state" in parameters else {}
+        # RFC 9207 §2: a client of several issuers knows from iss whose answer it is.
+        answer = {**answer, **state, "iss": self._settings.url}
+        if parameters.get("response_mode") == "web_message":
+            return pages.web_message_page(_origin(redirect_uri), answer)
+        return _redirect(redirect_uri, answer)
 
 
 def _redirect(url: str, parameters: Mapping[str, str]) -> web.Response:

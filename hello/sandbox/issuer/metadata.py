@@ -27,6 +27,7 @@ def metadata_of(url: str, *, scopes: Collection[str]) -> dict[str, Any]:
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "web_message"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "authorization_response_iss_parameter_supported": True,
         "code_challenge_methods_supported": ["S256"],
         **_authentication_at("token", "none", *_CLIENT_AUTHENTICATION),
         **_authentication_at("introspection", *_CLIENT_AUTHENTICATION),
