@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from joserfc.jwk import Key
@@ -49,6 +50,7 @@ def usual(own: Issuer, clock: FakeClock) -> dict[str, Any]:
         "aud": AUDIENCE,
         "iat": int(clock.epoch),
         "exp": int(clock.epoch) + 86400,
+        "jti": ANY,
         "permissions": [],
     }
 

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import urlencode
 
 import pytest
@@ -105,6 +106,7 @@ async def test_a_client_gets_a_token_like_auth0s(
         "aud": AUDIENCE,
         "iat": int(clock.epoch),
         "exp": int(clock.epoch) + 86400,
+        "jti": ANY,
         "azp": CLIENT_ID,
         "permissions": [],
         "gty": "client-credentials",

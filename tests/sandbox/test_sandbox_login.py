@@ -2,6 +2,7 @@
 
 from http.cookies import SimpleCookie
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -48,12 +49,13 @@ async def test_a_person_logs_in_and_the_client_gets_tokens(
         "azp": "demo",
         "iat": now,
         "exp": now + 86400,
+        "jti": ANY,
         "scope": "email openid profile",
         "permissions": permissions,
     }
     identity = claims_of(answer["id_token"])
     assert identity.keys() == {
-        *("iss", "sub", "aud", "iat", "exp", "nonce", "sid", "auth_time"),
+        *("iss", "sub", "aud", "iat", "exp", "jti", "nonce", "sid", "auth_time"),
         *("name", "nickname", "email", "email_verified"),
     }
     assert (identity["sub"], identity["aud"], identity["nonce"]) == (person, "demo", "n")

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import uuid4
 
 from joserfc.jwk import Key, import_key
 
@@ -30,7 +31,8 @@ class Issuer:
     `resources` are other names of audiences, by which clients may ask for tokens (RFC 8707): each
     with the audience that it stands for.
     `permissions` are those of an administrator; a client with a secret gets whatever it asks for.
-    `lifetime` is that of an access token, in seconds. `key` is the first signing key, or None to
+    `lifetime` is that of an access token, in seconds. With `rfc9068` its signed access tokens have
+    the profile of RFC 9068, and otherwise Auth0's own. `key` is the first signing key, or None to
     make one. `requests` counts the requests for each path. `access_tokens` are those that it gave.
     """
 
@@ -43,6 +45,7 @@ class Issuer:
         resources: Mapping[str, str] | None = None,
         permissions: frozenset[str] = frozenset({"read:admin-messages"}),
         lifetime: int = 86400,
+        rfc9068: bool = False,
         key: Key | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -52,6 +55,7 @@ class Issuer:
         self.client_origin = client_origin
         self.permissions = permissions
         self.lifetime = lifetime
+        self.rfc9068 = rfc9068
         self.clock = clock
         self.requests: Counter[str] = Counter()
         self.access_tokens = ExpiringStore[IssuedToken](lifetime, self._now)
@@ -95,7 +99,8 @@ class Issuer:
         one that this issuer does not publish.
         """
         complete = {**self._usual_claims(), **(claims or {})}
-        token = self.sign(complete, header=header, key=key)
+        usual_header = {"typ": "at+jwt"} if self.rfc9068 else {}
+        token = self.sign(complete, header={**usual_header, **(header or {})}, key=key)
         if key is None or _public(key) in self.published:
             contents = changed(complete, None)
             end = contents.get("exp", math.inf)
@@ -116,7 +121,7 @@ class Issuer:
         left out. Whatever the answer then says, the token is valid for `lifetime` seconds. `family`
         is that of the login that the token is for.
         """
-        usual = self._usual_claims()
+        usual = changed(self._usual_claims(), None)
         answer = changed(_answer_about({**usual, **(claims or {})}), claims)
         return self.access_tokens.add(IssuedToken(answer, family), until=usual["exp"])
 
@@ -135,10 +140,20 @@ class Issuer:
         header: Mapping[str, Any] | None = None,
         key: Key | None = None,
     ) -> str:
-        """Return a token with these claims, and with `iss`, `iat` and `exp` if they are missing."""
+        """Return a token with these claims, and with `iss`, `iat`, `exp` and `jti` if need be."""
         key = key or self.key
         usual_header = {"alg": "RS256", "typ": "JWT", "kid": key.kid or OMIT}
         return sign(changed(usual_header, header), changed(self._origin(), claims), key)
+
+    def client_claims(self, client_id: str, *, auth_time: int | None = None) -> dict[str, Any]:
+        """Return what a signed access token says about its client.
+
+        `auth_time` is when the person logged in who let the client in, in seconds since the epoch,
+        or None if the client got the token for itself.
+        """
+        if self.rfc9068:  # §2.2 and §2.2.1
+            return {"client_id": client_id, "auth_time": OMIT if auth_time is None else auth_time}
+        return {"azp": client_id, "gty": OMIT if auth_time is not None else "client-credentials"}
 
     def permissions_of(self, person: Person) -> frozenset[str]:
         """Return the permissions that a person has at the API."""
@@ -164,14 +179,13 @@ class Issuer:
             **self._origin(),
             "sub": f"{CLIENT_ID}@clients",
             "aud": self.audience,
-            "azp": CLIENT_ID,
             "permissions": [],
-            "gty": "client-credentials",
+            **self.client_claims(CLIENT_ID),
         }
 
     def _origin(self) -> dict[str, Any]:
         now = int(self.clock())
-        return {"iss": self.url, "iat": now, "exp": now + self.lifetime}
+        return {"iss": self.url, "iat": now, "exp": now + self.lifetime, "jti": uuid4().hex}
 
 
 def _public(key: Key) -> dict[str, Any]:

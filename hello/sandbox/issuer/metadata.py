@@ -8,7 +8,7 @@ from .proofs import PROOF_ALGORITHMS
 
 _CLIENT_AUTHENTICATION = ("client_secret_post", "client_secret_basic", "private_key_jwt")
 _CLAIMS = (  # of ID tokens, and of what userinfo answers
-    *("iss", "sub", "aud", "iat", "exp", "nonce", "sid", "auth_time"),
+    *("iss", "sub", "aud", "iat", "exp", "jti", "nonce", "sid", "auth_time"),
     *("name", "nickname", "email", "email_verified"),
 )
 

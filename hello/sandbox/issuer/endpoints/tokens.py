@@ -21,7 +21,7 @@ from hello.sandbox.issuer.memory import AuthorizationCode, ExpiringStore, Grant,
 from hello.sandbox.issuer.oauth import NO_STORE, OAuthError, audience_of, body_parameters
 from hello.sandbox.issuer.people import Person
 from hello.sandbox.issuer.proofs import Proofs
-from hello.sandbox.issuer.signing import OMIT, base64url
+from hello.sandbox.issuer.signing import base64url
 from hello.tokens.possession.proof import ProofError
 
 _REFRESH_SECONDS = 30 * 86400
@@ -46,6 +46,9 @@ class Signer(Protocol):
 
     def sign(self, claims: Mapping[str, Any], /) -> str:
         """Return a token with these claims, and with `iss`, `iat` and `exp`."""
+
+    def client_claims(self, client_id: str, *, auth_time: int | None = None) -> Mapping[str, Any]:
+        """Return what a signed access token says about its client, and about the login for it."""
 
     def permissions_of(self, person: Person, /) -> frozenset[str]:
         """Return the permissions that a person has at the API."""
@@ -220,8 +223,8 @@ class TokenEndpoint:
                 claims={**claims, "client_id": grant.client_id}, family=family
             )
         audiences = [grant.audience, f"{self._signer.url}userinfo"]
-        claims |= {"aud": audiences, "azp": grant.client_id, "gty": OMIT}
-        return self._signer.mint(claims=claims, family=family)
+        client = self._signer.client_claims(grant.client_id, auth_time=grant.session.auth_time)
+        return self._signer.mint(claims={**claims, "aud": audiences, **client}, family=family)
 
     def _id_token(self, grant: Grant, scopes: frozenset[str]) -> str:
         nonce = {} if grant.nonce is None else {"nonce": grant.nonce}
