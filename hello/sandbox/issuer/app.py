@@ -10,7 +10,8 @@ import aiohttp_cors
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from .clients.authentication import ClientAuthentication
+from . import pages
+from .clients.authentication import CLIENT_ID, CLIENT_SECRET, ClientAuthentication
 from .endpoints.introspection import Introspection, Userinfo
 from .endpoints.tokens import TokenEndpoint
 from .issuer import Issuer
@@ -35,6 +36,9 @@ def issuer_app(issuer: Issuer) -> web.Application:
     async def key_set(_request: web.Request) -> web.Response:
         return web.json_response(issuer.key_set())
 
+    async def index(_request: web.Request) -> web.Response:
+        return pages.index_page(issuer.metadata(), CLIENT_ID, CLIENT_SECRET)
+
     app = web.Application(
         middlewares=[errors_as_oauth, loopback_only, _count_in(issuer.requests)],
         client_max_size=_MAX_BODY_BYTES,
@@ -56,6 +60,7 @@ def issuer_app(issuer: Issuer) -> web.Application:
     cors = aiohttp_cors.setup(app, defaults={issuer.client_origin: options})
     for route in cross_origin_routes:
         cors.add(route)
+    app.router.add_get("/", index)
     app.add_routes(Login(issuer, codes).routes())
     app.add_routes(Introspection(issuer.access_tokens, clients).routes())
     return app

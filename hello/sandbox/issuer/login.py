@@ -16,7 +16,7 @@ from aiohttp import web
 from . import pages
 from .memory import AuthorizationCode, ExpiringStore, Grant, Session, TokenFamily
 from .oauth import OAuthError, audience_of, browser_parameters
-from .people import PEOPLE, Person
+from .people import People, Person
 
 _COOKIE = "sandbox_session"
 _SESSION_SECONDS = 86400
@@ -65,6 +65,7 @@ class Login:
         self._settings = settings
         self._clock = settings.clock
         self._codes = codes
+        self._people = People()
         self._sessions = ExpiringStore[Session](_SESSION_SECONDS, self._clock)
         self._transactions = ExpiringStore[AuthorizationRequest](_TRANSACTION_SECONDS, self._clock)
 
@@ -95,7 +96,17 @@ class Login:
             return self._respond(redirect_uri, parameters, failure)
         if session is None:
             transaction = self._transactions.add(authorization)
-            return pages.login_page(transaction, PEOPLE.values(), _origin(redirect_uri))
+            return pages.login_page(
+                transaction,
+                self._people.listed(),
+                (client_id, _origin(redirect_uri)),
+                pages.asked_for(
+                    authorization.scopes,
+                    authorization.audience,
+                    bound=authorization.dpop_jkt is not None,
+                ),
+                sign_up=parameters.get("screen_hint") == "signup",  # as at Auth0
+            )
         return self._grant(authorization, session)
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
@@ -104,15 +115,25 @@ class Login:
         if request.headers.get("Origin", own_origin) != own_origin:
             return pages.message_page("Not from here", _UNKNOWN_LOGIN, status=403)
         authorization = self._transactions.pop(form.get("transaction"))
-        person = PEOPLE.get(form.get("person", ""))
-        if authorization is None or person is None:
+        if authorization is None:
             return pages.message_page("Too late", _UNKNOWN_LOGIN, status=400)
+        if "cancel" in form:
+            denied = {"error": "access_denied", "error_description": "the person cancelled"}
+            return self._answer(authorization, denied)
+        person = self._person(form)
+        if person is None:
+            return pages.message_page("Nobody has that name", _UNKNOWN_LOGIN, status=400)
         session = Session(token_urlsafe(16), person, int(self._clock()))
         response = self._grant(authorization, session)
         response.set_cookie(
             _COOKIE, self._sessions.add(session), httponly=True, samesite="Lax", path="/"
         )
         return response
+
+    def _person(self, form: Mapping[str, str]) -> Person | None:
+        if form.get("person") == "new":
+            return self._people.sign_up(form.get("name", ""))
+        return self._people.get(form.get("person", ""))
 
     async def _logout(self, request: web.Request) -> web.StreamResponse:
         """OpenID Connect RP-Initiated Logout 1.0 §2, and Auth0's own address for it."""
@@ -243,10 +264,15 @@ class Login:
                 authorization.dpop_jkt,
             )
         )
+        return self._answer(authorization, {"code": code})
+
+    def _answer(
+        self, authorization: AuthorizationRequest, answer: Mapping[str, str]
+    ) -> web.Response:
         parameters = {"response_mode": authorization.response_mode}
         if authorization.state is not None:
             parameters["state"] = authorization.state
-        return self._respond(authorization.redirect_uri, parameters, {"code": code})
+        return self._respond(authorization.redirect_uri, parameters, answer)
 
     def _respond(
         self, redirect_uri: str, parameters: Mapping[str, str], answer: Mapping[str, str]

@@ -1,6 +1,8 @@
 """Who can log in to the sandbox?"""
 
+import re
 from dataclasses import dataclass
+from secrets import token_hex
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Person:
         return claims
 
 
+_MAX_NAME = 60  # characters
+_MAX_MADE_UP = 20  # people
+
+
 PEOPLE = {
     person.subject: person
     for person in (
@@ -36,3 +42,30 @@ PEOPLE = {
         ),
     )
 }
+
+
+class People:
+    """The users of one issuer: those above, and the latest twenty who signed up."""
+
+    def __init__(self) -> None:
+        self._made_up: dict[str, Person] = {}
+
+    def listed(self) -> list[Person]:
+        """Return everybody who can log in."""
+        return [*PEOPLE.values(), *self._made_up.values()]
+
+    def get(self, subject: str) -> Person | None:
+        """Return a person by the identifier that tokens have in `sub`."""
+        return PEOPLE.get(subject) or self._made_up.get(subject)
+
+    def sign_up(self, name: str) -> Person | None:
+        """Return a new plain user, or None if that is no name."""
+        name = " ".join(name.split())
+        if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
+            return None
+        mailbox = re.sub(r"[^a-z0-9]+", ".", name.lower()).strip(".") or "somebody"
+        person = Person(f"sandbox|{token_hex(4)}", name, f"{mailbox}@example.com", "Signed up here")
+        if len(self._made_up) >= _MAX_MADE_UP:
+            del self._made_up[next(iter(self._made_up))]
+        self._made_up[person.subject] = person
+        return person
