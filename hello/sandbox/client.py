@@ -25,13 +25,24 @@ _CONTENT_TYPES = {
 }
 
 
-def client_app(*, api_url: str, issuer: str, client_id: str, audience: str) -> web.Application:
-    """Return the application that serves the client of one API and one issuer, at any origin."""
+def client_app(
+    *,
+    api_url: str,
+    issuer: str,
+    client_id: str,
+    audience: str,
+    admin_permission: str | None = None,
+) -> web.Application:
+    """Return the application that serves the client of one API and one issuer, at any origin.
+
+    `admin_permission` is what the API's admin message asks for, if anything.
+    """
     settings = {
         "apiUrl": api_url.rstrip("/"),
         "issuer": issuer,
         "clientId": client_id,
         "audience": audience,
+        "adminPermission": admin_permission,
     }
 
     async def config(_request: web.Request) -> web.Response:

@@ -88,6 +88,7 @@ def client_service(config: Config) -> Service:
         issuer=config.issuer,
         client_id=config.client_id or "",
         audience=config.audience,
+        admin_permission=config.admin_permission,
     )
     return Service("client", app, origin.hostname or "", origin.port or 80, access_log=False)
 

@@ -163,6 +163,7 @@ async def test_the_page_is_told_whom_it_speaks_with(client: Client) -> None:
             "issuer": ISSUER,
             "clientId": "a-client",
             "audience": AUDIENCE,
+            "adminPermission": None,
         }
 
 

@@ -101,7 +101,7 @@ class Walk:
         await self.page.locator(LOG_IN).wait_for()
 
     async def asked_who_one_is(self) -> None:
-        await self.page.locator('form[action="/login"]').wait_for()
+        await self.page.locator('button[name="cancel"]').wait_for()
 
     async def title(self) -> str:
         """The page's heading, once it is there."""
@@ -186,7 +186,11 @@ async def sandbox(
         }
     )
     client_application = client_app(
-        api_url=config.base_url, issuer=issuer.url, client_id="demo", audience=AUDIENCE
+        api_url=config.base_url,
+        issuer=issuer.url,
+        client_id="demo",
+        audience=AUDIENCE,
+        admin_permission=config.admin_permission,
     )
     async with AsyncExitStack() as others, AsyncExitStack() as api:
         await api.enter_async_context(served(create_app(config), api_port))

@@ -10,19 +10,20 @@ export const READABLE = {
   "www-authenticate": "What to do about the refusal, for programs (RFC 6750).",
   "retry-after": "How many seconds to wait before trying again.",
   "dpop-nonce": "What the next proof must contain (RFC 9449).",
+  "x-request-id": "The name of this request in the API's log.",
 };
 
 /**
  * GET a message. Return { request, answer }, or { request, problem } if no answer came. `tokens` is
  * { accessToken, key }, or null if none is to be sent.
  */
-export async function getMessage(apiUrl, name, tokens) {
+export async function getMessage(apiUrl, name, tokens, signal) {
   const url = `${apiUrl}/api/messages/${name}`;
   const { accessToken: token, key } = tokens ?? { accessToken: null, key: null };
   const scheme = key === null ? "Bearer" : "DPoP";
   const request = { method: "GET", url, token, key, scheme, proof: null, repeated: false };
   const headers = token === null ? {} : { Authorization: `${scheme} ${token}` };
-  const options = { headers, cache: "no-store" };
+  const options = { headers, cache: "no-store", signal };
   try {
     if (key === null) {
       const { response, text } = await ask("API", url, options);

@@ -2,14 +2,17 @@
 
 import { Login } from "./login.js";
 import { CALLBACK, NOT_FOUND, PAGES, personName } from "./pages.js";
-import { LoginRequired, NoSilentAnswer, Problem, ask } from "./problem.js";
+import { Denied, LoginRequired, NoLoginToFinish, NoSilentAnswer, Problem, ask } from "./problem.js";
 import { showSwitch } from "./switch.js";
-import { alert, announce, button, el, waiting } from "./view.js";
+import { alert, announce, button, el, notice, waiting } from "./view.js";
 
 const main = document.getElementById("main");
 let config;
 let login;
 let silence = Promise.resolve(null); // the problem with the silent login at the start
+
+/** Nobody is logged in here, and the issuer could not be asked silently. */
+class Unasked extends LoginRequired {}
 
 async function start() {
   document.getElementById("skip").addEventListener("click", skip);
@@ -27,10 +30,7 @@ async function start() {
   login = new Login(config);
   login.addEventListener("change", showAccount);
   if (location.pathname !== "/callback") {
-    silence = login.renew().then(
-      () => null,
-      (problem) => problem,
-    );
+    silence = outcomeOf(login.renew());
     silence.then(showAccount);
   }
   const shown = show(location.pathname, { moveFocus: false });
@@ -50,12 +50,17 @@ function inTurn(first, then) {
 /** The person has chosen whether tokens are to be bound. Those at hand are of the other kind. */
 async function replaceTokens() {
   if (login.person === null) return;
-  silence = login.replace().then(
+  silence = outcomeOf(login.replace());
+  if ((await silence) instanceof LoginRequired) await leave({ signUp: false });
+  else await show(location.pathname, { moveFocus: false });
+}
+
+/** Return the problem that a promise ends with, or null if it ends without one. */
+function outcomeOf(promise) {
+  return promise.then(
     () => null,
     (problem) => problem,
   );
-  if ((await silence) instanceof LoginRequired) await leave({ signUp: false });
-  else await show(location.pathname, { moveFocus: false });
 }
 
 async function loadConfig() {
@@ -77,9 +82,28 @@ async function finishLogin() {
     // The person has just logged in, so another login would not help.
     await show(returnTo, { mayLogIn: false });
   } catch (problem) {
+    // Somebody may be logged in all the same: then the header has to say so.
+    silence = outcomeOf(login.renew());
+    const stillLoggedIn = (await silence) === null;
+    if (!place.isConnected) return;
     showAccount();
+    if (problem instanceof NoLoginToFinish && stillLoggedIn) return stayLoggedIn();
     place.replaceChildren(failure(problem), actions());
   }
+}
+
+/** The Back button leads to a login that is over. Its code was used already, so it is left alone. */
+async function stayLoggedIn() {
+  history.replaceState(null, "", "/");
+  await show("/");
+  main
+    .querySelector(".place")
+    .prepend(
+      notice(
+        "You are logged in already",
+        "The address led to a login that is over. This page did not use what it contained.",
+      ),
+    );
 }
 
 async function show(path, { moveFocus = true, mayLogIn = true } = {}) {
@@ -87,20 +111,40 @@ async function show(path, { moveFocus = true, mayLogIn = true } = {}) {
   const page = Object.hasOwn(PAGES, path) ? PAGES[path] : NOT_FOUND;
   const place = fill(page.title, page.lead);
   if (moveFocus) main.querySelector("h1").focus();
+  await present(page, place, path, { mayLogIn, repeated: false });
+}
+
+/** Fill a page's place: for the first time, or with `repeated` once more, as a person asked. */
+async function present(page, place, path, { mayLogIn, repeated }) {
   try {
     if (page.needsLogin) {
-      place.replaceChildren(waiting("Looking whether you are logged in…"));
-      await silence;
-      if (login.person === null) throw new LoginRequired();
+      if (!repeated) place.replaceChildren(waiting("Looking whether you are logged in…"));
+      const problem = await silence;
+      if (login.person === null) throw saysNo(problem) ? new LoginRequired() : new Unasked();
     }
-    const again = () => show(path);
-    await page.show(place, { config, apiUrl: config.apiUrl, login, mayLogIn, again, loginButton });
+    const again = () => present(page, place, path, { mayLogIn: true, repeated: true });
+    await page.show(place, { config, login, mayLogIn, repeated, again, loginButton, leave });
     if (!page.needsLogin) await tellOfSilence(place);
   } catch (problem) {
-    if (!(problem instanceof LoginRequired && mayLogIn))
-      place.replaceChildren(failure(problem), actions());
+    const loginHelps = problem instanceof LoginRequired && mayLogIn;
+    if (loginHelps && login.known && saysNo(problem)) {
+      place.replaceChildren(
+        alert(
+          "You are no longer logged in",
+          "The issuer does not know you any more. Its session has ended, or it was started anew: the sandbox forgets everybody then.",
+        ),
+        actions(),
+      );
+    } else if (!loginHelps) place.replaceChildren(failure(problem), actions());
     else if (place.isConnected) await leaveForLogin(place, path);
   }
+}
+
+/** Whether the issuer said that nobody is logged in, so far as a problem tells. */
+function saysNo(problem) {
+  // An issuer that could not be asked may still know the person. Then nobody sees its login page.
+  if (problem instanceof NoSilentAnswer || problem instanceof Unasked) return false;
+  return problem === null || problem instanceof LoginRequired;
 }
 
 async function leaveForLogin(place, returnTo) {
@@ -117,15 +161,7 @@ async function tellOfSilence(place) {
   const problem = await silence;
   const expected = problem instanceof LoginRequired && !(problem instanceof NoSilentAnswer);
   if (problem !== null && !expected) {
-    place.prepend(
-      el(
-        "div",
-        { class: "notice" },
-        el("p", {}, problem.message),
-        el("p", {}, problem.explanation),
-      ),
-    );
-    announce(problem.message);
+    place.prepend(notice(problem.message, problem.explanation));
   }
 }
 
@@ -147,6 +183,7 @@ function fill(title, lead) {
 }
 
 function failure(problem) {
+  if (problem instanceof Denied) return notice(problem.message, problem.explanation);
   if (problem instanceof Problem) return alert(problem.message, problem.explanation);
   console.error(problem);
   return alert("Something went wrong in this page", String(problem));

@@ -11,9 +11,10 @@ import {
   redeem,
   refusal,
 } from "./oidc.js";
-import { LoginRequired, Problem } from "./problem.js";
+import { LoginRequired, NoLoginToFinish, Problem } from "./problem.js";
 
 const TRANSACTION = "login";
+const KNOWN = "known";
 const NEARLY_EXPIRED_MILLISECONDS = 30_000;
 // Only a person can resolve these errors, at the issuer's own page (OpenID Connect Core §3.1.2.6).
 const NEEDS_A_PERSON = new Set([
@@ -55,12 +56,23 @@ export class Login extends EventTarget {
     return this.#issuerBinds === false;
   }
 
-  /** Go to the issuer's login page, and come back to `returnTo`. */
-  async start({ returnTo, signUp = false, automatic = false }) {
+  /** Whether somebody has logged in in this tab, and has not logged out. */
+  get known() {
+    return sessionStorage.getItem(KNOWN) !== null;
+  }
+
+  /**
+   * Go to the issuer's login page, and come back to `returnTo`. With `anew`, the issuer asks who
+   * logs in, even if it knows somebody.
+   */
+  async start({ returnTo, signUp = false, anew = signUp, automatic = false }) {
     const metadata = await this.#discover();
     const transaction = newTransaction();
     const key = await this.#keyToBindTo();
-    const more = signUp ? { prompt: "login", screen_hint: "signup" } : {};
+    const more = {
+      ...(anew ? { prompt: "login" } : {}),
+      ...(signUp ? { screen_hint: "signup" } : {}),
+    };
     const url = await authorizationUrl(metadata, this.#config, transaction, {
       response_mode: "query",
       ...binding(key),
@@ -78,7 +90,7 @@ export class Login extends EventTarget {
     const transaction = JSON.parse(sessionStorage.getItem(TRANSACTION));
     sessionStorage.removeItem(TRANSACTION);
     if (transaction === null) {
-      throw new Problem(
+      throw new NoLoginToFinish(
         "There is no login to finish here",
         "It was finished already, or it began in another tab.",
       );
@@ -86,7 +98,7 @@ export class Login extends EventTarget {
     const answer = Object.fromEntries(parameters);
     // First of all: did this browser ask for this answer?
     if (answer.state !== transaction.state) {
-      throw new Problem(
+      throw new NoLoginToFinish(
         "This answer is not for this login",
         "Its state is not the one that was sent. Please try again.",
       );
@@ -159,6 +171,7 @@ export class Login extends EventTarget {
   /** Forget the tokens and the key, and log out at the issuer. */
   async end() {
     const { idToken } = this;
+    sessionStorage.removeItem(KNOWN);
     this.#become(null);
     await forgetKey();
     try {
@@ -193,6 +206,7 @@ export class Login extends EventTarget {
 
   #become(tokens) {
     this.#tokens = tokens;
+    if (tokens !== null) sessionStorage.setItem(KNOWN, "yes");
     this.dispatchEvent(new Event("change"));
   }
 }

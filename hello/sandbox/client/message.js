@@ -1,35 +1,21 @@
 // How does a page get its message, and how does it show the request and the answer?
 
+import { outcome } from "./answer.js";
 import { READABLE, getMessage } from "./api.js";
 import { copies } from "./copies.js";
+import { patiently } from "./patience.js";
 import { LoginRequired } from "./problem.js";
 import { proofDetails } from "./proof.js";
 import { decode, explainClaims, explainHeader, shortened } from "./token.js";
 import {
-  alert,
-  announce,
   button,
   copyButton,
   disclosure,
   el,
   jwtParts,
+  replaceKeepingOpen,
   table,
-  waiting,
 } from "./view.js";
-
-const EXPLANATIONS = {
-  401: "A token was sent, and the API does not accept it. Why is in the API's log: telling a stranger would help them guess.",
-  403: "Your token is good: the API knows who you are. What it asks for here is a permission that the token lacks.",
-  404: "The API has no such page. Is that the right API?",
-  429: "That was too often.",
-  503: "The API could not get the issuer's keys, so it cannot tell a good token from a bad one.",
-};
-
-const REFUSED_PROOF =
-  "The API does not accept the proof that came with the token. Is this machine's clock right?";
-
-const ONLY_BOUND =
-  "The API accepts only tokens that are bound to a key (DPoP, RFC 9449). Switch on \"Bind my tokens to this browser\" at the top of this page.";
 
 const WHERE_TOKENS_GO = {
   Bearer: "The token goes into this header and nowhere else: addresses end up in logs.",
@@ -37,99 +23,82 @@ const WHERE_TOKENS_GO = {
 };
 
 /**
- * Get a message and show it with the request, the answer and the token. Throws LoginRequired if a
- * login would help and was not tried yet, as `mayLogIn` says.
+ * Get a message and show it with the request, the answer and the token. `repeated`: a person asked
+ * for it once more. Throws LoginRequired if a login would help and was not tried yet, as `mayLogIn`
+ * says.
  */
-export async function showMessage(
-  place,
-  name,
-  { withToken, apiUrl, login, mayLogIn, again, loginButton },
-) {
-  place.replaceChildren(waiting("Asking the API…"));
-  let exchange = await getMessage(apiUrl, name, withToken ? await login.accessToken() : null);
-  let note = null;
-  if (withToken && exchange.answer?.refusesToken) {
-    // The issuer may have changed its key: so try one new token, but not a third.
-    try {
-      exchange = await getMessage(apiUrl, name, await login.renew());
-    } catch (problem) {
-      if (problem instanceof LoginRequired && mayLogIn) throw problem;
-      note = `A new token could not be had: ${problem.message}`;
-    }
-  }
-  if (!place.isConnected) return; // another page was opened in the meantime
-  const refused = exchange.answer?.status === 401;
-  place.replaceChildren(
-    outcome(exchange, note),
-    el("p", { class: "actions" }, button("Send it again", again), refused ? loginButton() : null),
-    sent(exchange.request),
-    ...(exchange.answer ? [received(exchange.answer)] : []),
-    ...(exchange.request.token
-      ? [
-          tokenDetails(
-            exchange.request.token,
-            "The token",
-            "Only the issuer can sign it, and the API checks that.",
-          ),
-        ]
-      : []),
-    ...(exchange.request.proof ? [proofDetails(exchange.request)] : []),
-    // Only then has the API seen the proof, and refuses a copy of it.
-    ...(exchange.request.proof && exchange.answer.acceptsToken ? [copies(exchange.request)] : []),
+export async function showMessage(place, name, { withToken, repeated, ...context }) {
+  const { login, mayLogIn, again } = context;
+  // What is there stays until the next answer, so that nothing jumps.
+  const waitHere = (repeated && place.querySelector(".pending")) || place;
+  const exchange = await patiently(waitHere, "Asking the API…", (signal) =>
+    converse(context.config.apiUrl, name, withToken ? login : null, { mayLogIn, signal }),
   );
+  if (!place.isConnected) return; // another page was opened in the meantime
+  const { request, answer } = exchange;
+  const repeat = button("Send it again", again);
+  replaceKeepingOpen(place, [
+    outcome(exchange, { note: exchange.note, wanted: wanted(name, context.config) }),
+    el("p", { class: "actions" }, repeat, wayOut(answer, context)),
+    el("div", { class: "pending" }),
+    exchange.refused ? beforeThat(exchange.refused) : null,
+    sent(request),
+    answer ? received(answer) : null,
+    request.token
+      ? tokenDetails(
+          request.token,
+          "The token",
+          "Only the issuer can sign it, and the API checks that.",
+        )
+      : null,
+    request.proof ? proofDetails(request) : null,
+    // Only then has the API seen the proof, and refuses a copy of it.
+    request.proof && answer.acceptsToken ? copies(request) : null,
+  ]);
+  if (repeated) repeat.focus({ preventScroll: true });
 }
 
-function outcome({ request, answer, problem }, note) {
-  const path = new URL(request.url).pathname;
-  const line = el(
-    "p",
-    { class: "line" },
-    el("code", {}, `${request.method} ${path}`),
-    el(
-      "span",
-      { class: answer?.ok ? "status good" : "status bad" },
-      answer?.statusLine ?? "no answer",
-    ),
-  );
-  if (problem)
-    return el("div", { class: "outcome" }, line, alert(problem.message, problem.explanation));
-  if (answer.ok && answer.message !== null) {
-    announce(`The API answered: ${answer.message}`);
-    return el(
-      "div",
-      { class: "outcome" },
-      line,
-      el("p", { class: "message", "data-testid": "message" }, answer.message),
-    );
+/**
+ * Ask the API. If it refuses the token, get a new one and ask once more. Return the last exchange,
+ * with the refused one before it as `refused`, and a `note` if no new token could be had.
+ */
+async function converse(apiUrl, name, login, { mayLogIn, signal }) {
+  const exchange = await getMessage(apiUrl, name, await login?.accessToken(), signal);
+  if (login === null || !exchange.answer?.refusesToken) return exchange;
+  // The issuer may have changed its key: so try one new token, but not a third.
+  try {
+    const second = await getMessage(apiUrl, name, await login.renew(), signal);
+    return { ...second, refused: exchange };
+  } catch (problem) {
+    if (problem instanceof LoginRequired && mayLogIn) throw problem;
+    return { ...exchange, note: `A new token could not be had: ${problem.message}` };
   }
+}
+
+/** Return the permission that a message asks for, if this page was told. */
+function wanted(name, { adminPermission }) {
+  return name === "admin" ? (adminPermission ?? null) : null;
+}
+
+function wayOut(answer, { loginButton, leave }) {
+  if (answer?.status === 401) return loginButton();
+  return answer?.status === 403
+    ? button("Log in as somebody else", () => leave({ anew: true }))
+    : null;
+}
+
+function beforeThat(exchange) {
   return el(
     "div",
-    { class: "outcome" },
-    line,
-    alert(
-      answer.message ?? `The API answered ${answer.statusLine}`,
-      explain(request, answer),
-      answer.status === 403 ? permissions(request.token) : null,
-      note && el("p", {}, note),
+    { class: "notice", "data-testid": "refused-before" },
+    el("p", {}, "Before that, the API refused the token that this page had: ", exchange.answer.statusLine),
+    el(
+      "p",
+      {},
+      "So this page got a new one silently, and asked again. The issuer may have changed its key, or the token had expired. ",
+      el("code", {}, new Map(exchange.answer.headers).get("www-authenticate") ?? ""),
     ),
   );
-}
-
-function explain({ scheme }, answer) {
-  if (answer.refusesProof) return REFUSED_PROOF;
-  if (answer.acceptsOnlyBound && scheme === "Bearer") return ONLY_BOUND;
-  const explanation =
-    EXPLANATIONS[answer.status] ??
-    (answer.ok || answer.status < 500
-      ? "That is not an answer that this page knows."
-      : "The API failed. Its log says why.");
-  return answer.retryAfter ? `${explanation} Try again in ${answer.retryAfter} s.` : explanation;
-}
-
-function permissions(token) {
-  const claims = decode(token ?? "")?.payload;
-  const rows = explainClaims({ permissions: claims?.permissions ?? [] });
-  return el("p", {}, "The permissions in it: ", el("code", {}, rows[0][1]));
 }
 
 function sent(request) {

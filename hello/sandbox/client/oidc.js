@@ -2,7 +2,7 @@
 
 import { ALGORITHM, askWithProof } from "./dpop.js";
 import { random, sha256 } from "./encoding.js";
-import { Problem, ask } from "./problem.js";
+import { Denied, Problem, ask } from "./problem.js";
 import { decode } from "./token.js";
 
 const CLOCKS_DIFFER_SECONDS = 60;
@@ -169,6 +169,12 @@ export function logoutUrl(metadata, config, idToken) {
 
 /** Return the issuer's error (RFC 6749 §4.1.2.1, §5.2) as a problem, in its own words. */
 export function refusal({ error, error_description: description }) {
+  if (error === "access_denied") {
+    return new Denied(
+      "Nobody was logged in: access_denied",
+      "You cancelled the login, or the issuer does not let you in. It sent no code, so there is no token.",
+    );
+  }
   // Cut, because they may come from an address, and anybody can write a long text into that.
   return new Problem(
     `The issuer refused: ${String(error).slice(0, 80)}`,

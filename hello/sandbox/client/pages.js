@@ -95,14 +95,7 @@ function home(place, { config }) {
       step(
         "/admin",
         "Admin",
-        "Every token is good for this one, until the API asks for a permission.",
-        ...(sandbox
-          ? [
-              " Start it with ",
-              el("code", {}, "ADMIN_PERMISSION=read:admin-messages"),
-              ", and log in as each person: one is refused.",
-            ]
-          : [" Then a token without it is refused."]),
+        ...aboutAdmin(config, sandbox),
       ),
       el(
         "li",
@@ -136,6 +129,18 @@ function home(place, { config }) {
       ),
     ),
   );
+}
+
+function aboutAdmin({ adminPermission }, sandbox) {
+  const permission = (name) => el("code", {}, name);
+  if (adminPermission) {
+    const each = sandbox ? " Log in as each person: one is refused." : "";
+    return ["The API asks for the permission ", permission(adminPermission), ".", each];
+  }
+  const open = "Every token is good for this one, until the API asks for a permission.";
+  if (!sandbox) return [open, " Then a token without it is refused."];
+  const setting = "ADMIN_PERMISSION=read:admin-messages";
+  return [open, " Start it with ", permission(setting), ", and log in as each person."];
 }
 
 function party(name, address, text) {

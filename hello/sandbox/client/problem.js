@@ -28,17 +28,36 @@ export class NoSilentAnswer extends LoginRequired {
   }
 }
 
-/** Fetch from another server. After a network failure, the problem names that server. */
-export async function ask(who, url, options = {}) {
+/** The issuer's answer belongs to no login that began in this tab, or to one that has ended. */
+export class NoLoginToFinish extends Problem {}
+
+/** The person, or the issuer, did not want this login. */
+export class Denied extends Problem {}
+
+const PATIENCE_SECONDS = 10;
+
+/**
+ * Fetch from another server. After a network failure, the problem names that server.
+ *
+ * `signal` ends it early.
+ */
+export async function ask(who, url, { signal = null, ...options } = {}) {
+  const limit = AbortSignal.timeout(PATIENCE_SECONDS * 1000);
   try {
     const response = await fetch(url, {
       credentials: "omit", // a token is sent as a header or not at all
       redirect: "error", // so the request goes to no other address
-      signal: AbortSignal.timeout(10_000),
+      signal: signal === null ? limit : AbortSignal.any([limit, signal]),
       ...options,
     });
     return { response, text: await response.text() };
   } catch {
+    if (limit.aborted) {
+      throw new Problem(
+        `The ${who} at ${new URL(url).origin} did not answer within ${PATIENCE_SECONDS} s`,
+        "It took the connection, and then said nothing. Its log may say why.",
+      );
+    }
     // Browsers tell a page no details, so that pages cannot explore a network.
     throw new Problem(
       `The ${who} at ${new URL(url).origin} does not answer. Is it running?`,

@@ -118,15 +118,16 @@ export function readableTime(value) {
 }
 
 function distance(time) {
-  const seconds = (time - Date.now()) / 1000;
+  const seconds = Math.round((time - Date.now()) / 1000);
+  // A unit is used from two of it on, so that a day that has just begun is "24 hours".
   const [unit, size] = [
     ["day", 86400],
     ["hour", 3600],
     ["minute", 60],
     ["second", 1],
-  ].find(([name, size]) => Math.abs(seconds) >= size || name === "second");
-  return new Intl.RelativeTimeFormat("en", { numeric: "auto" }).format(
-    Math.trunc(seconds / size),
+  ].find(([name, size]) => Math.abs(seconds) >= 2 * size || name === "second");
+  return new Intl.RelativeTimeFormat("en", { numeric: seconds === 0 ? "auto" : "always" }).format(
+    Math.round(seconds / size),
     unit,
   );
 }

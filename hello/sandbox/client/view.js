@@ -21,14 +21,21 @@ export function button(label, onclick, kind = "") {
 
 /** A button that copies a text, which is of use only to the person. */
 export function copyButton(label, text) {
-  return button(label, async (event) => {
+  // Both labels are in the same place, so that the button keeps its size.
+  const before = el("span", {}, label);
+  const after = el("span", { hidden: true }, "Copied");
+  const copy = button([before, after], async () => {
     const copied = await navigator.clipboard.writeText(text).then(
-      () => "Copied: it is yours alone, for as long as it lasts",
-      () => "The browser did not let it be copied",
+      () => "Copied",
+      () => "Not allowed",
     );
-    event.target.textContent = copied;
+    after.textContent = copied;
+    before.hidden = true;
+    after.hidden = false;
     announce(copied);
   });
+  copy.classList.add("copy");
+  return copy;
 }
 
 /** The three parts of a JWT, too short to be of use to anybody. */
@@ -48,6 +55,12 @@ export function jwtParts(jwt) {
 /** A line to show while something loads. */
 export function waiting(text) {
   return el("p", { class: "waiting" }, text);
+}
+
+/** Something to know that is no failure. */
+export function notice(message, explanation) {
+  announce(message);
+  return el("div", { class: "notice" }, el("p", {}, message), el("p", {}, explanation));
 }
 
 /** A failure, which screen readers announce. */
@@ -102,6 +115,14 @@ export function table(caption, columns, rows) {
       ),
     ),
   );
+}
+
+/** Replace the content of an element. What a person has opened or closed there stays so. */
+export function replaceKeepingOpen(place, children) {
+  const name = (details) => details.querySelector("summary").textContent;
+  const before = new Map([...place.querySelectorAll("details")].map((one) => [name(one), one.open]));
+  place.replaceChildren(...children.filter((child) => child !== null));
+  for (const one of place.querySelectorAll("details")) one.open = before.get(name(one)) ?? one.open;
 }
 
 /** Announce a text to screen readers, without moving the focus. */
