@@ -102,17 +102,17 @@ def run(environ: Mapping[str, str], *, client: bool | None) -> int:
     os.environ.update({name: text for name, text in environ.items() if name.startswith("OTEL_")})
     services = []
     greeting = f"The API is at {config.base_url} for tokens of {config.issuer}"
+    app = create_app(config)
     if in_sandbox:
         from hello.sandbox import start  # noqa: PLC0415
 
         client = client is not False
-        services.append(start.issuer_service(config))
+        services += start.sandbox_services(config, app, client=client)
         greeting = start.greeting(config, client=client)
-    if client:
+    elif client:
         from hello.sandbox import start  # noqa: PLC0415
 
         services.append(start.client_service(config))
-    app = create_app(config)
     services.append(
         Service(
             "API",

@@ -4,7 +4,7 @@ It consists of static files. A content security policy allows its page to connec
 issuer, and to nobody else. What the page does is in client/, beginning with app.js.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +32,12 @@ def client_app(
     client_id: str,
     audience: str,
     admin_permission: str | None = None,
+    lessons: Sequence[web.RouteDef] = (),
 ) -> web.Application:
     """Return the application that serves the client of one API and one issuer, at any origin.
 
-    `admin_permission` is what the API's admin message asks for, if anything.
+    `admin_permission` is what the API's admin message asks for, if anything. `lessons` are what the
+    page may do in the sandbox.
     """
     settings = {
         "apiUrl": api_url.rstrip("/"),
@@ -43,6 +45,7 @@ def client_app(
         "clientId": client_id,
         "audience": audience,
         "adminPermission": admin_permission,
+        "lessons": bool(lessons),
     }
 
     async def config(_request: web.Request) -> web.Response:
@@ -51,6 +54,7 @@ def client_app(
     app = web.Application()
     app.add_routes([web.get(path, _page(status=200)) for path in PATHS])
     app.router.add_get("/config.json", config)
+    app.add_routes(lessons)
     for file in sorted(FOLDER.iterdir()):
         # A route for each file, so that files which are added later are not served.
         if file.suffix in _CONTENT_TYPES:

@@ -1,8 +1,10 @@
 """Which services does the sandbox have, and what does it print at its start?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
+
+from aiohttp import web
 
 from hello.config import Config, ConfigError
 from hello.server import Service
@@ -10,6 +12,7 @@ from hello.tokens.urls import is_loopback
 
 from .client import client_app
 from .issuer import CLIENT_ID, CLIENT_SECRET, Issuer, issuer_app
+from .lessons import Switch, Witness, lesson_routes
 
 _DEFAULTS = {
     "CLIENT_ORIGIN_URL": "http://localhost:4040",
@@ -54,8 +57,8 @@ def sandbox_config(environ: Mapping[str, str]) -> Config:
     return replace(config, resource_url=config.resource_url or config.base_url)
 
 
-def issuer_service(config: Config) -> Service:
-    """Return the service of the sandbox's issuer."""
+def sandbox_services(config: Config, api: web.Application, *, client: bool) -> list[Service]:
+    """Return the services beside the API: the issuer and, if wanted, the demo client."""
     permission = config.admin_permission or "read:admin-messages"
     issuer = Issuer(
         url=config.issuer,
@@ -64,10 +67,16 @@ def issuer_service(config: Config) -> Service:
         resources={config.resource_url: config.audience} if config.resource_url else None,
         permissions=frozenset({permission}),
     )
-    return Service("issuer", issuer_app(issuer), "localhost", _ISSUER_PORT, access_log=False)
+    app, origin = issuer_app(issuer), config.client_origin
+    service = Service("issuer", app, "localhost", _ISSUER_PORT, access_log=False)
+    if not client:
+        return [service]
+    switch, witness = Switch(app, origin), Witness(api, origin)
+    lessons = lesson_routes(origin, api=api, witness=witness, issuer=issuer, switch=switch)
+    return [service, client_service(config, lessons)]
 
 
-def client_service(config: Config) -> Service:
+def client_service(config: Config, lessons: Sequence[web.RouteDef] = ()) -> Service:
     """Return the service of the demo client, for any issuer. Raises ConfigError."""
     origin = urlsplit(config.client_origin)
     problems = []
@@ -89,6 +98,7 @@ def client_service(config: Config) -> Service:
         client_id=config.client_id or "",
         audience=config.audience,
         admin_permission=config.admin_permission,
+        lessons=lessons,
     )
     return Service("client", app, origin.hostname or "", origin.port or 80, access_log=False)
 

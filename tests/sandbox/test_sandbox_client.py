@@ -164,6 +164,7 @@ async def test_the_page_is_told_whom_it_speaks_with(client: Client) -> None:
             "clientId": "a-client",
             "audience": AUDIENCE,
             "adminPermission": None,
+            "lessons": False,
         }
 
 

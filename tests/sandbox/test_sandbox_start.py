@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from hello.app import create_app
 from hello.config import Config, ConfigError
 from hello.sandbox import start
 from support.naming import naming
@@ -56,8 +57,17 @@ def test_it_says_why_it_does_not_start(environ: dict[str, str], problems: list[l
 
 
 def test_its_issuer_listens_where_the_configuration_says() -> None:
-    service = start.issuer_service(start.sandbox_config({"ADMIN_PERMISSION": "do:this"}))
-    assert (service.host, service.port) == ("localhost", 6061)
+    config = start.sandbox_config({"ADMIN_PERMISSION": "do:this"})
+    [service] = start.sandbox_services(config, create_app(config), client=False)
+    assert (service.name, service.host, service.port) == ("issuer", "localhost", 6061)
+
+
+def test_the_demo_client_has_lessons_in_the_sandbox_alone() -> None:
+    config = start.sandbox_config({})
+    _issuer, client = start.sandbox_services(config, create_app(config), client=True)
+    for service, has_lessons in ((client, True), (start.client_service(config), False)):
+        paths = {resource.canonical for resource in service.app.router.resources()}
+        assert ("/lessons/issuer" in paths) is has_lessons
 
 
 @pytest.mark.parametrize(

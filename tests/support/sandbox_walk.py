@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import ClientSession, web
+from joserfc.jwk import Key
 
 from hello.app import create_app
 from hello.config import Config
 from hello.sandbox.client import client_app
 from hello.sandbox.issuer import Issuer, issuer_app
+from hello.sandbox.lessons import Switch, Witness, lesson_routes
 from hello.server import Runner
 from support.api import AUDIENCE, bearer
 
@@ -164,16 +166,22 @@ async def sandbox(
     other_origin: bool = False,
     nonce_secret: str = "",
     dpop: str = "allowed",
+    with_lessons: bool = True,
+    key: Key | None = None,
     ports: tuple[int, int, int] | None = None,
 ) -> AsyncIterator[Sandbox]:
     """Serve the three applications; with `other_origin`, the API expects another client.
 
+    `with_lessons`: as in the sandbox, and not with a tenant of one's own.
+    `key`: the issuer's, or None to make one.
     `nonce_secret`: if it is not empty, the API wants nonces in proofs.
     `ports`: the API's, the issuer's and the client's, or None for some that are free.
     """
     api_port, issuer_port, client_port = ports or free_ports(3)
     client = f"http://localhost:{client_port}"
-    issuer = Issuer(audience=AUDIENCE, url=f"http://localhost:{issuer_port}/", client_origin=client)
+    issuer = Issuer(
+        audience=AUDIENCE, url=f"http://localhost:{issuer_port}/", client_origin=client, key=key
+    )
     config = Config.from_environ(
         {
             "PORT": str(api_port),
@@ -185,16 +193,25 @@ async def sandbox(
             "DPOP": dpop,
         }
     )
+    app, issuers = create_app(config), issuer_app(issuer)
+    lessons = lesson_routes(
+        client,
+        api=app,
+        witness=Witness(app, client),
+        issuer=issuer,
+        switch=Switch(issuers, client),
+    )
     client_application = client_app(
         api_url=config.base_url,
         issuer=issuer.url,
         client_id="demo",
         audience=AUDIENCE,
         admin_permission=config.admin_permission,
+        lessons=lessons if with_lessons else (),
     )
     async with AsyncExitStack() as others, AsyncExitStack() as api:
-        await api.enter_async_context(served(create_app(config), api_port))
-        await others.enter_async_context(served(issuer_app(issuer), issuer_port))
+        await api.enter_async_context(served(app, api_port))
+        await others.enter_async_context(served(issuers, issuer_port))
         await others.enter_async_context(served(client_application, client_port))
         yield Sandbox(config.base_url, issuer, client, api)
 

@@ -60,6 +60,7 @@ function read(response, text) {
     status: response.status,
     statusLine: `${response.status} ${response.statusText}`.trim(),
     headers,
+    allHeaders: [...response.headers], // all that CORS lets this page read
     text: body === null ? text : JSON.stringify(body, null, 2),
     message: words(response.ok ? body?.text : body?.message),
     refusesToken: response.status === 401 && /error="?invalid_token/.test(challenge),

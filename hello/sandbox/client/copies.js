@@ -2,6 +2,7 @@
 
 import { sendCopy } from "./api.js";
 import { Problem } from "./problem.js";
+import { curl } from "./raw.js";
 import { shortened } from "./token.js";
 import { announce, button, copyButton, disclosure, el } from "./view.js";
 
@@ -83,9 +84,4 @@ async function send(url, headers, result) {
     result.textContent = `${problem.message} ${problem.explanation}`;
   }
   announce(result.textContent);
-}
-
-function curl(url, headers) {
-  const lines = Object.entries(headers).map(([name, value]) => ` \\\n  -H '${name}: ${value}'`);
-  return `curl -i ${url}${lines.join("")}`;
 }

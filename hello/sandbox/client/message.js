@@ -3,9 +3,11 @@
 import { outcome } from "./answer.js";
 import { READABLE, getMessage } from "./api.js";
 import { copies } from "./copies.js";
+import { seenByApi } from "./lessons.js";
 import { patiently } from "./patience.js";
 import { LoginRequired } from "./problem.js";
 import { proofDetails } from "./proof.js";
+import { raw } from "./raw.js";
 import { decode, explainClaims, explainHeader, shortened } from "./token.js";
 import {
   button,
@@ -31,19 +33,23 @@ export async function showMessage(place, name, { withToken, repeated, ...context
   const { login, mayLogIn, again } = context;
   // What is there stays until the next answer, so that nothing jumps.
   const waitHere = (repeated && place.querySelector(".pending")) || place;
-  const exchange = await patiently(waitHere, "Asking the API…", (signal) =>
-    converse(context.config.apiUrl, name, withToken ? login : null, { mayLogIn, signal }),
-  );
+  const { config } = context;
+  const exchange = await patiently(waitHere, "Asking the API…", async (signal) => {
+    const options = { mayLogIn, signal };
+    const last = await converse(config.apiUrl, name, withToken ? login : null, options);
+    return { ...last, seen: await seenByApi(last, config) };
+  });
   if (!place.isConnected) return; // another page was opened in the meantime
   const { request, answer } = exchange;
   const repeat = button("Send it again", again);
   replaceKeepingOpen(place, [
-    outcome(exchange, { note: exchange.note, wanted: wanted(name, context.config) }),
+    outcome(exchange, { note: exchange.note, wanted: wanted(name, config) }),
     el("p", { class: "actions" }, repeat, wayOut(answer, context)),
     el("div", { class: "pending" }),
     exchange.refused ? beforeThat(exchange.refused) : null,
     sent(request),
     answer ? received(answer) : null,
+    raw(exchange, exchange.seen),
     request.token
       ? tokenDetails(
           request.token,
@@ -126,20 +132,7 @@ function sent(request) {
           "It was sent twice: the first time, the API answered that it wants its nonce in the proof.",
         )
       : null,
-    proof === null ? inTerminal(request) : null,
   );
-}
-
-function inTerminal({ url, token }) {
-  if (token === null) {
-    return [el("p", {}, "The same in a terminal:"), el("pre", {}, `curl -i ${url}`)];
-  }
-  const curl = `TOKEN='the token'\ncurl -i ${url} \\\n  -H "Authorization: Bearer $TOKEN"`;
-  return [
-    el("p", {}, "The same in a terminal, with the token that the button below copies:"),
-    el("pre", {}, curl),
-    copyButton("Copy the token", token),
-  ];
 }
 
 function received(answer) {
@@ -168,6 +161,7 @@ export function tokenDetails(token, summary, trust) {
       `A JWT: a header, a payload and a signature, with dots between them. Anybody who has it can read it, as this page does. ${trust}`,
     ),
     jwtParts(token),
+    el("p", { class: "actions" }, copyButton("Copy the token", token)),
     table("Header", ["Parameter", ...columns.slice(1)], explainHeader(parts.header)),
     table("Payload", columns, explainClaims(parts.payload)),
   );

@@ -1,0 +1,30 @@
+"""How is the sandbox's issuer switched off, as if it were down?"""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from hello.sandbox.issuer.pages import message_page
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Handler
+
+
+class Switch:
+    """Answers every request to an application with 503 while `on` is False.
+
+    `client_origin` is where a person can switch it on again. Create it before the application is
+    served.
+    """
+
+    def __init__(self, app: web.Application, client_origin: str) -> None:
+        self.on = True
+        self._client_origin = client_origin
+        app.middlewares.insert(0, self._answer)
+
+    @web.middleware
+    async def _answer(self, request: web.Request, handler: "Handler") -> web.StreamResponse:
+        if self.on:
+            return await handler(request)
+        text = f"Switch it on again at {self._client_origin}, on Protected, below Break it."
+        return message_page("This issuer is switched off", text, status=503)
