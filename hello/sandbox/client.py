@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
 FOLDER = Path(__file__).with_name("client")
-PATHS = ("/", "/profile", "/public", "/protected", "/admin", "/callback")
+PATHS = ("/", "/profile", "/public", "/protected", "/admin", "/login", "/callback")
 
 # mimetypes has another type for .js on some machines, and with nosniff browsers insist on it.
 _CONTENT_TYPES = {

@@ -12,6 +12,7 @@ import {
   refusal,
 } from "./oidc.js";
 import { LoginRequired, NoLoginToFinish, Problem } from "./problem.js";
+import { note, visited } from "./timeline.js";
 
 const TRANSACTION = "login";
 const KNOWN = "known";
@@ -80,6 +81,7 @@ export class Login extends EventTarget {
     });
     const thumbprint = key?.thumbprint ?? null;
     sessionStorage.setItem(TRANSACTION, JSON.stringify({ ...transaction, thumbprint, returnTo }));
+    note("authorize", visited(url));
     // If no person asked for this login, the browser's Back button must not lead here again.
     if (automatic) location.replace(url);
     else location.assign(url);
@@ -106,6 +108,8 @@ export class Login extends EventTarget {
     if (answer.iss !== undefined && answer.iss !== this.#config.issuer) {
       throw new Problem("This answer is from another issuer"); // RFC 9207: a mix-up
     }
+    const here = location.origin + location.pathname;
+    note(answer.error === undefined ? "callback" : "refused", { line: `GET ${here}`, fields: answer });
     const metadata = await this.#discover();
     const key = transaction.thumbprint === null ? null : await browserKey();
     if (key !== null && key.thumbprint !== transaction.thumbprint) {
@@ -161,6 +165,7 @@ export class Login extends EventTarget {
       ...binding(key),
     });
     const answer = await authorizeInFrame(url, this.#config.issuer, transaction.state);
+    note("renewal", visited(url), { line: "postMessage", fields: answer });
     if (NEEDS_A_PERSON.has(answer.error)) {
       this.#become(null);
       throw new LoginRequired();
@@ -176,7 +181,9 @@ export class Login extends EventTarget {
     await forgetKey();
     try {
       const metadata = await discover(this.#config.issuer);
-      location.assign(logoutUrl(metadata, this.#config, idToken));
+      const url = logoutUrl(metadata, this.#config, idToken);
+      note("logout", visited(url));
+      location.assign(url);
     } catch (problem) {
       throw new Problem(
         "You are logged out here, but not at the issuer",

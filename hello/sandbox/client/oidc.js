@@ -3,6 +3,7 @@
 import { ALGORITHM, askWithProof } from "./dpop.js";
 import { random, sha256 } from "./encoding.js";
 import { Denied, Problem, ask } from "./problem.js";
+import { note } from "./timeline.js";
 import { decode } from "./token.js";
 
 const CLOCKS_DIFFER_SECONDS = 60;
@@ -93,10 +94,15 @@ export async function redeem(metadata, config, transaction, code, key) {
       redirect_uri: redirectUri(),
     }),
   };
-  const { response, text } = await (key === null
+  const { response, text, proof } = await (key === null
     ? ask("issuer", url, request)
     : askWithProof("issuer", url, request, { key }));
   const answer = json(text);
+  note(
+    "token",
+    { line: `POST ${url}`, fields: { ...Object.fromEntries(request.body), ...(proof && { DPoP: proof }) } },
+    { line: `${response.status} ${response.statusText}`.trim(), fields: answer ?? {} },
+  );
   if (!response.ok && typeof answer?.error === "string") throw refusal(answer);
   if (
     !response.ok ||

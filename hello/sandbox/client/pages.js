@@ -1,6 +1,7 @@
 // What does each page say?
 
 import { showMessage, tokenDetails } from "./message.js";
+import { showSteps } from "./steps.js";
 import { readableTime } from "./token.js";
 import { el } from "./view.js";
 
@@ -36,6 +37,11 @@ export const PAGES = {
     needsLogin: true,
     lead: "A message for administrators. The API can ask for a permission in the token, too.",
     show: (place, context) => showMessage(place, "admin", { ...context, withToken: true }),
+  },
+  "/login": {
+    title: "Login",
+    lead: "Each step of the logins in this tab: what was sent, what came back, who could see it, and why. Secrets are cut in the middle.",
+    show: showSteps,
   },
 };
 
@@ -86,6 +92,11 @@ function home(place, { config }) {
         "/protected",
         "Protected",
         "You are taken to the login, and back to the message. Then open “The token”: it says who made it, for whom, and how long it lasts.",
+      ),
+      step(
+        "/login",
+        "Login",
+        "See what just happened: each step of the login, with what was sent and who could see it.",
       ),
       step(
         "/profile",
