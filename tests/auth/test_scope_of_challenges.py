@@ -159,3 +159,22 @@ def test_another_framework_can_name_them_too() -> None:
     for refusal in (auth.UnauthorizedError(), auth.InvalidTokenError(auth.Reason.EXPIRED)):
         told = challenge(refusal.headers_with(challenges))
         assert (told["scope"], told["resource_metadata"]) == ("z a", "https://api.example.com/m")
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"scopes": ["z", "a"]}, "z a"),
+        ({"any_scope": ["z", "b"], "permissions": {"p"}}, "b"),
+        ({"scopes": ["b"], "claims": {"org": "o"}}, "b"),
+        ({"scopes": ["b"], "check": refuses}, "b"),
+        ({"check": refuses}, None),
+    ],
+)
+async def test_a_refusal_names_them_by_itself(asked: dict[str, Any], told: str | None) -> None:
+    """For whoever answers it without a mark, in another framework."""
+    token = auth.AccessToken.of("", {}, {"iss": "i", "exp": 2, "scope": "b"})
+    with pytest.raises(auth.InsufficientScopeError) as refused:
+        await auth.check_requirements([auth.Requirement(**asked)], token)
+    assert challenge(refused.value.headers).get("scope") == told
+    assert refused.value.scope == frozenset((told or "").split())
