@@ -139,6 +139,27 @@ async def test_an_application_in_a_resource_may_have_another_validator(
         assert (await response.json())["scopes_supported"] == ["x"]
 
 
+async def test_each_domain_can_be_a_resource(aiohttp_client: Start, issuer: Issuer) -> None:
+    """Their documents have the same path, and the host decides which of them is sent."""
+    root = web.Application()
+    for host in ("a.example.com", "b.example.com"):
+        app, url = web.Application(), f"https://{host}"
+        auth.setup(app, auth.TokenValidator(issuer=issuer.url, audience=url), resource=url)
+        app.router.add_get("/", new_handler())
+        root.add_domain(host, app)
+    client = await aiohttp_client(ApiServer(root))
+    for host in ("a.example.com", "b.example.com"):
+        named, url = {"Host": host}, f"https://{host}"
+        async with client.get(WELL_KNOWN, headers=named) as response:
+            assert (await response.json())["resource"] == url
+        async with client.get("/", headers=named) as response:
+            assert challenge(response.headers)["resource_metadata"] == url + WELL_KNOWN
+        for audience in ("https://a.example.com", "https://b.example.com"):
+            token = issuer.mint(claims={"aud": audience})
+            expected = 200 if audience == url else 401
+            assert await status(client, token, headers=named) == expected
+
+
 def not_mounted(root: web.Application, issuer: Issuer) -> web.Application:
     app, other = web.Application(), web.Application()
     validator = auth.TokenValidator(issuer=issuer.url, audience=NOTES)
