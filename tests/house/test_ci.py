@@ -1,5 +1,7 @@
 """Does CI run what the README tells a newcomer to run, and does each command stand alone?"""
 
+import re
+import subprocess
 import tomllib
 
 from support.pages import PROJECT, example
@@ -29,3 +31,26 @@ def test_every_python_that_is_declared_is_looked_for() -> None:
     assert ".ci/other-versions" in CI
     script = (PROJECT / ".ci/other-versions").read_text("utf-8")
     assert f"for version in {' '.join(others)}; do" in script
+
+
+def test_the_oldest_aiohttp_that_is_declared_is_tested() -> None:
+    """Every version down to it keeps the contract, so the declaration names all three numbers."""
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+    [declared] = [name for name in project["dependencies"] if re.match(r"aiohttp\b(?!-)", name)]
+    oldest = re.match(r"aiohttp>=(\d+\.\d+\.\d+),", declared)
+    assert oldest is not None
+    found = subprocess.run(
+        ["sh", "-c", _line_of_other_versions("oldest=") + '; echo "$oldest"'],
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout.strip() == oldest[1]
+    assert '"aiohttp==$oldest"' in _line_of_other_versions('"$folder/aiohttp/bin/pip" install -q "')
+
+
+def _line_of_other_versions(beginning: str) -> str:
+    script = (PROJECT / ".ci/other-versions").read_text("utf-8")
+    [line] = [line for line in script.splitlines() if line.startswith(beginning)]
+    return line
