@@ -52,6 +52,7 @@ async def tenants(issuer: Issuer) -> AsyncIterator[Tenants]:
         child = web.Application()
         child.router.add_get("/x", answer)
         app.add_domain(host, child)
+    app.router.add_get("/by-default", answer)  # for every host
     runner = Runner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -91,6 +92,19 @@ async def test_a_request_is_for_one_tenant(
 ) -> None:
     assert await tenants.ask(target, *hosts, tenant=A) == own
     assert await tenants.ask(target, *hosts, tenant=B) == others
+
+
+@pytest.mark.parametrize("path", ["/x", "/by-default"])
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [(A, True), (A.upper(), True), (f"{A}.", False), (f"{A}.:80", False), ("c.example.", True)],
+)
+async def test_a_host_is_routed_by_what_it_names_or_not_at_all(
+    tenants: Tenants, path: str, host: str, *, found: bool
+) -> None:
+    """To aiohttp, `a.example.` is another host, so it would find what is for all other hosts."""
+    status = await tenants.ask(path, host, tenant=A)
+    assert (status != 400) is found
 
 
 async def test_an_old_client_may_name_no_host(tenants: Tenants) -> None:

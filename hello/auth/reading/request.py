@@ -5,6 +5,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11, StreamReader, hdrs, web
+from aiohttp.web_urldispatcher import Domain
 
 from hello.tokens import InvalidTokenError, Presented, Reason, UnauthorizedError, present
 from hello.tokens.hosts import split_host
@@ -76,9 +77,28 @@ def host_of(request: web.Request) -> str | None:
     if not hosts:
         return "" if request.version < HttpVersion11 else None
     named = split_host(hosts[0]) if len(hosts) == 1 else None
-    if named is None or request.raw_path.startswith("/"):
-        return None if named is None else named[0]
-    return named[0] if _target_names(request.raw_path, named) else None
+    if named is None or not _is_routed_alike(request, hosts[0], named):
+        return None
+    is_path = request.raw_path.startswith("/")
+    return named[0] if is_path or _target_names(request.raw_path, named) else None
+
+
+def _is_routed_alike(request: web.Request, sent: str, named: tuple[str, int | None]) -> bool:
+    """Return whether a host is routed as it was sent to where it is routed in its one spelling.
+
+    aiohttp compares the domains of applications with the text that was sent, such as `a.example.`
+    """
+    host, port = named
+    spelling = host if port is None else f"{host}:{port}"
+    if sent.lower() == spelling:
+        return True
+    resources = (each for app in request.match_info.apps for each in app.router.resources())
+    rules = (each.get_info().get("rule") for each in resources)
+    return all(
+        rule.match_domain(sent) == rule.match_domain(spelling)
+        for rule in rules
+        if isinstance(rule, Domain)
+    )
 
 
 def _target_names(target: str, named: tuple[str, int | None]) -> bool:
@@ -96,7 +116,8 @@ def _target_names(target: str, named: tuple[str, int | None]) -> bool:
 def keep_body(request: web.Request) -> None:
     """Let a handler read the body as a stream, too, if something before it has read it whole.
 
-    aiohttp keeps the body for `read`, `text` and `json`. But the parts of a form would be gone.
+    aiohttp keeps the body for `read`, `text` and `json`. But `multipart` reads the stream, which
+    would be empty.
     """
     body = request._read_bytes  # noqa: SLF001
     if body:
