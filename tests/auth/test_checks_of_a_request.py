@@ -15,6 +15,7 @@ from hello.tokens import AccessToken, Requirement, check_requirements
 from support.answers import challenge
 from support.api import AUDIENCE, bearer
 from support.logs import codes, faults, reasons
+from support.naming import naming
 from support.protecting import Serve, new_handler, status
 
 OWNERS = {"7": "alice"}
@@ -117,7 +118,7 @@ async def test_a_check_of_the_token_alone_gets_nothing_else(
     ],
 )
 def test_a_check_that_cannot_be_called_fails_where_it_is_written(check: Callable[..., Any]) -> None:
-    with pytest.raises(TypeError, match="AccessToken and the request"):
+    with pytest.raises(TypeError, match=naming("check", "AccessToken", "request")):
         auth.protected(check=check)
 
 

@@ -252,7 +252,7 @@ def test_files_of_a_marked_table_cannot_be_taken_apart(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Bare functions are deprecated")
 @pytest.mark.parametrize("handler", [new_handler, sync_handler, new_view])
-async def test_what_is_marked_after_it_was_routed_is_policy_of(
+async def test_what_is_marked_after_it_was_routed_is_asked_for(
     validator: auth.TokenValidator,
     issuer: Issuer,
     aiohttp_client: Start,

@@ -16,6 +16,7 @@ from hello.operating import metrics, series
 from hello.operating.audit_file import AuditFile
 from hello.operating.extras import needs
 from hello.operating.tracing import trace_requests
+from support.naming import naming
 
 # As where a library is not installed.
 WITHOUT = """
@@ -75,7 +76,7 @@ def test_each_message_names_packages_by_which_pip_finds_them() -> None:
 
 def test_who_watches_too_early_is_told_what_to_call_first() -> None:
     for call in (trace_requests, lambda app: observe(app, print)):
-        with pytest.raises(RuntimeError, match=r"auth\.setup first"):
+        with pytest.raises(RuntimeError, match=naming("auth.setup")):
             call(web.Application())
 
 
