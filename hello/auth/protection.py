@@ -70,8 +70,8 @@ def setup(
     and send the token in a header of their own; name it, and the Authorization header is not read.
     `refuse` is called with the request and the AuthError and returns a web.Response. The body and
     the content type of that response replace the usual JSON; the status, the challenge and
-    Retry-After stay. `on_decision` is called with each Decision, if you have to keep them. It may
-    be slow or fail, because no request waits for it.
+    Retry-After stay. `on_decision` is called with each Decision, for applications that have to
+    keep them. It may be slow or fail, because no request waits for it.
 
     Raises RuntimeError if it was called for this application before, TypeError if `app` is no
     Application or is marked as open, or `validator` is no Validator, and ValueError if `resource`
@@ -133,7 +133,7 @@ def setup(
     app.on_response_prepare.extend((check_leaving, end_after_trailers))
     if validator.challenges.next_nonce is not None:
         app.on_response_prepare.append(tell_nonce(validator.challenges.next_nonce, header))
-    app.cleanup_ctx.append(_close_validator)
+    app.cleanup_ctx.append(_start_and_stop)
     app.on_startup.append(partial(warn_of_late_middlewares, authenticate))
 
 
@@ -198,7 +198,7 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
     """Let a request through to its handler, or answer with the refusal."""
     protection = request.app[PROTECTION]
     host = host_of(request)
-    if host is None:  # or two hosts: who reads the other one would be deceived
+    if host is None:  # no host, or two: other code might read the other one
         raise web.HTTPBadRequest
     handled = False
     try:
@@ -216,7 +216,7 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
             raise
         return ENDED[end]
     except AuthError as refusal:
-        if refusal in ENDED:
+        if refusal in ENDED:  # `auth.live` has logged it and told the client
             return ENDED[refusal]
         protection.note(request, refusal, handled=handled)
         check_nothing_sent(request)
@@ -251,7 +251,10 @@ async def _admit(request: web.Request, host: str, protection: Protection) -> Non
 
 
 async def _admit_and_tell(request: web.Request, host: str, protection: Protection) -> None:
-    """Do the same, measure how long it takes, and tell the observers about a request let in."""
+    """Do what `_admit` does, and tell the observers that a request is let in, and how long it took.
+
+    About a refusal, `authenticate` tells them.
+    """
     begun = perf_counter()
     try:
         await _admit(request, host, protection)
@@ -259,6 +262,7 @@ async def _admit_and_tell(request: web.Request, host: str, protection: Protectio
         # An application around this one may have checked the request, too.
         request[CHECK_SECONDS] = request.get(CHECK_SECONDS, 0.0) + perf_counter() - begun
     waiting = awaiting(request)
+    # If the token comes in the first message, nothing is decided yet.
     is_waiting = waiting is not None and protection in waiting.who
     if request[POLICY].use is not TokenUse.PUBLIC and not is_waiting:
         protection.tell(request, None)
@@ -277,8 +281,8 @@ def _policy(request: web.Request, protection: Protection) -> Policy:
 
 
 @asynccontextmanager
-async def _close_validator(app: web.Application) -> AsyncIterator[None]:
-    # Nobody waits for it: it may take two seconds, and the server starts all the same.
+async def _start_and_stop(app: web.Application) -> AsyncIterator[None]:
+    # In a task, because a Redis server may take two seconds to answer. The start does not wait.
     dpop = getattr(app[TOKEN_VALIDATOR], "dpop", None)
     task = None
     if isinstance(dpop, DPoP):

@@ -183,7 +183,7 @@ class TokenValidator:
         """
         verified = await self.verified.verify(presented)
         token, bound_to = verified.access_token, verified.confirmation
-        if not presented.proved:
+        if not presented.proved:  # a live connection has proved it when it was opened
             await check_binding(self.dpop, presented, token, bound_to, self.timing)
         await self.refuse_revoked(token)
         return token
@@ -246,6 +246,7 @@ class TokenValidator:
         introspector.note_valid(text)
         granted = AccessToken.of(text, {}, claims, self._scope_includes)
         times = validity(claims, expected)
+        # No key verified it, so it is not cached like a JWT: the introspector caches the answer.
         return Verified(granted, issuer, None, KeyName(), "", *times, claims.get("cnf"))
 
     def _check_claims(
@@ -268,7 +269,7 @@ class TokenValidator:
         return expected
 
     async def _still_holds(self, verified: Verified, presented: Presented) -> bool:
-        """Return whether a cached token is still valid. Raises what `validate` raises."""
+        """Return False if a cached token has to be checked in full. Raises what `validate` does."""
         if not verified.since <= self.timing.clock.time() < verified.until:
             return False
         issuer = await self.issuers.find(verified.access_token.issuer, presented.host)
@@ -284,7 +285,7 @@ class TokenValidator:
         try:
             timeout = self.timing.hook_timeout
             revoked = await ask(self._revoked, token, timeout=timeout, returns=(bool,))
-        except (HookError, AuthError):
+        except (HookError, AuthError):  # an AuthError, too: the hook answers True or False
             _logger.exception("%s: the revocation hook failed", Reason.REVOCATION_UNAVAILABLE)
             raise UnavailableError(Reason.REVOCATION_UNAVAILABLE, subject=token.subject) from None
         if revoked:
