@@ -24,7 +24,7 @@ _REFUSE_SECONDS = 5
 
 def json_error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return an error as JSON, in the form that all errors have."""
-    # One text alone is written several times as fast as an object.
+    # `json.dumps` writes a text several times as fast as an object with it.
     body = b'{"message": %s}' % json.dumps(message).encode()
     response = web.Response(body=body, status=status, headers=JSON_HEADERS)
     response.headers.update(headers or {})
@@ -90,7 +90,7 @@ async def end_after_trailers(request: web.Request, response: web.StreamResponse)
 def tell_nonce(
     next_nonce: Callable[[], str], header: str
 ) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Return what tells a client the nonce of its next proof, with every answer (RFC 9449 §8.2)."""
+    """Return a signal that adds the nonce of the next proof to an answer (RFC 9449 §8.2)."""
 
     async def tell(request: web.Request, response: web.StreamResponse) -> None:
         if is_by_dpop(request, header):

@@ -73,7 +73,7 @@ async def explain(
 
 
 async def _has_route(app: web.Application, method: str, path: str) -> bool:
-    """Return whether an application has a route with a path, if perhaps for another method."""
+    """Return whether an application has a route with a path, for whatever method."""
     # Only here, because it loads what tests are written with.
     from aiohttp.test_utils import make_mocked_request  # noqa: PLC0415
 
@@ -91,7 +91,7 @@ def note_server(runner: web.AppRunner) -> None:
 
 def _limit(app: web.Application) -> int | None:
     """Return the `max_field_size` of an application's server, or None if nothing says it."""
-    # What the application itself says, as aiohttp keeps it, is stronger than what its runner says.
+    # The application's own handler_args are stronger than its runner's options.
     handler_args = getattr(app, "_handler_args", None) or {}
     limit: int | None = handler_args.get("max_field_size", app.get(_SERVERS_LIMIT))
     return limit

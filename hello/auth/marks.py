@@ -54,7 +54,7 @@ class Policy(NamedTuple):
     """What the marks of a handler and of the groups around it demand together.
 
     If a token is read, it must be valid and meet all `requirements`. `marks` are all marks that
-    were read, the one nearest to the handler first. It alone says where else the token may be.
+    were read, the one nearest to the handler first. `also_from` is that of the nearest one.
     """
 
     use: TokenUse
@@ -201,7 +201,7 @@ _APPLIED: dict[asyncio.Task[Any] | None, Policy] = {}
 async def call(
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]], request: web.Request
 ) -> web.StreamResponse:
-    """Call what is behind the middleware, after the policy of a request was applied to it."""
+    """Call the handler of a request, or the next middleware, after the policy was applied."""
     task, policy = asyncio.current_task(), request.get(POLICY)
     if policy is None:  # aiohttp's own 404 or 405
         return await handler(request)
@@ -209,7 +209,7 @@ async def call(
     try:
         return await handler(request)
     finally:
-        _APPLIED.pop(task, None)  # the middleware of an application in this one may have done so
+        _APPLIED.pop(task, None)  # it is gone if a sub-application has a middleware of `setup`, too
 
 
 def _applied_here() -> Policy | None:
@@ -226,7 +226,7 @@ def _check_read(mark: Mark, arguments: Iterable[object]) -> None:
     policy = _applied_here() if request is None else request.get(POLICY)
     if policy is None:
         raise RuntimeError(_NO_REQUEST if request is None else _NO_SETUP)
-    # As long as there is no token, a handler may run only if the request was meant for it.
+    # While the token is awaited, only the handler may run whose own mark allows that.
     waits = "message" in policy.also_from if request is None else awaiting(request) is not None
     covered = any(read is mark for read in policy.marks) if waits else policy.covers(mark)
     if not covered:

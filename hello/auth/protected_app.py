@@ -43,7 +43,7 @@ class Protection:
 
     @property
     def basis(self) -> tuple[object, ...]:
-        """What it depends on whether a token is valid for this application."""
+        """What else decides whether a token is valid. Applications with equal ones agree."""
         return self.validator, self.header, self.public_url, self.client_certificate
 
     def presented_by(self, request: web.Request, host: str) -> Presented:
@@ -70,7 +70,7 @@ class Protection:
     async def require(self, request: web.Request, token: AccessToken) -> None:
         """Raise AuthError unless a valid token meets what the route of a request requires.
 
-        The token is noted before that, so that a refusal can tell whose it is.
+        The token is noted first, so that the log knows the subject of a refused request.
         """
         request[VALIDATED] = token
         requirements = request[POLICY].requirements

@@ -3,7 +3,7 @@
 Marks are read from the handler outwards: its function, or the method and the class of its View; its
 table of routes; its application and those around that. The nearest mark decides whether a token is
 needed. If so, all requirements add up: no mark takes away what a group around it requires. The mark
-of a path counts as one of its application, nearer than that of the application itself.
+of a path is read just before that of its application.
 """
 
 import functools
@@ -152,7 +152,7 @@ def policy_of(route: web.AbstractRoute, method: str, apps: Sequence[web.Applicat
         if mark is not None and not any(mark is other for other in marks):
             marks.append(mark)
     use = marks[0].use if marks else TokenUse.REQUIRED
-    # A decorator may be written once and used for several targets. It asks once.
+    # One decorator may mark several of these targets. Its requirement counts once.
     requirements = {id(mark.requirement): mark.requirement for mark in marks}
     requirements.pop(id(VALID_TOKEN), None)
     also_from = marks[0].also_from if marks else frozenset()
@@ -187,9 +187,9 @@ def _handler_marks(handler: object, method: str) -> Iterator[Mark]:
 def _view_marks(view: type, method: str) -> Iterator[Mark]:
     """Yield the marks of a View's method, then those of the View.
 
-    Only its own mark can open a class, or let the token be somewhere else. Requirements are
-    inherited: neither a subclass nor a method that overrides another requires less than what it
-    comes from.
+    A class is opened by its own mark only, and `also_from` is that of its own mark only.
+    Requirements are inherited: a subclass cannot require less, and a method that overrides another
+    cannot either.
     """
     classes = [each for each in view.__mro__ if GROUP_MARK not in vars(each)]
     name = method.lower()

@@ -28,7 +28,7 @@ from .routes import BROKEN, PREFLIGHT, UNGUARDED, routes
 MAX_READ = 1 << 20  # bytes
 _ERROR = re.compile(r"[ -~]{1,64}")  # an issuer's error that is safe to print
 # People copy this together with a token: a header's name, the scheme, quotes.
-# A scheme with a colon is no header: it is a mistake to be told of.
+# A scheme with a colon, such as `Bearer: ...`, is no header: the explanation names this mistake.
 _BEFORE_TOKEN = re.compile(
     r"""((authorization["']?\s*:|(?!(bearer|dpop|basic|token|jwt)\b)[a-z][a-z0-9-]*["']?:\s)\s*["']?)?"""
     r"""((?P<scheme>bearer|dpop)\s+)?["']?""",

@@ -47,7 +47,7 @@ def takes_request(check: Callable[..., Any]) -> bool:
 
 
 class Listeners(list[Callable[[_T], None]], Generic[_T]):
-    """Functions that are told what happens. They have to be quick. `what` is the name of it."""
+    """Functions that are told of what happens, such as "decisions" (`what`). They are quick."""
 
     def __init__(self, what: str) -> None:
         super().__init__()

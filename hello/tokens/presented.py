@@ -90,7 +90,7 @@ def present(
     else:
         token = "" if is_authorization(header) else value
     if not token:
-        # Only this scheme is named. A client may write its token in the place of another one.
+        # The log names no other scheme, because a client may write its token in that place.
         by_dpop = value[: len(_DPOP_SCHEME)].lower() == _DPOP_SCHEME
         raise UnauthorizedError(detail="scheme=DPoP" if by_dpop else None)
     return Presented(token=token, host=host, certificate=certificate)

@@ -22,12 +22,12 @@ ForwardedHeader = Literal["forwarded", "x-forwarded-for"]
 
 _FORWARDED, _X_FORWARDED_FOR = istr("Forwarded"), istr("X-Forwarded-For")
 _MAX_PROXIES = 20
-_MAX_ELEMENTS = 100  # that are looked at, so that a long header costs no more than a short one
+_MAX_ELEMENTS = 100  # of a header, however long it is: the others are not read
 
 _Address = IPv4Address | IPv6Address
 
-# RFC 7239 §4: pairs between semicolons. A value is a token or is quoted. Nothing here is tried
-# twice, so a long element takes no longer than its length.
+# RFC 7239 §4: pairs between semicolons. A value is a token or is quoted. No pattern goes
+# back to try again, so the time grows only with the length of an element.
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 _PAIR = rf'(?:{_WORD}=(?:{_WORD}|"(?:[^"\\]|\\.)*+"))?'
 _ELEMENT = re.compile(rf"{_PAIR}(?:[ \t]*+;[ \t]*+{_PAIR})*+")
@@ -103,7 +103,7 @@ def _elements(line: str) -> Iterator[str]:
         if comma < 0:
             return
         end = at = comma
-    yield "too long"  # which names nobody
+    yield "too long"  # it is malformed, so the address before it is taken
 
 
 def _opening_quote(line: str, closing: int) -> int:

@@ -13,7 +13,7 @@ from ipaddress import (
 
 from aiohttp import web
 
-_MAPPED_BITS = 96  # that all IPv4-mapped addresses of IPv6 begin with
+_MAPPED_BITS = 96  # the length of the prefix of IPv4-mapped addresses (RFC 4291 §2.5.5.2)
 
 _AF_UNIX = getattr(socket, "AF_UNIX", None)  # None where there are no Unix sockets
 
@@ -59,7 +59,7 @@ class TrustedProxies:
         if connection.family == _AF_UNIX:
             return self._unix
         if connection.family not in (socket.AF_INET, socket.AF_INET6) or not peer:
-            return False  # without a peer, it was reset, and uvloop cannot tell who the peer was
+            return False  # the connection was reset, and uvloop has forgotten whose it was
         return self.include(without_mapping(ip_address(peer[0].partition("%")[0])))
 
     def include(self, address: IPv4Address | IPv6Address) -> bool:

@@ -62,12 +62,13 @@ def _is_proof(case: Case) -> bool:
 
 
 def diagnosis(case: Case) -> list[Advice]:
-    """Return what to do about a text that its issuer does not know, if it tells what it is."""
+    """Return what to do about a text that no issuer knows, if its form shows what it is."""
     return [] if case.shape in ("", "opaque") else [advice(Reason.MALFORMED, case)]
 
 
 def _malformed(case: Case) -> Choice:
-    # A resolver's issuers cannot be asked. If one is asked anyway, the text is too long for that.
+    # Either the issuers come from a resolver, and then none is asked; or one is asked about opaque
+    # tokens, and this text is too long for one.
     unaskable = case.shape == "opaque" and (case.asked or not case.trusted)
     return "opaque_unaskable" if unaskable else case.shape
 

@@ -18,7 +18,7 @@ _HASHES = frozenset({"at_hash", "c_hash", "s_hash"})
 _OF_ACCESS_TOKENS = ("scope", "scp", "permissions", "client_id", "cid", "appid", "azpacr", "gty")
 KEYCLOAKS_REFRESH_TOKENS = ("Refresh", "Offline")
 """What Keycloak writes as the claim typ of refresh tokens."""
-# In the header's typ. No standard has these.
+# Values of the header's typ that no standard has.
 _ID_TYPE, _REFRESH_TYPE = re.compile("id[._-]?token"), re.compile(r"refresh|\brt(\+jwt)?\Z")
 _NEVER_A_CLIENT = frozenset({"iss", "sub"})  # a machine's sub is its client, and a person's is not
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -12,7 +12,7 @@ Choice = str | tuple[str, dict[str, str]]
 class Case:
     """What is known about a refused token, and what it was compared with. It grows with the walk.
 
-    `shape` is what a text is that is no token. `rule` and `wants` are those of the rule that the
+    `shape` says what a text is if it is no token. `rule` and `wants` are those of the rule that the
     token breaks. `issuer` is the trusted issuer that the token names, if there is one. `jwks_uri`
     is where its keys are if the settings say so, and `keys_given` says that the settings have its
     keys. `trusted` is empty if there is a resolver, and `has_host` says that the resolver was

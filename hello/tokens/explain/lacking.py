@@ -12,7 +12,7 @@ from hello.tokens.timing import is_numeric_date
 
 from .sentences import Advice, sentence
 
-_TOLERATED_SECONDS = 60  # so much later than the token, a person cannot have logged in
+_TOLERATED_SECONDS = 60  # nobody logs in for a token later than this after it was issued
 
 
 def missing(reason: Reason, required: Requirement, token: AccessToken) -> Advice:

@@ -121,7 +121,7 @@ def _examine_proof(dpop: DPoP, sent: Sent, text: str, bound_to: object, now: flo
     refusal: AuthError | None = None
     failed = ""
     try:
-        # Compared with itself: there is no request whose method and address it could be for.
+        # There is no request, so its method and its address are compared with themselves.
         checked = check_proof(
             proof,
             method=method if isinstance(method, str) and method else "(none)",
@@ -218,7 +218,7 @@ def _found(header: Mapping[str, Any], claims: Mapping[str, Any], now: float) -> 
 
 
 def _address(htu: object, sent: Sent) -> str:
-    """Return the address that a proof names, or none if clients never see such a one."""
+    """Return the address that a proof names, or an empty text if it is none of this API's."""
     named = normalized(htu) if isinstance(htu, str) else None
     beginning = None if sent.address == _UNKNOWN else normalized(sent.address)
     if named is None or (beginning and not named.startswith(f"{beginning.rstrip('/')}/")):

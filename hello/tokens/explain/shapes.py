@@ -11,7 +11,7 @@ from hello.tokens.jwt.compact import parse
 from hello.tokens.jwt.strict_json import load_object
 
 _PARTS = 3
-_SHORTEST_HEADER = 8  # characters that are left of one, if others were lost
+_SHORTEST_HEADER = 8  # characters that are left at least if a header was damaged
 # What stands for a token in a template or in a program, if nobody put the token there.
 _PLACEHOLDER = (
     r"\A(?:undefined|null|none|nil|nan|true|false"

@@ -59,7 +59,7 @@ async def explain(
     examined = Examined(unproved=None if sent.by_dpop else Reason.BOUND)
     try:
         presented = present(lambda _name: [f"Bearer {token}"], host=host)
-        # How it is bound is looked at separately, so that it is known whether the rest is good.
+        # The binding is examined below. Here it counts as proved, so that all else is checked.
         presented = replace(presented, scheme=DPOP, certificate=lambda: None)
         verified = await validator.verified.verify(presented)
         granted, confirmation = verified.access_token, verified.confirmation
@@ -110,7 +110,7 @@ class _Walk:
         self._validator = validator
         self._token = token
         self._host = host
-        # The validator asks nobody about some texts, so they are not asked about here either.
+        # The validator asks no issuer about some texts, so none is asked about them here either.
         self._unreadable = refusal is not None and refusal.reason is Reason.MALFORMED
         self.findings: list[Finding] = []
         self.unproved: Reason | None = None  # why a token that is bound is refused

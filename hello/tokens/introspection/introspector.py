@@ -71,13 +71,13 @@ class Introspector:
         self._policy = policy
         self._clock = clock
         self._endpoint = introspection.endpoint
-        self._doubts: set[Outage] = set()  # those in which it has perhaps moved
+        self._doubts: set[Outage] = set()  # outages in which the endpoint may have moved
         self._finding = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
         self._active = Bounded[bytes, _Answer](size, _bytes_of)
         self._inactive = Bounded[bytes, float](_MAX_INACTIVE)
         self._refused = Bounded[bytes, float](_MAX_INACTIVE)
-        self._warned_at = -math.inf  # about such a text
+        self._warned_at = -math.inf  # the last warning about a refused text
         self._proven = Bounded[bytes, bool](_MAX_PROVEN)
         self._pending: dict[bytes, asyncio.Task[Mapping[str, Any] | None]] = {}
         self._turns = asyncio.Semaphore(_MAX_STRANGERS)
@@ -85,7 +85,8 @@ class Introspector:
         self._allowance: float = _ALLOWANCE
         self._allowance_at = clock.monotonic()
         self._outage = Outage(clock)
-        # The issuer may fail because of what a stranger sends. That keeps nobody else from asking.
+        # The issuer may fail because of what a stranger sends. Such a failure stops the questions
+        # of strangers, and no others.
         self._strangers_outage = Outage(clock)
         self.counts: dict[str, int] = {"active": 0, "inactive": 0, "failed": 0}  # questions
 
@@ -117,7 +118,7 @@ class Introspector:
         digest = hashlib.sha256(token.encode()).digest()
         if self._proven.get(digest) is None:
             self._proven.put(digest, value=True)
-            self._allowance += 1  # it is no stranger's, so it takes nothing from them
+            self._allowance += 1  # it took one as a stranger's, which it is no longer
 
     async def close(self) -> None:
         """End the questions under way, and close the connections."""
@@ -196,8 +197,8 @@ class Introspector:
         except (FetchError, TimeoutError) as error:
             self.counts["failed"] += 1
             if isinstance(error, RefusedTextError) and outage is self._strangers_outage:
-                # Or else one such text after another would keep all new tokens from being asked
-                # about. The allowance protects the issuer.
+                # This is no outage. If it were one, a stranger who sends such texts could stop the
+                # questions about all new tokens.
                 raise self._refuse(digest, str(error)) from None
             self._doubts.add(outage)  # perhaps the endpoint has moved
             outage.failed(str(error) or f"no answer within {self._policy.timeout:g} s")
@@ -214,7 +215,7 @@ class Introspector:
         self.counts["active" if active else "inactive"] += 1
         if not active:
             self._inactive.put(digest, now + _INACTIVE_SECONDS)
-            self._proven.forget(digest)  # whoever had it may send it, and many others, for ever
+            self._proven.forget(digest)  # from now on, the limits for strangers hold for it
             return None
         # The endpoint is the issuer's own, so an answer without `iss` speaks of its own token.
         claims = {"iss": self._issuer, **answer}
@@ -246,9 +247,9 @@ class Introspector:
         return read_answer(endpoint, status, body)
 
     async def _find_endpoint(self, outage: Outage) -> str:
-        """Return the endpoint, which is looked for again after a failure in the same outage.
+        """Return the endpoint. It is looked for again after a failure that belongs to `outage`.
 
-        So a stranger whose token makes the issuer fail takes the endpoint from nobody else.
+        A failure that a stranger has caused makes nobody else look for it.
         """
         if self._endpoint is not None and outage not in self._doubts:
             return self._endpoint

@@ -11,7 +11,7 @@ _logger = logging.getLogger("hello.auth")
 
 
 class Outage:
-    """The failures in a row. After each, nobody asks for a while, and then one at a time."""
+    """The failures in a row. After each, no question is sent for a while, then one at a time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -41,7 +41,7 @@ class Outage:
         self._under_way -= 1
 
     def failed(self, why: str) -> None:
-        """Note a failure, unless it belongs to those that are known."""
+        """Count a failure, unless another one was counted while this question was under way."""
         if self.seconds > 0:
             return  # this question began before the outage was known
         delay = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]

@@ -33,11 +33,11 @@ class ListedIssuers:
         if not self._issuers:
             raise ValueError("issuers is empty: no token could be valid")
         self.listed: Sequence[TrustedIssuer] = tuple(self._issuers.values())
-        asked = [each.issuer for each in self.listed if each.introspection is not None]
-        if len(asked) > 1:
+        introspecting = [each.issuer for each in self.listed if each.introspection is not None]
+        if len(introspecting) > 1:
             raise ValueError(
-                f"{' and '.join(asked)} have introspection=, but an opaque token names no issuer, "
-                "and it is sent to one only: protect a sub-application for each"
+                f"{' and '.join(introspecting)} have introspection=, but an opaque token names no "
+                "issuer, and it is sent to one only: protect a sub-application for each"
             )
         places = dict.fromkeys(each.place for each in self.listed if each.place is not None)
         self._fetched = {place: new_fetched(place) for place in places}

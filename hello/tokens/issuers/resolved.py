@@ -91,7 +91,7 @@ class ResolvedIssuers:
         self._unproven = Bounded[_Question, _Memory](size)
         self._proven = Bounded[str, Bounded[str, _Memory]](size)
         self._pending: dict[_Question, asyncio.Task[_Memory | None]] = {}
-        self._strangers: set[_Question] = set()  # those of the pending that are not proven
+        self._strangers: set[_Question] = set()  # pending, and no valid token has asked it before
         self._failures = 0  # in a row
         self._failed_at = -math.inf
 

@@ -39,8 +39,8 @@ class TrustedIssuer:
 
     The keys are fetched from `jwks_uri` or, without it, from the URL in the issuer's metadata; then
     `issuer` is an https URL. If `keys` are given, nothing is fetched. `secret` is for HS256, HS384
-    and HS512, and it is at least as long as the hash (RFC 7518 §3.2). If there is nothing else,
-    nothing is fetched; but an issuer that uses both has a secret and `keys` or `jwks_uri`, or other
+    and HS512, and it is at least as long as the hash (RFC 7518 §3.2). With a secret alone,
+    nothing is fetched. If an issuer uses public keys, too, give `keys`, `jwks_uri` or further
     `algorithms` besides. Each kind of key is used with its own algorithms only.
 
     Keys are fetched over https, or http on this machine itself. `allow_insecure_http` allows http

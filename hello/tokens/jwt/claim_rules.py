@@ -27,7 +27,8 @@ class Expected(NamedTuple):
     """What claims are compared with.
 
     The token must name one of the strings in `audience`. `leeway` and `max_age` are in seconds, and
-    `now` is in seconds since the epoch. `token_type` is that of an issuer's answer.
+    `now` is in seconds since the epoch. `token_type` is what an issuer's answer may say
+    besides Bearer.
     """
 
     audience: frozenset[str]
@@ -194,7 +195,8 @@ def _are_strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-# Which kind of token it is: Cognito and Ory Hydra write the former, Keycloak the latter.
+# What says that a token is an access token: Cognito and Ory Hydra write it as `token_use`, Keycloak
+# as the claim `typ`.
 _ACCESS = ("access", "access_token", "Bearer", "JWT", "at+jwt")
 _FOR_ACCESS = (
     Rule("token_use", _access, "absent, or access"),

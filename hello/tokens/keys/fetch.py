@@ -70,7 +70,7 @@ def new_session() -> aiohttp.ClientSession:
 async def _keep_to_ourselves(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Send no header and raise no error that somebody else has put something into.
+    """Send only headers that are meant for an issuer, and raise no error that quotes an answer.
 
     A tracer passes on what a client sent, such as `baggage`, and some issuers refuse a request with
     so long a header. It also records errors, and some of them repeat what an issuer answered.
@@ -84,7 +84,7 @@ async def _keep_to_ourselves(
         raise aiohttp.ServerDisconnectedError from None  # aiohttp itself tries again
     except _ERRORS as error:
         if type(error) is aiohttp.ClientOSError:
-            raise  # here, too
+            raise  # aiohttp tries again after this one, too
         raise _fetch_error(str(request.url), error) from None
 
 

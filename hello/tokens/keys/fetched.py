@@ -129,8 +129,8 @@ class FetchedKeys:
     def try_again(self) -> None:
         """From now on, try again after a failure while there are no usable keys.
 
-        Without this, only a token causes an attempt. Who stops sending requests to this process
-        while it has no keys would keep it without keys.
+        Without this, only a token causes an attempt. A load balancer that sends no requests to a
+        process without keys would leave it without keys.
         """
         self._tries_again = True
 
@@ -142,7 +142,7 @@ class FetchedKeys:
         """
         wait, due = not self.fresh, self.due
         # Only a fetch that begins now is sure to bring what the issuer publishes now.
-        asked = (wait or due) and not self._under_way
+        has_fetched = (wait or due) and not self._under_way
         if wait:
             if self.usable or due:
                 await self._refresh()
@@ -156,10 +156,10 @@ class FetchedKeys:
                 if self._failures:
                     # The issuer cannot be reached, so it is unknown whether it has such a key.
                     raise self._unavailable()
-                if self.cooling_down or asked:
+                if self.cooling_down or has_fetched:
                     raise InvalidTokenError(Reason.UNKNOWN_KEY)
                 self._begin(unknown_key=True)
-                asked = True  # once is enough, however short the cooldown is
+                has_fetched = True  # once is enough, however short the cooldown is
             await self._refresh()
 
         keys = self._keys.fitting(name, algorithm) or await self.find_newer(name, algorithm)

@@ -50,7 +50,7 @@ def shown(url: object) -> str:
 
 
 def is_beginning(url: str) -> bool:
-    """Return whether a URL can stand before a path: behind a query, the path would not count."""
+    """Return whether a path can be appended to a URL, because it has no query and no fragment."""
     return isinstance(url, str) and normalized(url) is not None and set(url).isdisjoint("?#")
 
 

@@ -19,8 +19,8 @@ from .replay import ReplayError
 _SECONDS = 2  # for one question: until a connection is free, is open, and has brought the answer
 _CONNECTIONS = 50  # of one process
 
-# After one of these, the idle connections are as useless: the server has become a replica, or
-# something on the way has forgotten them.
+# After one of these errors, the idle connections are useless, too: the server has become a replica,
+# or something on the way has forgotten them.
 _STALE = (ReadOnlyError, RedisTimeoutError, TimeoutError)
 
 
