@@ -16,6 +16,7 @@ from support.clock import FakeClock
 from support.forger import Forger
 
 pytest_plugins = [
+    "support.checking",
     "hello.sandbox.fixtures",
     "support.logging_in",
     "support.protecting",

@@ -34,7 +34,8 @@ from .openapi import (
     openapi_gaps,
     serve_openapi,
 )
-from .protection import ACCESS_TOKEN, audit_counts, setup, token, token_or_none
+from .protected_app import audit_counts
+from .protection import ACCESS_TOKEN, setup, token, token_or_none
 from .reading.certificates import CertificateHeader, ClientCertificate
 from .routes import RouteAccess, routes
 

@@ -1,14 +1,14 @@
 """How is a refusal answered, and what if a part of an answer was sent already?"""
 
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from hello.tokens import AuthError, Challenges
-from hello.tokens.hooks import HookError, ask
+from hello.tokens.hooks import HookError, ask, log_failure
+from hello.tokens.timing import Timing
 
 from .reading.request import is_by_dpop
 
@@ -18,7 +18,6 @@ JSON_HEADERS = CIMultiDict({hdrs.CONTENT_TYPE: "application/json; charset=utf-8"
 Refuse = Callable[[web.Request, AuthError], web.Response | Awaitable[web.Response]]
 """A function of the application, sync or async. It returns the answer to a refused request."""
 
-_logger = logging.getLogger("hello.auth")
 _REFUSE_SECONDS = 5
 
 
@@ -52,7 +51,11 @@ def is_client_gone(request: web.BaseRequest) -> bool:
 
 
 async def refusal_answer(
-    request: web.Request, refusal: AuthError, refuse: Refuse | None, challenges: Challenges
+    request: web.Request,
+    refusal: AuthError,
+    refuse: Refuse | None,
+    challenges: Challenges,
+    timing: Timing,
 ) -> web.Response:
     """Return the answer to a refused request.
 
@@ -67,8 +70,8 @@ async def refusal_answer(
             )
             if answer.prepared or isinstance(answer, web.HTTPException):
                 raise HookError(f"it returned {type(answer).__name__}, no new web.Response")
-        except (HookError, AuthError):
-            _logger.exception("refuse failed, so the request is refused in the usual form")
+        except (HookError, AuthError) as error:
+            log_failure("refuse failed, so the usual answer is given", error, timing)
             check_nothing_sent(request)
         else:
             answer.set_status(refusal.status)

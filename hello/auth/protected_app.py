@@ -17,13 +17,14 @@ from hello.tokens.hooks import Listeners
 from hello.tokens.requirements.checking import sufficient_scopes
 
 from .answers import Refuse
-from .decisions.audit import Audit
+from .decisions.audit import Audit, AuditCounts
 from .decisions.decision import VALIDATED, Decision, decision_on
 from .decisions.refusal_log import RefusalLog
 from .marks import POLICY, Policy
 from .reading.awaiting import is_handshake
+from .reading.body import ask_check
 from .reading.certificates import ClientCertificate
-from .reading.request import is_by_dpop, keep_body, presented_by
+from .reading.request import is_by_dpop, presented_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,9 +77,9 @@ class Protection:
         requirements = request[POLICY].requirements
         if requirements:
             timing = self.validator.timing
-            await check_requirements(requirements, token, timing, request=request)
-            if any(each.check_takes_request for each in requirements):
-                keep_body(request)
+            await check_requirements(
+                requirements, token, timing, request=request, ask_check=ask_check
+            )
 
     def challenges_to(self, request: web.Request) -> Challenges:
         """Return what the answer to a refused request says about tokens."""
@@ -115,6 +116,15 @@ def metadata_url_of(apps: Sequence[web.Application]) -> str | None:
     """
     inwards = [app[PROTECTION].challenges.resource_metadata for app in apps if PROTECTION in app]
     return next((url for url in reversed(inwards) if url is not None), None)
+
+
+def audit_counts(app: web.Application) -> AuditCounts:
+    """Return what has become of the decisions for `on_decision`, all 0 without such a function.
+
+    Raises KeyError for an application without `setup`.
+    """
+    audit = app[PROTECTION].audit
+    return AuditCounts() if audit is None else audit.counts
 
 
 def refusal_log_of(request: web.Request) -> RefusalLog | None:

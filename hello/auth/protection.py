@@ -21,7 +21,7 @@ from hello.tokens.presented import AUTHORIZATION, check_header, is_authorization
 
 from .answers import Refuse, check_nothing_sent, end_after_trailers, refusal_answer, tell_nonce
 from .beside.late import warn_of_late_middlewares
-from .decisions.audit import Audit, AuditCounts, OnDecision
+from .decisions.audit import Audit, OnDecision
 from .decisions.decision import CHECK_SECONDS, Decision, Observer
 from .decisions.refusal_log import RefusalLog
 from .decorators import APPLICATION_IS_CLOSED
@@ -29,6 +29,7 @@ from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse, 
 from .metadata import serve_metadata
 from .protected_app import PROTECTION, Protection
 from .reading.awaiting import ENDED, await_token, awaiting, check_version, is_handshake
+from .reading.body import RefusedByCheckError
 from .reading.certificates import ClientCertificate, of_connection
 from .reading.mounting import note_say
 from .reading.nested import note_validated, validated_before
@@ -160,15 +161,6 @@ def observe(app: web.Application, observer: Observer) -> None:
     app[PROTECTION].observers.append(observer)
 
 
-def audit_counts(app: web.Application) -> AuditCounts:
-    """Return what has become of the decisions for `on_decision`, all 0 without such a function.
-
-    Raises KeyError for an application without `setup`.
-    """
-    audit = app[PROTECTION].audit
-    return AuditCounts() if audit is None else audit.counts
-
-
 def arguments_of(app: web.Application) -> Protection:
     """Return the arguments of `setup`. Raises KeyError for an application without it."""
     return app[PROTECTION]
@@ -220,8 +212,10 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
             return ENDED[refusal]
         protection.note(request, refusal, handled=handled)
         check_nothing_sent(request)
-        challenges = protection.challenges_to(request)
-        return await refusal_answer(request, refusal, protection.refuse, challenges)
+        if isinstance(refusal, RefusedByCheckError) and refusal.__cause__ is not None:
+            raise refusal.__cause__ from None
+        challenges, timing = protection.challenges_to(request), protection.validator.timing
+        return await refusal_answer(request, refusal, protection.refuse, challenges, timing)
 
 
 async def _admit(request: web.Request, host: str, protection: Protection) -> None:

@@ -1,4 +1,4 @@
-"""How does a cache stay small, and is an option a size, a flag or a list of names?"""
+"""How do a cache and the log stay small, and is an option a size, a flag or a list of names?"""
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection
@@ -6,6 +6,9 @@ from typing import Generic, TypeVar
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
+
+_AT_ONCE = 5  # lines of a kind
+_MAX_KINDS = 100  # that are told apart
 
 
 class Bounded(Generic[_K, _V]):
@@ -45,6 +48,28 @@ class Bounded(Generic[_K, _V]):
     def forget(self, key: _K) -> None:
         """Remove an entry, if it is there."""
         self.weight -= self._entries.pop(key, (None, 0))[1]
+
+
+class Allowance:
+    """Says what gets a line in the log: a few of each kind at once, and one more for each second.
+
+    `monotonic` returns seconds that never decrease.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._left: dict[str, tuple[float, float]] = {}  # lines, and at what time, by kind
+
+    def take(self, kind: str) -> bool:
+        """Return whether there is a line left for a kind, which is then used."""
+        if kind not in self._left and len(self._left) >= _MAX_KINDS:
+            kind = "other"
+        now = self._monotonic()
+        lines, at = self._left.get(kind, (_AT_ONCE, now))
+        lines = min(_AT_ONCE, lines + now - at)
+        is_left = lines >= 1
+        self._left[kind] = lines - is_left, now
+        return is_left
 
 
 def check_flag(name: str, value: object) -> None:

@@ -6,7 +6,7 @@ log needs (a reason, and the subject of a verified token). Nobody changes it aft
 
 from collections.abc import Collection
 from enum import StrEnum
-from typing import ClassVar, Final, Self
+from typing import Final, Self
 
 from .challenges import Challenges, in_order
 
@@ -47,9 +47,10 @@ class Reason(StrEnum):
     SCOPE = "scope"  # a scope is missing
     PERMISSIONS = "permissions"  # a permission is missing
     CLAIM = "claim"  # a claim does not have the value that the route requires
-    CHECK = "check"  # the application's own check returned False or failed
+    CHECK = "check"  # the application's own check refused it, perhaps with 404, or failed
     AUTHENTICATION = "authentication"  # the login was too weak or is too long ago
     ORIGIN = "origin"  # a WebSocket: a page of another site opens it
+    BODY = "body"  # a check cannot read the body, because of what the client sent: 400 or 413
     # 503: it is unknown at the moment whether the token is valid.
     KEYS_UNAVAILABLE = "keys_unavailable"  # the issuer's keys cannot be fetched
     INTROSPECTION_UNAVAILABLE = "introspection_unavailable"  # the issuer cannot be asked
@@ -75,8 +76,8 @@ class AuthError(Exception):
     `parameters` are the challenge's, besides its realm (RFC 6750 §3), and `detail` is for the log.
     """
 
-    status: ClassVar[int]
-    message: ClassVar[str]
+    status: int
+    message: str
 
     def __init__(
         self,

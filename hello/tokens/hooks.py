@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from .errors import AuthError
+from .timing import Timing
 
 _T = TypeVar("_T")
 
@@ -101,6 +102,16 @@ async def ask(
         wanted = " or ".join(each.__name__ for each in returns)
         raise HookError(f"it returned {type(answer).__name__}, not {wanted}")
     return answer
+
+
+def log_failure(what: str, error: Exception, timing: Timing) -> None:
+    """Log the failure of a hook, with its stack.
+
+    A hook may fail for each request, so of many such failures not all are logged. `what` is the
+    message, and tells hooks apart. No part of it may come from a client.
+    """
+    if timing.failure_lines.take(f"{what} {type(error.__cause__ or error).__name__}"):
+        _logger.error("%s", what, exc_info=error)
 
 
 def _check_in_time(limit: asyncio.Timeout | None, seconds: float) -> None:

@@ -2,8 +2,10 @@
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeGuard
+
+from .bounded import Allowance
 
 
 class Clock(Protocol):
@@ -21,16 +23,19 @@ class Timing:
     """The clock and the limits that all decisions about time use. Both limits are in seconds.
 
     `leeway` is how far the clocks of the issuer and of this machine may differ. `hook_timeout` is
-    how long a function of the application may take. Raises ValueError for any other value.
+    how long a function of the application may take. `failure_lines` says which failures of such a
+    function are logged. Raises ValueError for any other value.
     """
 
     leeway: float = 5
     hook_timeout: float = 5
     clock: Clock = time
+    failure_lines: Allowance = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_seconds("leeway", self.leeway, zero=True)
         check_seconds("hook_timeout", self.hook_timeout)
+        object.__setattr__(self, "failure_lines", Allowance(self.clock.monotonic))
 
 
 def is_numeric_date(value: Any) -> TypeGuard[float]:

@@ -3,7 +3,6 @@
 `TokenValidator._verify` reads as the path of a token. A token that fails any step is refused.
 """
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from functools import partial
@@ -21,7 +20,7 @@ from .errors import (
     UnavailableError,
     untrusted,
 )
-from .hooks import HookError, Listeners, ask, check_hook
+from .hooks import HookError, Listeners, ask, check_hook, log_failure
 from .introspection.introspector import Introspector
 from .issuers.listed import ListedIssuers
 from .issuers.resolved import ResolvedIssuers, Resolver, chosen
@@ -41,8 +40,6 @@ from .requirements.included import included_scopes
 from .requirements.requirement import Names
 from .timing import Clock, Timing
 from .urls import is_secure_url
-
-_logger = logging.getLogger("hello.auth")
 
 Revoked = Callable[[AccessToken], bool | Awaitable[bool]]
 """A function of the application, sync or async. If it returns True, the valid token is refused."""
@@ -285,8 +282,8 @@ class TokenValidator:
         try:
             timeout = self.timing.hook_timeout
             revoked = await ask(self._revoked, token, timeout=timeout, returns=(bool,))
-        except (HookError, AuthError):  # an AuthError, too: the hook answers True or False
-            _logger.exception("%s: the revocation hook failed", Reason.REVOCATION_UNAVAILABLE)
+        except (HookError, AuthError) as error:  # an AuthError, too: the hook answers True or False
+            log_failure(f"{Reason.REVOCATION_UNAVAILABLE}: revoked failed", error, self.timing)
             raise UnavailableError(Reason.REVOCATION_UNAVAILABLE, subject=token.subject) from None
         if revoked:
             raise InvalidTokenError(Reason.REVOKED, subject=token.subject)

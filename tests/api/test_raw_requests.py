@@ -83,7 +83,7 @@ BEYOND_ASCII = set(range(0x80, 0x100))
 @pytest.fixture(autouse=True)
 def each_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many refusals of a kind there are."""
-    monkeypatch.setattr("hello.auth.decisions.refusal_log._IN_FULL", 1000)
+    monkeypatch.setattr("hello.tokens.bounded._AT_ONCE", 1000)
 
 
 @pytest.mark.parametrize(

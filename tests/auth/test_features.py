@@ -92,10 +92,10 @@ CASES = [
     ),
     Case(
         "required claims",
-        {"jti": "1"},
+        {"org_id": "1"},
         {},
         "401 missing_claim",
-        options={"required_claims": ["jti"]},
+        options={"required_claims": ["org_id"]},
     ),
     Case(
         "revocation",

@@ -11,9 +11,9 @@ from aiohttp.test_utils import make_mocked_request
 
 from hello import auth
 from hello.auth import InvalidTokenError, Reason
-from hello.auth.decisions import refusal_log
 from hello.auth.decisions.refusal_log import RefusalLog, is_counted
 from hello.sandbox.issuer import Issuer
+from hello.tokens import bounded
 from support.api import ApiServer, Client, bearer
 from support.clock import FakeClock
 from support.protecting import new_handler
@@ -161,7 +161,7 @@ def test_kinds_that_an_application_makes_up_are_told_apart_up_to_a_bound(
     request = new_request()
     for number in range(1000):
         log.gets_own_line(request, f"kind {number}")
-    assert len(log._allowances) == refusal_log._MAX_KINDS + 1
+    assert len(log._lines._left) == bounded._MAX_KINDS + 1
     assert not log.gets_own_line(request, "kind 1000")
     assert log.gets_own_line(request, "kind 0")
 
@@ -215,7 +215,7 @@ def test_no_more_addresses_are_claimed_than_are_told_apart(
     at_least: bool,
 ) -> None:
     request = new_request()
-    for _ in range(refusal_log._IN_FULL):
+    for _ in range(bounded._AT_ONCE):
         log.note(request, refusal())
     for number in range(there):
         log.note(request.clone(remote=f"192.0.{number // 250}.{number % 250}"), refusal())

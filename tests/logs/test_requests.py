@@ -11,9 +11,9 @@ from aiohttp import web
 
 from hello import auth
 from hello.app import create_app
-from hello.auth.decisions import refusal_log
 from hello.logs import JsonFormatter, LineFormatter, RequestFilter, request_id
 from hello.sandbox.issuer import Issuer
+from hello.tokens import bounded
 from support.api import ORIGIN, ApiServer, Client, config_for
 from support.logs import JsonLines, json_lines
 from support.sockets import Answer, app_with, connected, serving
@@ -214,7 +214,7 @@ async def test_what_sums_up_many_requests_has_no_id(
         return handle
 
     monkeypatch.setattr(loop, "call_later", note)
-    for _ in range(refusal_log._IN_FULL + 3):
+    for _ in range(bounded._AT_ONCE + 3):
         async with api.get(PROTECTED) as response:
             assert response.status == 401
     [timer] = later

@@ -14,14 +14,13 @@ from aiohttp import web
 
 from hello.auth.reading.proxies import peer_of
 from hello.tokens import AuthError, Clock
+from hello.tokens.bounded import Allowance
 
 from .decision import VALIDATED, route_of
 
 _COUNTED = web.RequestKey("COUNTED", bool)
 
 _logger = logging.getLogger("hello.auth")
-_IN_FULL = 5  # lines of a kind at once, and one more for each second
-_MAX_KINDS = 100  # that are told apart
 _MAX_NAMES = 1000  # addresses, or routes, that are told apart in a second
 _SHOWN = 3
 
@@ -35,8 +34,7 @@ class RefusalLog:
     """The log of one application's refusals, or of one server's."""
 
     def __init__(self, clock: Clock = time) -> None:
-        self._clock = clock
-        self._allowances: dict[str, tuple[float, float]] = {}  # lines, and at what time, by kind
+        self._lines = Allowance(clock.monotonic)
         self._counted = Counter[str]()
         self._routes, self._addresses = Counter[str](), Counter[str]()
         self._timer: asyncio.TimerHandle | None = None
@@ -54,7 +52,7 @@ class RefusalLog:
         The others are summed up in one line, and have none in the access log either. If the handler
         was called (`handled`), it may have done something, so the access log keeps its line.
         """
-        if self._is_allowed(kind):
+        if self._lines.take(kind):
             return True
         self._counted[kind] += 1
         _count(self._routes, route or "-")
@@ -66,16 +64,6 @@ class RefusalLog:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(1, self.sum_up, context=Context())
         return False
-
-    def _is_allowed(self, kind: str) -> bool:
-        if kind not in self._allowances and len(self._allowances) >= _MAX_KINDS:
-            kind = "other"
-        now = self._clock.monotonic()
-        lines, at = self._allowances.get(kind, (_IN_FULL, now))
-        lines = min(_IN_FULL, lines + now - at)
-        is_allowed = lines >= 1
-        self._allowances[kind] = lines - is_allowed, now
-        return is_allowed
 
     def note(self, request: web.Request, refusal: AuthError, *, handled: bool = False) -> None:
         """Log a refusal, or count it. `handled`: it was the handler that refused the request."""

@@ -13,6 +13,7 @@ from aiohttp import web
 from hello.auth.protected_app import PROTECTION, Protection
 from hello.auth.protection import ACCESS_TOKEN
 from hello.auth.reading.awaiting import Awaiting, awaiting
+from hello.auth.reading.body import hand_over
 from hello.auth.reading.nested import validated_before
 from hello.auth.reading.request import host_of
 from hello.tokens import (
@@ -54,6 +55,7 @@ class Credentials:
                 "auth.live needs a request with a token: its handler is public or optional, or "
                 "auth.setup was not called"
             )
+        hand_over(request)
         for protection in self._protections:
             if waiting is None or protection not in waiting.who:
                 self._held = {**self._held, **self._of_request(protection)}

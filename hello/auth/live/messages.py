@@ -6,6 +6,7 @@ answered with a JSON object that has a member of the same name.
 
 import json
 import re
+from http import HTTPStatus
 from math import ceil
 from typing import Any
 
@@ -76,7 +77,8 @@ def close_code(refusal: AuthError) -> int:
     """Return the code that a WebSocket is closed with: 4401, 4403, or 1013 ("try again later")."""
     if isinstance(refusal, UnavailableError):
         return WSCloseCode.TRY_AGAIN_LATER
-    return 4000 + refusal.status  # RFC 6455 §7.4.2: for private use
+    # RFC 6455 §7.4.2: for private use. A check may refuse with any status, such as 404.
+    return 4401 if refusal.status == HTTPStatus.UNAUTHORIZED else 4403
 
 
 def close_reason(refusal: AuthError) -> str:

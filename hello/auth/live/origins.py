@@ -6,7 +6,6 @@ program that is no browser sends no `Origin`.
 
 import re
 from collections.abc import Collection
-from typing import ClassVar
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -20,8 +19,8 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#*@\\]+")
 class ForeignOriginError(AuthError):
     """A page of an origin that is not allowed opens a WebSocket (RFC 6455 §4.2.2)."""
 
-    status: ClassVar[int] = 403
-    message: ClassVar[str] = "Permission denied"
+    status = 403
+    message = "Permission denied"
 
     def __init__(self, origin: str) -> None:
         super().__init__(Reason.ORIGIN, detail=f"origin={ascii(origin)[:100]}")

@@ -1,10 +1,9 @@
 """What is read from a request, and does the request name one host?"""
 
-import asyncio
 from functools import partial
 from urllib.parse import urlsplit
 
-from aiohttp import HttpVersion11, StreamReader, hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.web_urldispatcher import Domain
 
 from hello.tokens import InvalidTokenError, Presented, Reason, UnauthorizedError, present
@@ -111,17 +110,3 @@ def _target_names(target: str, named: tuple[str, int | None]) -> bool:
         return target == "*"
     found, default = split_host(authority), _DEFAULT_PORTS.get(scheme)
     return found is not None and (found[0], found[1] or default) == (named[0], named[1] or default)
-
-
-def keep_body(request: web.Request) -> None:
-    """Let a handler read the body as a stream, too, if something before it has read it whole.
-
-    aiohttp keeps the body for `read`, `text` and `json`. But `multipart` reads the stream, which
-    would be empty.
-    """
-    body = request._read_bytes  # noqa: SLF001
-    if body:
-        stream = StreamReader(request.protocol, len(body), loop=asyncio.get_running_loop())
-        stream.feed_data(body)
-        stream.feed_eof()
-        request._payload = stream  # noqa: SLF001

@@ -2,13 +2,12 @@
 
 import base64
 import hashlib
-import logging
 import re
 from urllib.parse import unquote
 
 from hello.tokens.access_token import AccessToken
 from hello.tokens.errors import AuthError, InvalidTokenError, Reason
-from hello.tokens.hooks import HookError, ask
+from hello.tokens.hooks import HookError, ask, log_failure
 from hello.tokens.jwt import base64url
 from hello.tokens.presented import ShowCertificate
 from hello.tokens.timing import Timing
@@ -17,8 +16,6 @@ _BASE64 = re.compile(r":([A-Za-z0-9+/=]+):")
 _PEM = re.compile(
     r"\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*", re.ASCII
 )
-
-_logger = logging.getLogger("hello.auth")
 
 
 class NoCertificateError(Exception):
@@ -40,7 +37,7 @@ async def check_certificate(
         if isinstance(error.__cause__, NoCertificateError):
             why = f": {error.__cause__}"
         else:
-            _logger.exception("the certificate of a request cannot be read")
+            log_failure("the certificate of a request cannot be read", error, timing)
     der = read_certificate(given or b"")
     if der is None or bound_to != thumbprint(der):
         why = why or (": what was handed over is none" if given else "")

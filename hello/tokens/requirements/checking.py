@@ -1,20 +1,24 @@
 """Does a valid token grant what a route requires?"""
 
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Any
 
 from hello.tokens.access_token import AccessToken
 from hello.tokens.errors import InsufficientAuthenticationError, InsufficientScopeError, Reason
-from hello.tokens.hooks import HookError, ask
+from hello.tokens.hooks import HookError, ask, log_failure
 from hello.tokens.jwt.claim_rules import names_in
 from hello.tokens.jwt.rules import ABSENT
 from hello.tokens.timing import DEFAULT_TIMING, Timing, is_numeric_date
 
-from .requirement import COLLECTIONS, Requirement
+from .requirement import COLLECTIONS, AskCheck, Requirement
 
-_logger = logging.getLogger("hello.auth")
+
+def _call(check: Callable[..., Any], token: AccessToken, request: object) -> Any:
+    if request is None:
+        raise TypeError("check_requirements was called without the request that the check takes")
+    return check(token, request)
 
 
 async def check_requirements(
@@ -23,10 +27,12 @@ async def check_requirements(
     timing: Timing = DEFAULT_TIMING,
     *,
     request: object = None,
+    ask_check: AskCheck = _call,
 ) -> None:
     """Refuse a valid token that does not meet all the requirements.
 
     `request` is that of your framework, for checks that take it. Without it, they refuse.
+    `ask_check` calls such a check, with the token and the request.
 
     Raises InsufficientScopeError (RFC 6750 §3.1), InsufficientAuthenticationError if a stronger or
     a more recent login is required (RFC 9470 §3), or the AuthError that a check raises. If a check
@@ -43,13 +49,12 @@ async def check_requirements(
             subject=token.subject,
         )
     for each in requirements:
-        try:
-            passes = await _ask_check(each, token, request, timing.hook_timeout)
-        except HookError as failure:
-            _logger.exception("%s: a check failed, so the request is refused", Reason.CHECK)
-            raise _insufficient(Reason.CHECK, requirements, token) from failure
-        if not passes:
-            raise _insufficient(Reason.CHECK, requirements, token)
+        check: Any = each.check
+        if check is not None:
+            takes = each.check_takes_request
+            hook = partial(ask_check, check, token, request) if takes else partial(check, token)
+            refusal = partial(_insufficient, Reason.CHECK, requirements, token)
+            await _ask(each.check_name, hook, timing, refusal)
 
 
 def sufficient_scopes(
@@ -130,21 +135,28 @@ def meets(name: str, claim: Any, expected: Any) -> bool:
 def _equals(value: Any, expected: Any) -> bool:
     if isinstance(expected, tuple):
         expected = list(expected)  # JSON has only lists
-    return type(value) is type(expected) and value == expected  # True equals 1 in Python
+    if type(value) is not type(expected):  # True equals 1 in Python
+        return False
+    if isinstance(expected, dict):
+        return value.keys() == expected.keys() and all(
+            _equals(value[name], each) for name, each in expected.items()
+        )
+    if isinstance(expected, list):
+        return len(value) == len(expected) and all(map(_equals, value, expected))
+    return bool(value == expected)
 
 
-async def _ask_check(
-    requirement: Requirement,
-    token: AccessToken,
-    request: object,
-    timeout: float,  # noqa: ASYNC109
-) -> bool:
-    """Return whether a check, if there is one, lets the token pass. Raises HookError."""
-    check: Any = requirement.check
-    if check is None:
-        return True
-    if requirement.check_takes_request and request is None:
-        raise HookError("check_requirements was called without the request that it takes")
-    arguments = (token, request) if requirement.check_takes_request else (token,)
-    passes: bool = await ask(check, *arguments, timeout=timeout, returns=(bool,))
-    return passes
+async def _ask(
+    name: str,
+    hook: Callable[[], Any],
+    timing: Timing,
+    refusal: Callable[[], InsufficientScopeError],
+) -> None:
+    """Raise a refusal unless a check lets the token pass."""
+    try:
+        passes = await ask(hook, timeout=timing.hook_timeout, returns=(bool,))
+    except HookError as failure:
+        log_failure(f"{Reason.CHECK}: {name} failed, so the request is refused", failure, timing)
+        raise refusal() from failure
+    if not passes:
+        raise refusal()

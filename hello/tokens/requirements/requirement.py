@@ -19,6 +19,9 @@ It is called with the token alone, or with the token and the request: with both 
 parameter that has no default or is called `request`.
 """
 
+AskCheck = Callable[[Callable[..., Any], AccessToken, Any], Any]
+"""A function that calls a check with the token and the request, and returns its answer."""
+
 Names = AbstractSet[str] | list[str] | tuple[str, ...]
 """A collection of names. A string is not accepted: it would be a collection of characters."""
 

@@ -106,7 +106,8 @@ async def test_a_key_that_is_gone_ends_it(
     ("required", "code", "reason"),
     [
         ({"max_auth_age": 50}, 4401, "401 authentication"),
-        ({"check": "NOW"}, 4403, "403 check"),
+        ({"check": "REFUSES"}, 4403, "403 check"),
+        ({"check": "HIDES"}, 4403, "404 check"),
     ],
 )
 async def test_what_the_route_requires_is_checked_again_too(
@@ -121,8 +122,11 @@ async def test_what_the_route_requires_is_checked_again_too(
 ) -> None:
     there, until = Live(aiohttp_client, issuer), clock.time() + 50
     if "check" in required:
+        hides = required["check"] == "HIDES"
 
         def check(_token: auth.AccessToken, request: web.Request) -> bool:
+            if hides and clock.time() >= until:
+                raise web.HTTPNotFound
             return request.path == "/feed" and clock.time() < until
 
         required = {"check": check}

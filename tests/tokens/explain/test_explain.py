@@ -39,7 +39,7 @@ def first_failed(explanation: Explanation) -> auth.Finding:
 
 
 def test_every_reason_that_a_token_can_be_refused_for_has_its_advice() -> None:
-    of_connections = {Reason.SEVERAL_CREDENTIALS, Reason.ORIGIN, Reason.SUBJECT}
+    of_connections = {Reason.SEVERAL_CREDENTIALS, Reason.ORIGIN, Reason.SUBJECT, Reason.BODY}
     assert set(_SENTENCES) - {"too_long"} == set(Reason) - of_connections
 
 

@@ -1,0 +1,148 @@
+"""What may a check read of a request's body, and what is left of it for the handler?"""
+
+import asyncio
+import copy
+import inspect
+import traceback
+from collections.abc import Callable
+from json import JSONDecodeError
+from typing import Any
+
+from aiohttp import StreamReader, web
+
+from hello.tokens import AccessToken, AuthError, Challenges, Reason
+
+_UNLIMITED = 1 << 62  # bytes; the body was received already, so its stream has nothing to slow down
+_METHODS = tuple(
+    each.__code__ for each in (web.BaseRequest.text, web.BaseRequest.json, web.BaseRequest.post)
+)
+_OWN_ANSWERS = {*range(400, 500)} - {401, 407}  # these two need a challenge
+
+
+class RefusedByCheckError(AuthError):
+    """A check raised an HTTPException, or cannot read what the client sent.
+
+    Its cause is the HTTPException that is the answer.
+    """
+
+    def __init__(self, reason: Reason, answer: web.HTTPException) -> None:
+        super().__init__(reason)
+        self.status = answer.status
+        self.message = answer.reason
+
+    def headers_with(self, _challenges: Challenges) -> dict[str, str]:
+        """Return no challenge, because another token would not help."""
+        return {}
+
+
+class _Body:
+    """The body of a request. It is read once, and not before a check reads it."""
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = copy.copy(request)  # which keeps the stream that comes from the client
+        self.data: bytes | None = None
+        self.error: Exception | None = None
+        self.is_with_handler = False
+
+    async def read(self) -> bytes:
+        """Return all of it. Raises what aiohttp raises, each time the same."""
+        if self.data is None and self.error is None:
+            if self.is_with_handler:
+                raise RuntimeError(
+                    "a check that is asked again can read the body only if it did so before"
+                )
+            try:
+                self.data = await self._request.read()
+            except Exception as error:  # noqa: BLE001 - it is raised below
+                self.error = error
+        if self.error is not None:
+            raise self.error
+        return self.data or b""
+
+
+_BODY = web.RequestKey("BODY", _Body)
+
+
+class _Stream(StreamReader):
+    """A body that is read whole as soon as anything of it is read."""
+
+    def __init__(self, request: web.Request, body: _Body) -> None:
+        super().__init__(request.protocol, _UNLIMITED, loop=asyncio.get_running_loop())
+        self._body = body
+        if body.error is not None:
+            self.set_exception(body.error)
+        elif body.data is not None:
+            self._feed(body.data)
+
+    def _feed(self, data: bytes) -> None:
+        if data:
+            self.feed_data(data)
+        self.feed_eof()
+
+    async def _wait(self, func_name: str) -> None:  # noqa: ARG002 - aiohttp's signature
+        self._feed(await self._body.read())
+
+
+async def ask_check(check: Callable[..., Any], token: AccessToken, request: web.Request) -> Any:
+    """Call a check that takes the request, and return its answer.
+
+    The check gets the request with a body of its own, in whatever way it reads that. If it has read
+    something, the handler gets the whole body afterwards. Raises RefusedByCheckError if the check
+    raises an HTTPException of the status 400 or more, but neither 401, 407 nor one of a server's
+    failure, or if it cannot read the body because of what the client sent.
+    """
+    lent, body = request, None
+    if request.body_exists:
+        body = request.get(_BODY)
+        if body is None:
+            body = request[_BODY] = _Body(request)
+        lent = copy.copy(request)
+        lent._cache = dict(request._cache)  # noqa: SLF001
+        lent._read_bytes = lent._post = None  # noqa: SLF001
+        _set_stream(lent, _Stream(request, body))
+    try:
+        answer = check(token, lent)
+        return await answer if inspect.isawaitable(answer) else answer
+    except web.HTTPException as error:
+        if error.status not in _OWN_ANSWERS:
+            raise
+        reason = Reason.BODY if _is_of_body(error, body, lent) else Reason.CHECK
+        raise RefusedByCheckError(reason, error) from error
+    except Exception as error:
+        if not _is_of_body(error, body, lent):
+            raise
+        raise RefusedByCheckError(Reason.BODY, bad := web.HTTPBadRequest()) from bad
+    finally:
+        if body is not None:
+            lent._finish()  # noqa: SLF001 - it closes the files of a form
+            if not body.is_with_handler and (body.data, body.error) != (None, None):
+                _set_stream(request, _Stream(request, body))
+
+
+def _set_stream(request: web.Request, stream: StreamReader) -> None:
+    request._payload = stream  # noqa: SLF001
+    request._cache.pop("content", None)  # noqa: SLF001
+
+
+def hand_over(request: web.Request) -> None:
+    """Let no check read a body any more that the handler may be reading."""
+    if _BODY in request:
+        request[_BODY].is_with_handler = True
+
+
+def _is_of_body(error: Exception, body: _Body | None, lent: web.Request) -> bool:
+    """Return whether an error is about what the client sent, and none of the check itself."""
+    if body is None:
+        return False
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if any(frame.f_globals["__name__"] == "aiohttp.multipart" for frame in frames):
+        return True
+    if isinstance(error, RuntimeError):  # a check reads what it cannot have
+        return False
+    if isinstance(error, JSONDecodeError) and error.doc.encode(errors="replace") == body.data:
+        return True
+    if isinstance(error, UnicodeDecodeError) and error.object == body.data:
+        return True
+    return any(
+        frame.f_code in _METHODS or frame.f_locals.get("self") is lent.content for frame in frames
+    )
