@@ -79,8 +79,16 @@ def mark_requiring(**requirements: Unpack[RequirementOptions]) -> Mark:
 
 def _places(also_from: Collection[TokenPlace]) -> frozenset[TokenPlace]:
     places = get_args(TokenPlace)
-    if isinstance(also_from, str) or not all(place in places for place in also_from):
-        raise TypeError(f"also_from is a set of {' and '.join(places)}, not {also_from!r}")
+    if isinstance(also_from, str) and also_from in places:
+        raise TypeError(f"also_from is a set: write also_from={{{also_from!r}}}")
+    # An iterator is refused, too: it would be empty when it is read for the second time.
+    if not isinstance(also_from, set | frozenset | list | tuple) or not all(
+        place in places for place in also_from
+    ):
+        raise TypeError(
+            f"also_from is a set of {' and '.join(map(repr, places))}, not {also_from!r}; leave it "
+            "out if the token is in the header only"
+        )
     return frozenset(also_from)
 
 

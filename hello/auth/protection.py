@@ -41,6 +41,15 @@ from .unguarded import check_guarded, check_leaving
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
 
+_NONE_COMES = (
+    "this request has no token: its handler is public or optional (use token_or_none), or "
+    "auth.setup was not called"
+)
+_COMES_LATER = (
+    "this request has no token yet: it comes with the first message, which auth.live reads. So "
+    "call auth.token within the block of auth.live, and auth.token_or_none in a middleware"
+)
+
 ACCESS_TOKEN = web.RequestKey("ACCESS_TOKEN", AccessToken)
 """The key for the token that admitted a request. `token` reads it."""
 
@@ -169,14 +178,11 @@ def arguments_of(app: web.Application) -> Protection:
 def token(request: web.Request) -> AccessToken:
     """Return the token that admitted a request.
 
-    Raises RuntimeError if there is none: the handler is public or optional, or `setup` was not
-    called.
+    Raises RuntimeError if there is none: the handler is public or optional, `setup` was not called,
+    or the token comes with the first message of a WebSocket, which `live` has not read.
     """
     if ACCESS_TOKEN not in request:
-        raise RuntimeError(
-            "this request has no token: its handler is public or optional (use token_or_none), or "
-            "auth.setup was not called"
-        )
+        raise RuntimeError(_COMES_LATER if awaiting(request) is not None else _NONE_COMES)
     return request[ACCESS_TOKEN]
 
 

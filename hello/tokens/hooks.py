@@ -28,15 +28,21 @@ def check_hook(name: str, hook: object, gets: str) -> None:
 def takes_request(check: Callable[..., Any]) -> bool:
     """Return whether a check is called with the token and the request, or with the token alone.
 
-    It gets the request if it has a second parameter that has no default or is called `request`.
-    Raises TypeError if it cannot be called like this.
+    With one parameter it gets the token, and with two it gets both, the token first. A second
+    parameter with a default is left alone, unless its name is `request`. Raises TypeError if the
+    check cannot be called like this, or takes the request first.
     """
     try:
         signature = inspect.signature(check)
     except ValueError:  # some functions that are written in C do not tell
         return False
-    second = [each for each in signature.parameters.values() if each.kind in _POSITIONAL][1:2]
-    takes = any(each.default is each.empty or each.name == "request" for each in second)
+    first_two = [each for each in signature.parameters.values() if each.kind in _POSITIONAL][:2]
+    if first_two and _is_for_request(first_two[0]):
+        raise TypeError(
+            f"a check gets the AccessToken first: write check(token) or check(token, request), and "
+            f"not {getattr(check, '__name__', 'check')}{signature}"
+        )
+    takes = any(each.default is each.empty or each.name == "request" for each in first_two[1:])
     try:
         signature.bind(*("token", "request")[: 2 if takes else 1])
     except TypeError as error:
@@ -45,6 +51,11 @@ def takes_request(check: Callable[..., Any]) -> bool:
             f"and {check!r} is not: {error}"
         ) from None
     return takes
+
+
+def _is_for_request(parameter: inspect.Parameter) -> bool:
+    kind = getattr(parameter.annotation, "__name__", parameter.annotation)
+    return parameter.name == "request" or (isinstance(kind, str) and kind.endswith("Request"))
 
 
 class Listeners(list[Callable[[_T], None]], Generic[_T]):

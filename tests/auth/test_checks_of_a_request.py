@@ -122,6 +122,34 @@ def test_a_check_that_cannot_be_called_fails_where_it_is_written(check: Callable
         auth.protected(check=check)
 
 
+def asks_for_the_request_first(_incoming: web.Request, _token: auth.AccessToken) -> bool:
+    return True
+
+
+def written_as_text(_incoming: "web.Request", _token: "auth.AccessToken") -> bool:
+    return True
+
+
+written_as_text.__annotations__["_incoming"] = "web.Request"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda request, token: request is token,
+        lambda request: request is not None,
+        lambda request=None: request is not None,
+        asks_for_the_request_first,
+        written_as_text,
+    ],
+)
+def test_a_check_that_wants_the_request_first_fails_where_it_is_written(
+    check: Callable[..., Any],
+) -> None:
+    with pytest.raises(TypeError, match=r"check\(token, request\)"):
+        auth.protected(check=check)
+
+
 def test_a_check_whose_parameters_are_unknown_gets_the_token_alone() -> None:
     assert not Requirement(check=min).check_takes_request
 

@@ -47,10 +47,13 @@ class Live:
         mark: Callable[[Any], Any],
         validator: auth.Validator,
         handler: Handler | None = None,
+        *,
+        middlewares: Any = (),
         **setup: Any,
     ) -> None:
         app = self.app = web.Application()
         auth.setup(app, validator, **setup)
+        app.middlewares.extend(middlewares)
         observe(app, self.decisions.append)
         app.router.add_get("/feed", mark(handler or self.echo))
         self.client = await self._start(ApiServer(app))

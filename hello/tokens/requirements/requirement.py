@@ -15,8 +15,8 @@ Check = (
 )
 """A function of the application, sync or async. Only if it returns True, the token is accepted.
 
-It is called with the token alone, or with the token and the request: with both if it has a second
-parameter that has no default or is called `request`.
+With one parameter it gets the token, and with two it gets the token and the request. A second
+parameter with a default is left alone, unless its name is `request`.
 """
 
 AskCheck = Callable[[Callable[..., Any], AccessToken, Any], Any]

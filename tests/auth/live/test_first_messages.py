@@ -333,10 +333,20 @@ async def test_a_handler_that_is_public_or_optional_has_no_token_to_watch(
 
 
 @pytest.mark.parametrize(
-    "also_from", ["message", {"messages"}, {"header"}, [None], {"message": 1, "cookie": 2}]
+    "also_from",
+    [
+        *("message", "messages", None, True, {"messages"}, {"header"}, [None], iter(["message"])),
+        *([["message"]], {"message": 1}),
+    ],
 )
 def test_a_place_that_does_not_exist_is_refused_at_import(also_from: Any) -> None:
-    with pytest.raises(TypeError, match="also_from"):
+    with pytest.raises(TypeError, match=r"also_from is a set"):
+        auth.protected(also_from=also_from)
+
+
+def test_a_name_alone_is_told_how_to_be_written() -> None:
+    also_from: Any = "message"
+    with pytest.raises(TypeError, match=r"also_from=\{'message'\}"):
         auth.protected(also_from=also_from)
 
 

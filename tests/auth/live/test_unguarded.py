@@ -12,7 +12,7 @@ from hello import auth
 from hello.auth.live.socket import SocketOptions
 from hello.sandbox.issuer import Issuer
 from support.api import ApiServer, Client, bearer
-from support.live import Handler, Live
+from support.live import Handler, Live, answered, send_token
 from support.logs import faults, reasons, why
 from support.sockets import connected
 
@@ -32,13 +32,13 @@ def opens(
     issuer: Issuer,
     validator: auth.TokenValidator,
 ) -> Open:
-    async def start(handler: Handler, also_from: Any = ()) -> Live:
+    async def start(handler: Handler, also_from: Any = (), *middlewares: Any) -> Live:
         async def marked(request: web.Request) -> web.StreamResponse:  # a function has one mark
             return await handler(request)
 
         live = Live(aiohttp_client, issuer)
         mark = auth.protected(permissions={"read:reports"}, also_from=also_from)
-        await live.serve(mark, validator, marked)
+        await live.serve(mark, validator, marked, middlewares=middlewares)
         return live
 
     return start
@@ -186,6 +186,34 @@ async def test_an_error_may_leave_although_the_block_did_not_begin(
     async with there.client.get("/feed", headers=bearer(there.mint())) as response:
         assert response.status == 404
     assert not faults(caplog)
+
+
+# --- Before the first message ---------------------------------------------------------------------
+
+
+async def test_a_middleware_runs_before_the_first_message(opens: Open) -> None:
+    seen: list[object] = []
+
+    @web.middleware
+    async def within(request: web.Request, handler: Handler) -> web.StreamResponse:
+        seen.append(auth.token_or_none(request))
+        try:
+            auth.token(request)
+        except RuntimeError as error:
+            seen.append("auth.live" in str(error))
+        return await handler(request)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        async with auth.live(request) as socket:
+            seen.append(auth.token(request).token)
+        return socket
+
+    there = await opens(handler, {"message"}, within)
+    token = there.mint()
+    async with there.opened() as socket:
+        await send_token(socket, token)
+        assert (await answered(socket))["status"] == 200
+    assert seen == [None, True, token]
 
 
 # --- Options -------------------------------------------------------------------------------------
