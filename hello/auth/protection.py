@@ -209,7 +209,7 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
         answer = await call(handler, request)
         check_guarded(request, answer)
         return answer  # noqa: TRY300
-    except web.HTTPOk as end:
+    except (web.HTTPOk, ConnectionError) as end:
         if end not in ENDED:
             raise
         return ENDED[end]

@@ -136,6 +136,30 @@ async def test_a_first_message_opens_it_and_the_token_is_renewed_until_it_is_ove
     assert result["reason"]
 
 
+async def test_a_token_that_is_in_use_is_not_sent_again(
+    browser: "Browser", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider's SDK may return the same one until it has expired."""
+    async with opened(browser, monkeypatch) as there:
+        result = await there.page.evaluate(
+            """(token) => new Promise((resolve) => {
+              const waits = [];
+              let sent = 0;
+              const later = window.setTimeout;
+              window.setTimeout = (next, wait) => {
+                waits.push(wait);
+                return waits.length < 4 ? later(next, 1) : resolve({ sent, waits });
+              };
+              const url = location.origin.replace("http", "ws") + "/live";
+              const socket = connect(url, async () => token, () => {}, () => {});
+              const send = socket.send.bind(socket);
+              socket.send = (text) => { sent += 1; send(text); };
+            })""",
+            there.mint(20),
+        )
+    assert result == {"sent": 1, "waits": [1000, 5000, 5000, 5000]}
+
+
 async def test_it_is_closed_at_exp(browser: "Browser", monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(browser, monkeypatch) as there:
         await there.page.evaluate(

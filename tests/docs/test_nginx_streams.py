@@ -24,17 +24,23 @@ SITE_WITH_FEED = in_the_site(FEED)
 PROTECTED = '@auth.protected(permissions={"read:reports"})\n'
 
 
+@asynccontextmanager
+async def kept_open(
+    request: web.Request, response: Any = None, **options: Any
+) -> AsyncIterator[Any]:
+    """What `auth.live` does with a token that is good for ever."""
+    response = web.WebSocketResponse(**options) if response is None else response
+    await response.prepare(request)
+    yield response
+
+
 def defined(name: str, **replaced: str) -> dict[str, Any]:
     """What an example of the page defines, without its token."""
     code = example(PAGE, name)
-    for old, new in {
-        PROTECTED: "",
-        "auth.token(request).expires_at": "4e9",
-        **replaced,
-    }.items():
+    for old, new in {PROTECTED: "", "auth.live(": "kept_open(", **replaced}.items():
         assert code.count(old) == 1
         code = code.replace(old, new)
-    names: dict[str, Any] = {"__name__": name}
+    names: dict[str, Any] = {"__name__": name, "kept_open": kept_open}
     exec(code, names)
     return names
 

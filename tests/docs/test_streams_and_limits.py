@@ -12,6 +12,7 @@ import pytest
 from aiohttp import WSCloseCode, web
 
 from hello import auth, connections, streams
+from hello.auth.live import watch
 from hello.sandbox.issuer import Issuer
 from support.api import AUDIENCE, ApiServer, Client, bearer
 from support.clock import FakeClock
@@ -139,21 +140,30 @@ def test_the_seconds_of_the_table_are_those_of_the_server() -> None:
 
 @pytest.mark.parametrize("name", ["my-events", "my-feed"])
 async def test_a_stream_ends_with_its_token(
-    issuer: Issuer, aiohttp_client: Callable[[ApiServer], Awaitable[Client]], name: str
+    issuer: Issuer,
+    aiohttp_client: Callable[[ApiServer], Awaitable[Client]],
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.01)
+    issuer.clock = clock.time
     names: dict[str, Any] = {"__name__": name}
     exec(example(PAGE, name), names)
     app = web.Application()
-    auth.setup(app, auth.TokenValidator(issuer=issuer.url, audience=AUDIENCE))
+    auth.setup(app, auth.TokenValidator(issuer=issuer.url, audience=AUDIENCE, clock=clock))
     names[f"add_{name.removeprefix('my-')}"](app)
     client = await aiohttp_client(ApiServer(app))
-    # It has expired, but by less than the leeway.
-    headers = bearer(issuer.mint(claims={**READER, "exp": int(issuer.clock()) - 1}))
+    headers = bearer(issuer.mint(claims={**READER, "exp": int(clock.time()) + 9}))
     if name == "my-events":
         async with client.get("/events", headers=headers) as response:
-            assert (response.status, await response.read()) == (200, b"")
+            clock.advance(9)
+            assert response.status == 200
+            assert b"event: close\ndata: {" in await asyncio.wait_for(response.read(), 5)
+        assert not app[names["LISTENERS"]]
     else:
         async with client.ws_connect("/feed", headers=headers) as feed:
+            clock.advance(9)
             assert (await feed.receive(timeout=5)).data == 4401
 
 

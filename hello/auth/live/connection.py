@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from aiohttp import WSMsgType, hdrs, web
 
+from hello.auth.answers import is_client_gone
 from hello.auth.protection import ACCESS_TOKEN
 from hello.auth.reading.awaiting import ENDED, awaiting
 from hello.auth.unguarded import NOT_ENTERED, ONLY_CALLED
@@ -23,7 +24,7 @@ from hello.tokens import (
 )
 
 from .credentials import Credentials
-from .ending import say, say_end
+from .ending import ClientGoneError, say, say_end
 from .messages import accepted, postponed, too_soon
 from .socket import LiveSocket
 from .watch import watch
@@ -128,6 +129,10 @@ class Live(Generic[_R]):
             await self._end(self._error)
         if self._error is not None:
             raise self._error
+        if isinstance(error, ConnectionError) and is_client_gone(self._request):
+            gone = ClientGoneError(*error.args)
+            ENDED[gone] = self._response  # or aiohttp would log it as a failure of the handler
+            raise gone from error
         if error is None and isinstance(self._response, LiveSocket):
             await self._politely(self._response.close(drain=False))
 

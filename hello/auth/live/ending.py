@@ -13,6 +13,10 @@ from .socket import LiveSocket
 _LOOK_SECONDS = 0.05  # between two looks at whether a slow client has read
 
 
+class ClientGoneError(ConnectionResetError):
+    """The client of a live connection has left, and its handler wanted to send something."""
+
+
 async def say(socket: web.StreamResponse, text: str) -> None:
     """Send a text to the client of a WebSocket, if it is still there."""
     assert isinstance(socket, LiveSocket)  # noqa: S101 - nobody else receives a token
