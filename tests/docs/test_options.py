@@ -21,6 +21,10 @@ LISTED: dict[str, Callable[..., Any]] = {
     "protected": auth.protected,
     "setup": auth.setup,
     "live": auth.live,
+    "paths": auth.open_paths,
+    "openapi": auth.openapi,
+    "serve-openapi": auth.serve_openapi,
+    "add-security": auth.add_security,
 }
 
 
@@ -48,6 +52,12 @@ def options_of(function: Callable[..., Any]) -> dict[str, str]:
 def test_every_option_is_listed_with_its_default_and_no_other(name: str) -> None:
     listed = {option.strip("`"): default for option, _, default, *_ in rows(PAGE, name)}
     assert listed == options_of(LISTED[name])
+
+
+def test_protect_paths_takes_the_options_of_both_tables() -> None:
+    of_marks = options_of(auth.protected)
+    del of_marks["also_from"]
+    assert options_of(auth.protect_paths) == options_of(auth.open_paths) | of_marks
 
 
 def test_every_option_of_a_socket_is_listed_with_its_default_and_no_other() -> None:
