@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,9 @@ _DIALECTS = {
     "3.1": Dialect.OPENAPI_3_1,
     "3.2": Dialect.OPENAPI_3_1,
 }
+
+
+_VERSION = re.compile(r"(2\.0)|(3\.[012])\.\d+(-.+)?")
 
 
 class SecurityContradictionError(ValueError):
@@ -59,13 +63,15 @@ def add_security(document: Document, app: web.Application) -> dict[str, Any]:
     looked for: it has a document of its own.
     """
     found = operations(places_of(app)[0])
-    return with_marks(read(document), found)
+    return with_marks(read(document), found, whole_paths=False)
 
 
-def with_marks(document: dict[str, Any], found: Mapping[Place, Operation]) -> dict[str, Any]:
+def with_marks(
+    document: dict[str, Any], found: Mapping[Place, Operation], *, whole_paths: bool
+) -> dict[str, Any]:
     """Change a document that was read, and return it. Raises what `add_security` raises."""
     adding, contradictions, unknown = _Adding(document), [], []
-    for name, said, operation in documented(document, found):
+    for name, said, operation in documented(document, found, whole_paths=whole_paths):
         if operation is None:
             unknown.append(name)
         elif operation.mounted.guarded:
@@ -85,21 +91,21 @@ def with_marks(document: dict[str, Any], found: Mapping[Place, Operation]) -> di
         _logger.warning(
             "the OpenAPI document has operations that are no routes, so it does not say who may "
             "call them: %s",
-            ", ".join(unknown),
+            unknown,
         )
     new: dict[str, Any] = copied(document)  # whoever changes an operation changes no other
     return new
 
 
 def _dialect(document: Document) -> Dialect:
-    version = str(document.get("openapi") or document.get("swagger"))
-    dialect = _DIALECTS.get(".".join(version.split(".")[:2]))
-    if dialect is None:
+    version = document.get("openapi") or document.get("swagger")
+    known = _VERSION.fullmatch(version or "")
+    if known is None:
         raise ValueError(
-            f"the OpenAPI document is wrong: its version is {version}. Write "
-            '"openapi": "3.1.0", or 3.0, 3.2, or "swagger": "2.0"'
+            f"the OpenAPI document is wrong: its version is {version!r}. Write "
+            '"openapi": "3.1.0" or another 3.x.y, or "swagger": "2.0"'
         )
-    return dialect
+    return _DIALECTS[known[1] or known[2]]
 
 
 class _Adding:

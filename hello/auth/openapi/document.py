@@ -50,31 +50,35 @@ def openapi(app: web.Application, document: Document | None = None) -> dict[str,
 def _whole(apps: Apps, given: dict[str, Any]) -> dict[str, Any]:
     """Return the document of the last of several applications, which are in one another."""
     found = operations(apps)
-    guards = [app for app in reversed(apps) if TOKEN_VALIDATOR in app]
-    if not guards and not any(operation.mounted.guarded for operation in found.values()):
+    protected = any(TOKEN_VALIDATOR in app for app in apps)
+    if not protected and not any(operation.mounted.guarded for operation in found.values()):
         raise RuntimeError("call auth.setup first: without it, nothing protects this application")
     if "swagger" in given:
         raise ValueError("auth.openapi makes documents of OpenAPI 3: use auth.add_security")
+    public_url = _public_url(apps)
     templates = {shape(path): path for path in given.get("paths", {})}
     paths: dict[str, dict[str, Any]] = {}
     tags: dict[str, None] = {}
-    for operation in found.values():
-        if not repeats_get(operation.mounted):
+    for place, operation in found.items():
+        listed = place == operation.place and operation.method in METHODS
+        if listed and not repeats_get(operation.mounted):
             path = templates.setdefault(shape(operation.path), operation.path)
             said = paths.setdefault(path, {})[operation.method] = described(operation, path)
             tags |= dict.fromkeys(said.get("tags", ()))
             _leave_out_parameters(said, given, path, operation.method)
+            elsewhere = _public_url(operation.mounted.apps)
+            if elsewhere not in {None, public_url} and not _names_servers(given, path):
+                said["servers"] = [{"url": elsewhere}]
     for path, methods in paths.items():  # a View has its methods in no order
         paths[path] = {method: methods[method] for method in METHODS if method in methods}
     made: dict[str, Any] = {"openapi": _VERSION, "info": _INFO, "paths": paths}
     if tags:
         made["tags"] = [{"name": name} for name in tags]
-    public_url = arguments_of(guards[0]).public_url if guards else None
     if public_url is not None:
         made["servers"] = [{"url": public_url}]
     whole: dict[str, Any] = _merged(made, given)
     _complete(whole, paths)
-    return with_marks(whole, found)
+    return with_marks(whole, found, whole_paths=True)
 
 
 def serve_openapi(
@@ -108,6 +112,16 @@ def serve_openapi(
     app[_GIVEN] = given
     app.router.add_get(path, openapi_document)
     app.on_startup.append(make)
+
+
+def _public_url(apps: Apps) -> str | None:
+    """Return what `setup` says of the innermost application that it was called for."""
+    guard = next((app for app in reversed(apps) if TOKEN_VALIDATOR in app), None)
+    return None if guard is None else arguments_of(guard).public_url
+
+
+def _names_servers(given: Document, path: str) -> bool:
+    return "servers" in given or "servers" in given.get("paths", {}).get(path, {})
 
 
 def _leave_out_parameters(said: dict[str, Any], given: Document, path: str, method: str) -> None:

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from hello.auth.reading.mounting import places_of
 from hello.auth.routes import RouteAccess
 
-from .paths import Operation, Place, operations, own_routes, repeats_get, shape
-from .reading import METHODS, Document, read
+from .paths import Operation, Place, canonical, operations, own_routes, repeats_get, shape
+from .reading import METHODS, Document, operations_of, read
 
 _BEFORE_PATH = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//[^/?#]*", re.IGNORECASE)
 
@@ -33,11 +33,12 @@ class OpenAPIGaps(NamedTuple):
 def openapi_gaps(document: Document, app: web.Application) -> OpenAPIGaps:
     """Return what a document and an application do not have in common.
 
-    Preflights, and the HEAD that aiohttp adds to each GET, need no operation of their own. The
-    routes of an application of `add_domain` belong into a document of its own.
+    Preflights, the HEAD that aiohttp adds to each GET, and methods that OpenAPI does not know need
+    no operation. The routes of an application of `add_domain` belong into a document of its own.
     """
-    apps = places_of(app)[0]
-    found = list(documented(read(document), operations(apps)))
+    apps, given = places_of(app)[0], read(document)
+    found = list(documented(given, operations(apps), whole_paths=True))
+    newest = given.get("openapi", "").startswith("3.2")  # it can have every method
     told = {
         (each.operation.mounted.route, each.operation.mounted.method)
         for each in found
@@ -47,21 +48,33 @@ def openapi_gaps(document: Document, app: web.Application) -> OpenAPIGaps:
         [
             RouteAccess(each.method, each.path, each.access)
             for each in own_routes(apps)
-            if (each.route, each.method) not in told and not repeats_get(each)
+            if (each.route, each.method) not in told
+            and not repeats_get(each)
+            and (each.method.lower() in (*METHODS, hdrs.METH_ANY) or newest)
         ],
         [each.name for each in found if each.operation is None],
     )
 
 
-def documented(document: Document, found: Mapping[Place, Operation]) -> Iterator[Documented]:
-    """Yield the operations of a document that was read. `found` are those of the application."""
+def documented(
+    document: Document, found: Mapping[Place, Operation], *, whole_paths: bool
+) -> Iterator[Documented]:
+    """Yield the operations of a document that was read. `found` are those of the application.
+
+    `whole_paths` says that a path is one of the router if there is such a route. Otherwise, what
+    `basePath` or `servers` have stands before it, if there is such a route.
+    """
     for path, item in document.get("paths", {}).items():
         # Beside paths, there can be extensions.
-        for method, said in item.items() if path.startswith("/") else ():
-            if method in METHODS:
-                places = ((shape(begin + path), method) for begin in _begins(document, item, said))
-                operation = next((found[place] for place in places if place in found), None)
-                yield Documented(f"{method.upper()} {path}", said, operation)
+        for method, said in operations_of(item) if path.startswith("/") else ():
+            places = (
+                (form(begin + path), each)
+                for begin in ("", *_begins(document, item, said))[0 if whole_paths else 1 :]
+                for form in (canonical, shape)  # routes may differ in these names only
+                for each in (method, hdrs.METH_ANY)
+            )
+            operation = next((found[place] for place in places if place in found), None)
+            yield Documented(f"{method.upper()} {path}", said, operation)
 
 
 def _begins(document: Document, item: Document, said: Document) -> Iterator[str]:

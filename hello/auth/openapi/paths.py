@@ -19,6 +19,7 @@ Place = tuple[str, str]
 """A path without the names of its parameters, and a method."""
 
 _FILE = "filename"
+_ESCAPED = re.compile("%[0-9a-f]{2}", re.IGNORECASE)
 _PARAMETER = re.compile(r"\{([^{}:]+)(?::(?:[^{}]|\{[^{}]*\})*)?\}")
 # A part of a regular expression: an escaped character, a set of characters, or one character.
 _PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
@@ -54,9 +55,14 @@ def shape(path: str) -> str:
     return _quoted(_PARAMETER.sub("{}", path))
 
 
+def canonical(path: str) -> str:
+    """Return a path with the names of its parameters only, without their patterns."""
+    return _quoted(_PARAMETER.sub(r"{\1}", path))
+
+
 def _quoted(path: str) -> str:
-    """Return a path as it is in a URL (OpenAPI 3.1 §4.8.8.1). A quoted one stays as it is."""
-    return quote(path, safe="/{}%:@!$&'()*+,;=~")
+    """Return a path as it is in a URL (OpenAPI 3.1 §4.8.8.1). A quoted one stays quoted."""
+    return _ESCAPED.sub(lambda found: found[0].upper(), quote(path, safe="/{}%:@!$&'()*+,;=~"))
 
 
 def own_routes(apps: Apps) -> Iterator[MountedRoute]:
@@ -73,12 +79,14 @@ def own_routes(apps: Apps) -> Iterator[MountedRoute]:
 def operations(apps: Apps) -> dict[Place, Operation]:
     """Return what can be called of these routes, by its place.
 
-    If routes share a place, the one is returned that aiohttp asks first. A route for every method
-    has an operation for each that OpenAPI knows.
+    If routes share a place, the one is returned that aiohttp asks first; the others are found by
+    the path with the names of its parameters. A route for every method has an operation for each
+    that OpenAPI knows, and one for `*`.
     """
     found: dict[Place, Operation] = {}
     for operation in _all(apps):
         found.setdefault(operation.place, operation)
+        found.setdefault((operation.path, operation.method), operation)
     return found
 
 
@@ -88,9 +96,8 @@ def _all(apps: Apps) -> Iterator[Operation]:
         if isinstance(mounted.route.resource, web.StaticResource):
             path = f"{path.rstrip('/')}/{{{_FILE}}}"
         every = mounted.method == hdrs.METH_ANY
-        for method in METHODS if every else (mounted.method.lower(),):
-            if method in METHODS:
-                yield Operation(path, method, mounted)
+        for method in (*METHODS, hdrs.METH_ANY) if every else (mounted.method.lower(),):
+            yield Operation(path, method, mounted)
 
 
 def described(operation: Operation, path: str) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 """The methods that a document can have (OpenAPI 3.1 §4.8.9). Swagger 2.0 has no TRACE."""
 
+_QUERY, _OTHERS = "query", "additionalOperations"  # since OpenAPI 3.2, §4.9
+
 Document = Mapping[str, Any]
 """A document, or a part of one, as `json.loads` returns it."""
 
@@ -34,9 +36,19 @@ def read(document: object) -> dict[str, Any]:
         part[name] = _inlined(new, part[name], (*place, name))
         _check(part[name], form, (*place, name))
         for method in part[name] if form is _ITEM else ():
-            if method not in METHODS and method.lower() in METHODS:
-                raise _wrong((*place, name, method), f"has to be written {method.lower()}")
+            written = method.lower()
+            if method != written and written in (*METHODS, _QUERY):
+                raise _wrong((*place, name, method), f"has to be written {written}")
     return new
+
+
+def operations_of(item: Document) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the operations of a path, with their methods in small letters."""
+    for method in (*METHODS, _QUERY):
+        if method in item:
+            yield method, item[method]
+    for method, operation in item.get(_OTHERS, {}).items():
+        yield method.lower(), operation
 
 
 def copied(value: Any) -> Any:
@@ -99,11 +111,18 @@ _OPERATION = _Object(
     }
 )
 _ITEM = _Object(
-    dict.fromkeys(METHODS, _OPERATION) | {"parameters": _PARAMETERS, "servers": _SERVERS}
+    {
+        **dict.fromkeys((*METHODS, _QUERY), _OPERATION),
+        _OTHERS: _Object(others=_OPERATION),
+        "parameters": _PARAMETERS,
+        "servers": _SERVERS,
+    }
 )
 _DOCUMENT = _Object(
     {
         "basePath": str,
+        "openapi": str,
+        "swagger": str,
         "paths": _ANY,
         "servers": _SERVERS,
         "tags": [_Object({"name": str})],

@@ -288,7 +288,63 @@ def test_routes_that_nothing_protects_are_left_alone() -> None:
     assert names(new, "/child/")
 
 
-@pytest.mark.parametrize("document", [{}, {"openapi": "4.0.0"}, {"swagger": "1.2"}, {"openapi": 3}])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        *(
+            {"openapi": version}
+            for version in ("4.0.0", "3.1", "3.10.0", "3.1.x", "3.1.0x", "2.0.1")
+        ),
+        *({"openapi": version} for version in (3, 3.1, None)),
+        *({"swagger": version} for version in ("1.2", "2.0 ", "2", 2.0)),
+    ],
+)
 def test_what_is_no_such_document_is_told(document: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"2\.0"):
+    with pytest.raises(ValueError, match="OpenAPI"):
         auth.add_security(document, guarded())
+
+
+def test_of_routes_that_look_alike_the_one_with_the_same_names_is_meant() -> None:
+    app = guarded(
+        web.get(r"/{number:\d+}", auth.public(new_handler())),
+        web.get("/{name}", auth.protected(scopes={"a"})(new_handler())),
+    )
+    document = foreign("3.1.0", ("get", "/{name}"), ("get", r"/{number:\d{1,3}}"), ("get", "/{x}"))
+    new = auth.add_security(document, app)
+    assert {"bearer": ["a"]} in names(new, "/{name}")
+    assert names(new, r"/{number:\d{1,3}}") == names(new, "/{x}") == []
+    assert auth.openapi_gaps(document, app) == ([], [])
+    assert list(auth.openapi(app)["paths"]) == ["/{number}"]
+
+
+@pytest.mark.parametrize("path", ["/ä b", "/%C3%A4%20b", "/%c3%a4 b"])
+def test_a_path_may_be_quoted_or_not(path: str) -> None:
+    document = foreign("3.1.0", ("get", path))
+    assert auth.openapi_gaps(document, guarded(web.get("/ä b", new_handler()))) == ([], [])
+
+
+def test_methods_of_the_newest_version_are_operations_too() -> None:
+    """OpenAPI 3.2 §4.9 has QUERY, and every other method under a name of its own."""
+    app = guarded(
+        web.route("QUERY", "/a", auth.public(new_handler())),
+        web.route("PROPFIND", "/a", new_handler()),
+        web.route("*", "/any", new_handler()),
+    )
+    operation = {"responses": {"200": {"description": "Yes."}}}
+    item = {"query": operation, "additionalOperations": {"PROPFIND": operation}}
+    old = foreign("3.1.0") | {"paths": {"/any": {"get": operation}}}
+    assert auth.openapi_gaps(old, app) == ([], [])  # it cannot have the others
+    document = foreign("3.2.0") | {"paths": {}}
+    left_out = [route.method for route in auth.openapi_gaps(document, app).routes]
+    assert set(left_out) == {"PROPFIND", "QUERY", "*"}
+    document["paths"] = {"/a": item, "/any": item}
+    for new in (auth.add_security(document, app), auth.openapi(app, document)):
+        assert names(new, "/a", "query") == []
+        for path, method in (("/a", "PROPFIND"), ("/any", "PROPFIND")):
+            assert new["paths"][path]["additionalOperations"][method]["security"]
+        assert names(new, "/any", "query")
+    assert auth.openapi_gaps(document, app) == ([], [])
+    document["paths"]["/a"] = {"QUERY": operation}
+    with pytest.raises(ValueError, match="query"):
+        auth.add_security(document, app)

@@ -243,6 +243,30 @@ def test_clients_find_the_application_where_setup_says() -> None:
     assert "servers" not in auth.openapi(guarded(web.get("/", reports)))
 
 
+def test_a_path_that_a_proxy_shortens_is_not_taken_for_another() -> None:
+    """Clients call /v1/a, and the application gets /a."""
+    public, protected = auth.public(new_handler()), auth.protected(scopes={"b"})(new_handler())
+    app = guarded(
+        web.get("/a", public), web.get("/v1/a", protected), public_url="https://a.example/v1"
+    )
+    document = valid(auth.openapi(app))
+    assert names(document, "/a") == []
+    assert {"bearer": ["b"]} in names(document, "/v1/a")
+    assert auth.openapi_gaps(document, app) == ([], [])
+
+
+@pytest.mark.parametrize("where", ["", "document", "path"])
+def test_an_application_within_may_be_found_elsewhere(where: str) -> None:
+    root, own = web.Application(), [{"url": "https://mine.example"}]
+    for name, url in (("a", "https://a.example"), ("b", None)):
+        root.add_subapp(f"/{name}", guarded(web.get("/", new_handler()), public_url=url))
+    given: dict[str, Any] = {"servers": own} if where == "document" else {}
+    given |= {"paths": {"/a/": {"servers": own}}} if where == "path" else {}
+    paths = valid(auth.openapi(root, given))["paths"]
+    assert paths["/a/"]["get"].get("servers") == (None if where else [{"url": "https://a.example"}])
+    assert "servers" not in paths["/b/"]["get"]
+
+
 def test_a_changed_mark_changes_the_document() -> None:
     def document(handler: Any) -> Any:
         return auth.openapi(guarded(web.get("/", handler)))["paths"]["/"]["get"]["security"]

@@ -63,6 +63,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"servers": [{"url": "/{a}", "variables": {"a": {}}}]}, "#/servers/0/variables/a"),
     ({"tags": [{"name": ["a"]}]}, "#/tags/0/name"),
     ({"basePath": None}, "#/basePath"),
+    ({"swagger": 2.0}, "#/swagger"),
     ({"components": None}, "#/components"),
     (part("components", "schemas", value=[]), "#/components/schemas"),
     (part("components", "securitySchemes", value=None), "#/components/securitySchemes"),
