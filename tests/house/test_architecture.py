@@ -80,7 +80,7 @@ SANDBOX_ISSUER = [
     ["__init__"],
     ["app"],
     ["issuer", "login", "endpoints"],
-    ["metadata", "pages"],
+    ["metadata", "pages", "authorization"],
     ["clients", "proofs", "signing"],
     ["oauth", "memory"],
     ["people"],

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from joserfc.jwk import Key
 
 from hello.sandbox.issuer import Issuer
-from support.api import Client
+from support.api import AUDIENCE, Client
+from support.clock import FakeClock
 from support.logging_in import claims_of, log_in, tokens
 
 ADDRESSES = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
@@ -25,10 +27,16 @@ async def test_both_addresses_say_the_same(browser: Client, own: Issuer) -> None
     assert first["issuer"] == own.url
 
 
+@pytest.fixture
+def own(keys: list[Key], clock: FakeClock) -> Issuer:
+    """An issuer with all that it can have."""
+    return Issuer(audience=AUDIENCE, registration=True, key=keys[0], clock=clock.time)
+
+
 async def test_each_address_in_the_metadata_is_there(browser: Client, own: Issuer) -> None:
     found = await metadata(browser)
     urls = {name: url for name, url in found.items() if name.endswith(("_endpoint", "_uri"))}
-    assert len(urls) >= 6
+    assert len(urls) == 8
     for name, url in urls.items():
         path = url.removeprefix(own.url)
         assert path != url
@@ -43,7 +51,7 @@ async def test_what_is_not_supported_and_by_default_would_be_is_said(browser: Cl
 
 
 async def test_the_claims_of_id_tokens_are_named(browser: Client) -> None:
-    _, answer = await tokens(browser, await log_in(browser))
+    _, answer = await tokens(browser, await log_in(browser, organization="org_1"))
     assert claims_of(answer["id_token"]).keys() == {*(await metadata(browser))["claims_supported"]}
 
 

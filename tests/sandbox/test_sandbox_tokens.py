@@ -1,5 +1,7 @@
 """Which tokens does the sandbox give, and for what?"""
 
+from typing import Any
+
 import pytest
 
 from hello.sandbox.issuer import CLIENT_ID, CLIENT_SECRET, Issuer
@@ -126,6 +128,26 @@ async def test_only_an_administrator_is_granted_the_apis_scopes(browser: Client)
     _, robin = await tokens(browser, await log_in(browser, ROBIN, scope=asked))
     _, ada = await tokens(browser, await log_in(browser, ADA, scope=asked, prompt="login"))
     assert (robin["scope"], ada["scope"]) == ("openid", "openid read:admin-messages")
+
+
+@pytest.mark.parametrize("audience", [AUDIENCE, None])
+async def test_tokens_name_the_organization_that_somebody_logged_in_to(
+    browser: Client, own: Issuer, audience: str | None
+) -> None:
+    """As Auth0's do, and those that a refresh gives, too."""
+    asked: dict[str, Any] = {
+        "scope": "openid offline_access",
+        "audience": audience,
+        "prompt": "login",
+    }
+    _, first = await tokens(browser, await log_in(browser, organization="org_1", **asked))
+    _, second = await refresh(browser, first["refresh_token"])
+    _, without = await tokens(browser, await log_in(browser, **asked))
+    for answer, organization in ((first, "org_1"), (second, "org_1"), (without, None)):
+        issued = own.access_tokens.get(answer["access_token"])
+        assert issued is not None
+        assert issued.answer.get("org_id") == organization
+        assert claims_of(answer["id_token"]).get("org_id") == organization
 
 
 async def test_without_an_audience_the_token_is_opaque_and_good_for_userinfo(

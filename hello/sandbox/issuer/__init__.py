@@ -4,7 +4,7 @@ An `Issuer` mints tokens and publishes its keys; `issuer_app(issuer)` serves it 
 """
 
 from .app import issuer_app
-from .clients.authentication import CLIENT_ID, CLIENT_SECRET
+from .clients.known import CLIENT_ID, CLIENT_SECRET
 from .issuer import Issuer
 from .signing import OMIT, base64url, new_key, sign
 

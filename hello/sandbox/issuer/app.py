@@ -1,7 +1,7 @@
 """What does the sandbox's issuer consist of?
 
-Its keys, its login, its token endpoint and what it says about tokens do not know each other. This
-file puts them together. What Auth0 has too is at the same paths as there.
+Its keys, its login and its endpoints do not know each other. This file puts them together. What
+Auth0 has too is at the same paths as there.
 """
 
 from collections import Counter
@@ -11,24 +11,30 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from . import pages
-from .clients.authentication import CLIENT_ID, CLIENT_SECRET, ClientAuthentication
+from .clients.authentication import ClientAuthentication
+from .clients.known import CLIENT_ID, CLIENT_SECRET, Clients
+from .clients.registration import Registration
 from .endpoints.introspection import Introspection, Userinfo
+from .endpoints.revocation import Revocation
 from .endpoints.tokens import TokenEndpoint
 from .issuer import Issuer
 from .login import Login
-from .memory import AuthorizationCode, ExpiringStore
+from .memory import AuthorizationCode, ExpiringStore, TokenFamily
 from .oauth import errors_as_oauth, loopback_only
 from .proofs import Proofs
 
 _CODE_SECONDS = 60
+_REFRESH_SECONDS = 30 * 86400
 _MAX_BODY_BYTES = 16 * 1024  # parts of a request are stored
 _MAX_COUNTED_PATHS = 1000
 
 
 def issuer_app(issuer: Issuer) -> web.Application:
     """Return the application that serves an issuer over HTTP."""
-    clients, proofs = ClientAuthentication(issuer), Proofs(issuer)
+    known, proofs = Clients(issuer), Proofs(issuer)
+    clients = ClientAuthentication(issuer, known)
     codes = ExpiringStore[AuthorizationCode](_CODE_SECONDS, issuer.clock)
+    refresh_tokens = ExpiringStore[TokenFamily](_REFRESH_SECONDS, issuer.clock)
 
     async def metadata(_request: web.Request) -> web.Response:
         return web.json_response(issuer.metadata())
@@ -48,8 +54,10 @@ def issuer_app(issuer: Issuer) -> web.Application:
             web.get("/.well-known/openid-configuration", metadata),
             web.get("/.well-known/oauth-authorization-server", metadata),
             web.get("/.well-known/jwks.json", key_set),
-            *TokenEndpoint(issuer, codes, clients, proofs).routes(),
+            *TokenEndpoint(issuer, codes, refresh_tokens, clients, proofs).routes(),
+            *Revocation(issuer.access_tokens, refresh_tokens, clients).routes(),
             *Userinfo(issuer.access_tokens, proofs).routes(),
+            *(Registration(issuer, known).routes() if issuer.registration else ()),
         ]
     )
     options = aiohttp_cors.ResourceOptions(
@@ -61,7 +69,7 @@ def issuer_app(issuer: Issuer) -> web.Application:
     for route in cross_origin_routes:
         cors.add(route)
     app.router.add_get("/", index)
-    app.add_routes(Login(issuer, codes).routes())
+    app.add_routes(Login(issuer, codes, known).routes())
     app.add_routes(Introspection(issuer.access_tokens, clients).routes())
     return app
 

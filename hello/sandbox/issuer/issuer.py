@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from joserfc.jwk import Key, import_key
 
-from .clients.authentication import CLIENT_ID
+from .clients.known import CLIENT_ID
 from .memory import ExpiringStore, IssuedToken, TokenFamily
 from .metadata import metadata_of
 from .people import Person
@@ -32,8 +32,9 @@ class Issuer:
     with the audience that it stands for.
     `permissions` are those of an administrator; a client with a secret gets whatever it asks for.
     `lifetime` is that of an access token, in seconds. With `rfc9068` its signed access tokens have
-    the profile of RFC 9068, and otherwise Auth0's own. `key` is the first signing key, or None to
-    make one. `requests` counts the requests for each path. `access_tokens` are those that it gave.
+    the profile of RFC 9068, and otherwise Auth0's own. With `registration` clients may register
+    themselves (RFC 7591). `key` is the first signing key, or None to make one. `requests` counts
+    the requests for each path. `access_tokens` are those that it gave.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Issuer:
         permissions: frozenset[str] = frozenset({"read:admin-messages"}),
         lifetime: int = 86400,
         rfc9068: bool = False,
+        registration: bool = False,
         key: Key | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -56,6 +58,7 @@ class Issuer:
         self.permissions = permissions
         self.lifetime = lifetime
         self.rfc9068 = rfc9068
+        self.registration = registration
         self.clock = clock
         self.requests: Counter[str] = Counter()
         self.access_tokens = ExpiringStore[IssuedToken](lifetime, self._now)
@@ -165,7 +168,9 @@ class Issuer:
 
     def metadata(self) -> dict[str, Any]:
         """Return what clients are told about this issuer (RFC 8414 §2)."""
-        return metadata_of(self.url, scopes=_OPENID_SCOPES | self.permissions)
+        return metadata_of(
+            self.url, scopes=_OPENID_SCOPES | self.permissions, registration=self.registration
+        )
 
     def key_set(self) -> dict[str, Any]:
         """Return the published keys as a JWK Set (RFC 7517 §5)."""

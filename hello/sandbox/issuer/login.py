@@ -4,9 +4,7 @@ The authorization endpoint of RFC 6749 §4.1 with PKCE (RFC 7636), as OpenID Con
 and Auth0's clients use it. RFC 9449 §10 binds the code to a key.
 """
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from secrets import token_urlsafe
 from typing import Protocol
 from urllib.parse import urlencode, urlsplit
@@ -14,36 +12,17 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import web
 
 from . import pages
+from .authorization import AuthorizationRequest, authorization_request
+from .clients.known import Clients
 from .memory import AuthorizationCode, ExpiringStore, Grant, Session, TokenFamily
-from .oauth import OAuthError, audience_of, browser_parameters
+from .oauth import OAuthError, browser_parameters
 from .people import People, Person
 
 _COOKIE = "sandbox_session"
 _SESSION_SECONDS = 86400
 _TRANSACTION_SECONDS = 600
 
-# A SHA-256 in base64url: a code_challenge (RFC 7636 §4.2), or a dpop_jkt (RFC 9449 §10).
-_SHA256 = re.compile(r"[A-Za-z0-9_-]{43}")
-_REDIRECT_URI = re.compile(r'[!"$-\[\]-~]+')  # visible ASCII, without # and backslash
-_PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 _UNKNOWN_LOGIN = "This login has ended or never began. Go back to the client and log in from there."
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorizationRequest:
-    """What a client asks for, and where to send the answer."""
-
-    client_id: str
-    redirect_uri: str
-    response_mode: str
-    state: str | None
-    scopes: frozenset[str]
-    audience: str | None
-    nonce: str | None
-    code_challenge: str
-    dpop_jkt: str | None
-    prompts: frozenset[str]
-    max_age: int | None
 
 
 class LoginSettings(Protocol):
@@ -61,8 +40,11 @@ class LoginSettings(Protocol):
 class Login:
     """The endpoints that a client sends the browser to. They add to `codes`."""
 
-    def __init__(self, settings: LoginSettings, codes: ExpiringStore[AuthorizationCode]) -> None:
+    def __init__(
+        self, settings: LoginSettings, codes: ExpiringStore[AuthorizationCode], clients: Clients
+    ) -> None:
         self._settings = settings
+        self._clients = clients
         self._clock = settings.clock
         self._codes = codes
         self._people = People()
@@ -89,7 +71,14 @@ class Login:
             # RFC 6749 §4.1.2.1: never redirect to an address that may not be the client's.
             return pages.message_page("This login cannot begin", error.description, status=400)
         try:
-            authorization = self._authorization_request(client_id, redirect_uri, parameters)
+            authorization = authorization_request(
+                parameters,
+                client_id=client_id,
+                redirect_uri=redirect_uri,
+                audiences=self._settings.audiences,
+                pages_origin=self._settings.client_origin,
+                is_page=self._clients.is_page(redirect_uri),
+            )
             session = self._session(request, authorization)
         except OAuthError as error:
             failure = {"error": error.error, "error_description": error.description}
@@ -145,7 +134,9 @@ class Login:
             if target is None:
                 response = pages.message_page("You are logged out", "You can close this page.")
             else:
-                self._check_redirect(target)
+                if not self._clients.is_page(target):
+                    only = f"redirects go only to {self._settings.client_origin}"
+                    raise OAuthError("invalid_request", only)
                 state = {"state": parameters["state"]} if "state" in parameters else {}
                 response = _redirect(target, state)
         except OAuthError as error:
@@ -162,82 +153,15 @@ class Login:
             raise OAuthError("invalid_request", "client_id is missing")
         if "redirect_uri" not in parameters:
             raise OAuthError("invalid_request", "redirect_uri is missing")
-        self._check_redirect(parameters["redirect_uri"])
+        self._clients.check_redirect(parameters["client_id"], parameters["redirect_uri"])
         return parameters["client_id"], parameters["redirect_uri"]
-
-    def _check_redirect(self, url: str) -> None:
-        # Compared as text, with the slash: two URL parsers may find different hosts in one URL.
-        origin = self._settings.client_origin
-        is_clients = url == origin or url.startswith(f"{origin}/")
-        if not is_clients or not _REDIRECT_URI.fullmatch(url):
-            raise OAuthError("invalid_request", f"redirects go only to {origin}")
-
-    def _authorization_request(
-        self, client_id: str, redirect_uri: str, parameters: Mapping[str, str]
-    ) -> AuthorizationRequest:
-        prompts = frozenset(parameters.get("prompt", "").split())
-        max_age = parameters.get("max_age")
-        dpop_jkt = parameters.get("dpop_jkt")
-        for wrong, error, description in (
-            # OpenID Connect Core 1.0 §6: what they name or hold may differ from what is read here.
-            ("request" in parameters, "request_not_supported", "request is not read here"),
-            (
-                "request_uri" in parameters,
-                "request_uri_not_supported",
-                "request_uri is not read here",
-            ),
-            ("response_type" not in parameters, "invalid_request", "response_type is missing"),
-            (
-                parameters.get("response_type") != "code",
-                "unsupported_response_type",
-                "response_type must be code",
-            ),
-            (
-                parameters.get("response_mode", "query") not in ("query", "web_message"),
-                "invalid_request",
-                "response_mode must be query or web_message",
-            ),
-            (
-                parameters.get("code_challenge_method") != "S256"
-                or not _SHA256.fullmatch(parameters.get("code_challenge", "")),
-                "invalid_request",
-                "PKCE is required: code_challenge_method=S256 and its code_challenge",
-            ),
-            (
-                dpop_jkt is not None and not _SHA256.fullmatch(dpop_jkt),
-                "invalid_request",
-                "dpop_jkt must be the SHA-256 thumbprint of a key",
-            ),
-            (
-                not prompts <= _PROMPTS or ("none" in prompts and len(prompts) > 1),
-                "invalid_request",
-                "prompt must be none, or a list of login, consent and select_account",
-            ),
-            (
-                max_age is not None and not re.fullmatch(r"[0-9]{1,9}", max_age),
-                "invalid_request",
-                "max_age must be a number of seconds",
-            ),
-        ):
-            if wrong:
-                raise OAuthError(error, description)
-        return AuthorizationRequest(
-            client_id=client_id,
-            redirect_uri=redirect_uri,
-            response_mode=parameters.get("response_mode", "query"),
-            state=parameters.get("state"),
-            scopes=frozenset(parameters.get("scope", "").split()),
-            audience=audience_of(parameters, self._settings.audiences),
-            nonce=parameters.get("nonce"),
-            code_challenge=parameters["code_challenge"],
-            dpop_jkt=dpop_jkt,
-            prompts=prompts,
-            max_age=None if max_age is None else int(max_age),
-        )
 
     def _session(self, request: web.Request, authorization: AuthorizationRequest) -> Session | None:
         """Return the session of the browser, or None if the person has to log in."""
-        session = self._sessions.get(request.cookies.get(_COOKIE))
+        session = None
+        # RFC 8252 §8.6: any program can say that it is this client, so a person decides each time.
+        if self._clients.is_page(authorization.redirect_uri):
+            session = self._sessions.get(request.cookies.get(_COOKIE))
         if session is not None:
             age = self._clock() - session.auth_time
             is_too_old = authorization.max_age is not None and age > authorization.max_age
@@ -253,6 +177,7 @@ class Login:
             person=session.person,
             scopes=authorization.scopes & self._settings.scopes_of(session.person),
             audience=authorization.audience,
+            organization=authorization.organization,
             nonce=authorization.nonce,
             session=session,
         )
@@ -280,7 +205,8 @@ class Login:
         state = {"state": parameters["state"]} if "state" in parameters else {}
         # RFC 9207 §2: a client of several issuers knows from iss whose answer it is.
         answer = {**answer, **state, "iss": self._settings.url}
-        if parameters.get("response_mode") == "web_message":
+        by_message = parameters.get("response_mode") == "web_message"
+        if by_message and self._clients.is_page(redirect_uri):
             return pages.web_message_page(_origin(redirect_uri), answer)
         return _redirect(redirect_uri, answer)
 

@@ -22,12 +22,16 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a person allowed a client to do. `audience` is None if the client named no API."""
+    """What a person allowed a client to do. `audience` is None if the client named no API.
+
+    `organization` is the one that the person logged in to, or None.
+    """
 
     client_id: str
     person: Person
     scopes: frozenset[str]
     audience: str | None
+    organization: str | None
     nonce: str | None
     session: Session
 

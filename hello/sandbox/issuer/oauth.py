@@ -1,7 +1,7 @@
 """How do the endpoints of the issuer read a request, and refuse one (RFC 6749)?"""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
@@ -112,14 +112,22 @@ def _without_duplicates(parameters: "MultiMapping[object]") -> dict[str, str]:
 async def body_parameters(request: web.Request) -> dict[str, str]:
     """Read a form (RFC 6749 §4.4.2) or, as Auth0 does too, a JSON object. Raises OAuthError."""
     if request.content_type == "application/json":
-        try:
-            body = await request.json()
-        except (*_UNREADABLE, RecursionError):
-            raise OAuthError("invalid_request", "the body is not JSON") from None
-        if not isinstance(body, dict) or not all(isinstance(v, str) for v in body.values()):
+        body = await json_object(request)
+        if not all(isinstance(value, str) for value in body.values()):
             raise OAuthError("invalid_request", "the body is not an object of strings")
         return {name: value for name, value in body.items() if value}  # as in a form
     return await form_parameters(request)
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """Read a JSON object. Raises OAuthError."""
+    try:
+        body = await request.json()
+    except (*_UNREADABLE, RecursionError):
+        raise OAuthError("invalid_request", "the body is not JSON") from None
+    if not isinstance(body, dict):
+        raise OAuthError("invalid_request", "the body is not a JSON object")
+    return body
 
 
 async def form_parameters(request: web.Request) -> dict[str, str]:

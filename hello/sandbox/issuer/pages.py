@@ -63,8 +63,9 @@ def login_page(
         + f'<form method="post" action="/login">{hidden}{known}'
         '<button class="cancel" name="cancel" value="yes">Cancel</button></form>'
         '<p class="quiet">There are no passwords here: nothing behind this door is real.</p>',
-        # Browsers apply form-action to the redirect after the form, too.
-        policy=f"form-action 'self' {origin}",
+        # Browsers apply form-action to the redirect after the form, too. A policy cannot name an
+        # IPv6 address (Content Security Policy Level 3 §2.3.1), so then it names the scheme.
+        policy=f"form-action 'self' {'http:' if '[' in origin else origin}",
     )
 
 

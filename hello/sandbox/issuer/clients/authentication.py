@@ -19,15 +19,14 @@ from hello.sandbox.issuer.memory import ExpiringStore
 from hello.sandbox.issuer.oauth import OAuthError
 from hello.tokens.jwt.compact import UnverifiedToken, parse
 
-CLIENT_ID = "sandbox"
-CLIENT_SECRET = "not-a-secret"  # noqa: S105 - it is good for the sandbox of this machine only
+from .known import CLIENT_ID, Clients
 
 ASSERTION_ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 §2.2
 _CREDENTIALS = ("client_secret", "client_assertion")
 
 
-class ClientSettings(Protocol):
+class AuthenticationSettings(Protocol):
     """What the authentication of clients needs to know about the issuer."""
 
     url: str
@@ -35,7 +34,7 @@ class ClientSettings(Protocol):
     client_keys: list[Key]
 
 
-def credentials(request: web.Request, parameters: Mapping[str, str]) -> list[str]:
+def _credentials(request: web.Request, parameters: Mapping[str, str]) -> list[str]:
     """Return the places of a request where a client has tried to authenticate."""
     places = ["Authorization"] if "Authorization" in request.headers else []
     return places + [name for name in _CREDENTIALS if name in parameters]
@@ -49,26 +48,50 @@ class ClientAuthentication:
     Connect Core 1.0 §9 calls it `private_key_jwt`.
     """
 
-    def __init__(self, settings: ClientSettings) -> None:
+    def __init__(self, settings: AuthenticationSettings, clients: Clients) -> None:
         self._settings = settings
+        self._clients = clients
         self._used = ExpiringStore[str](0, self._now)  # the jti of each assertion, until its exp
 
-    def check(self, request: web.Request, parameters: Mapping[str, str]) -> None:
-        """Raise OAuthError, unless the client of this request authenticated in one way.
+    def sender(
+        self, request: web.Request, parameters: Mapping[str, str]
+    ) -> tuple[str | None, bool]:
+        """Return the client that a request names, and whether it authenticated.
 
-        That client is CLIENT_ID, and the request does not name another one.
+        It is for endpoints that public clients may ask: a client in a browser cannot keep a secret
+        (RFC 8252 §8.5). Raises OAuthError if the client must authenticate, or tries to and fails.
         """
-        if parameters.get("client_id", CLIENT_ID) != CLIENT_ID:
-            raise _invalid_client("this client has no secret and no key")
-        match credentials(request, parameters):
+        named = parameters.get("client_id")
+        if _credentials(request, parameters) or self._clients.must_authenticate(named):
+            return self.check(request, parameters), True
+        return named, False
+
+    def check(self, request: web.Request, parameters: Mapping[str, str]) -> str:
+        """Return the client of a request that authenticated in one way. Raises OAuthError.
+
+        The request does not name another one (RFC 6749 §4.1.3: it need not name itself twice).
+        """
+        match _credentials(request, parameters):
             case [_, _, *_]:
                 raise OAuthError("invalid_request", "the client authenticated in two ways")
             case ["client_assertion"]:
                 self._check_assertion(request, parameters)
+                client_id = CLIENT_ID
             case ["Authorization"]:
-                _check_secret(*_basic(request.headers["Authorization"]))
+                client_id, secret = _basic(request.headers["Authorization"])
+                self._check_secret(client_id, secret)
             case _:
-                _check_secret(parameters.get("client_id", ""), parameters.get("client_secret", ""))
+                client_id = parameters.get("client_id", "")
+                self._check_secret(client_id, parameters.get("client_secret", ""))
+        if parameters.get("client_id", client_id) != client_id:
+            raise _invalid_client("client_id names another client")
+        return client_id
+
+    def _check_secret(self, client_id: str, secret: str) -> None:
+        expected = self._clients.secret_of(client_id)
+        given = secret.encode("utf-8", "surrogatepass")
+        if expected is None or not hmac.compare_digest(given, expected.encode()):
+            raise _invalid_client("unknown client, or wrong secret")
 
     def _check_assertion(self, request: web.Request, parameters: Mapping[str, str]) -> None:
         """Check what RFC 7523 §3 says about an assertion."""
@@ -119,12 +142,6 @@ class ClientAuthentication:
 
     def _now(self) -> float:
         return self._settings.clock()  # which may have been set after the start
-
-
-def _check_secret(client_id: str, secret: str) -> None:
-    expected = f"{CLIENT_ID}:{CLIENT_SECRET}".encode()
-    if not hmac.compare_digest(f"{client_id}:{secret}".encode("utf-8", "surrogatepass"), expected):
-        raise _invalid_client("unknown client, or wrong secret")
 
 
 def _invalid_client(description: str) -> OAuthError:

@@ -12,11 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from aiohttp import web
 
-from hello.sandbox.issuer.clients.authentication import (
-    CLIENT_ID,
-    ClientAuthentication,
-    credentials,
-)
+from hello.sandbox.issuer.clients.authentication import ClientAuthentication
 from hello.sandbox.issuer.memory import AuthorizationCode, ExpiringStore, Grant, TokenFamily
 from hello.sandbox.issuer.oauth import NO_STORE, OAuthError, audience_of, body_parameters
 from hello.sandbox.issuer.people import Person
@@ -24,7 +20,6 @@ from hello.sandbox.issuer.proofs import Proofs
 from hello.sandbox.issuer.signing import base64url
 from hello.tokens.possession.proof import ProofError
 
-_REFRESH_SECONDS = 30 * 86400
 # RFC 6749 §3.3, but without the comma: with one, the client probably meant two scopes.
 _SCOPE = re.compile(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
@@ -58,17 +53,18 @@ class _Sender(NamedTuple):
     """Who asks for tokens: which client, and the key that it proves to have, if it does."""
 
     client_id: str | None
-    key: str | None
     authenticated: bool
+    key: str | None
 
 
 class TokenEndpoint:
-    """The token endpoint. `codes` are the authorization codes that were issued at login."""
+    """The token endpoint. It takes `codes`, which were issued at login, and `refresh_tokens`."""
 
     def __init__(
         self,
         signer: Signer,
         codes: ExpiringStore[AuthorizationCode],
+        refresh_tokens: ExpiringStore[TokenFamily],
         clients: ClientAuthentication,
         proofs: Proofs,
     ) -> None:
@@ -76,7 +72,7 @@ class TokenEndpoint:
         self._codes = codes
         self._clients = clients
         self._proofs = proofs
-        self._refresh_tokens = ExpiringStore[TokenFamily](_REFRESH_SECONDS, signer.clock)
+        self._refresh_tokens = refresh_tokens
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route of the endpoint."""
@@ -87,17 +83,13 @@ class TokenEndpoint:
         # First of all: a request with a bad proof uses up neither a code nor an assertion.
         key = await self._key_of(request)
         grant_type = parameters.get("grant_type")
-        # A client in a browser cannot keep a secret (RFC 8252 §8.5); it uses PKCE instead.
-        may_be_public = grant_type in ("authorization_code", "refresh_token")
-        authenticated = not may_be_public or bool(credentials(request, parameters))
-        if authenticated:
-            self._clients.check(request, parameters)
-        # RFC 6749 §4.1.3: a client that authenticates need not name itself another time.
-        client_id = CLIENT_ID if authenticated else parameters.get("client_id")
-        sender = _Sender(client_id, key, authenticated)
+        if grant_type in ("authorization_code", "refresh_token"):
+            sender = _Sender(*self._clients.sender(request, parameters), key)
+        else:
+            sender = _Sender(self._clients.check(request, parameters), authenticated=True, key=key)
         match grant_type:
             case "client_credentials":
-                answer = self._for_client(parameters, key)
+                answer = self._for_client(parameters, sender)
             case "authorization_code":
                 answer = self._for_code(parameters, sender)
             case "refresh_token":
@@ -114,7 +106,7 @@ class TokenEndpoint:
         except ProofError as error:
             raise OAuthError("invalid_dpop_proof", f"the proof fails a check: {error}") from None
 
-    def _for_client(self, parameters: Mapping[str, str], key: str | None) -> dict[str, Any]:
+    def _for_client(self, parameters: Mapping[str, str], sender: _Sender) -> dict[str, Any]:
         signer = self._signer
         audience = audience_of(parameters, signer.audiences)
         # All that the client asks for, so that newcomers can try routes of their own.
@@ -122,16 +114,22 @@ class TokenEndpoint:
         if not all(_SCOPE.fullmatch(scope) for scope in scopes):
             raise OAuthError("invalid_scope", "scope must be ASCII words with spaces between them")
         scope = {"scope": " ".join(sorted(scopes))} if scopes else {}
-        claims = {**scope, "permissions": sorted(scopes), **_bound_to(key)}
+        client_id = str(sender.client_id)
+        claims = {
+            "sub": f"{client_id}@clients",
+            **scope,
+            "permissions": sorted(scopes),
+            **_bound_to(sender.key),
+        }
         # As at Auth0: without an audience, the access token is an opaque text.
-        token = (
-            signer.opaque(claims=claims)
-            if audience is None
-            else signer.mint(claims={**claims, "aud": audience})
-        )
+        if audience is None:
+            token = signer.opaque(claims={**claims, "client_id": client_id})
+        else:
+            client = signer.client_claims(client_id)
+            token = signer.mint(claims={**claims, "aud": audience, **client})
         return {
             "access_token": token,
-            "token_type": _token_type(key),
+            "token_type": _token_type(sender.key),
             "expires_in": signer.lifetime,
             **scope,
         }
@@ -216,6 +214,7 @@ class TokenEndpoint:
             "sub": grant.person.subject,
             "scope": " ".join(sorted(scopes)),
             "permissions": sorted(self._signer.permissions_of(grant.person)),
+            **_in_organization(grant),
             **_bound_to(key),
         }
         if grant.audience is None:
@@ -234,9 +233,14 @@ class TokenEndpoint:
                 "aud": grant.client_id,
                 "sid": grant.session.id,
                 "auth_time": grant.session.auth_time,
+                **_in_organization(grant),
                 **nonce,
             }
         )
+
+
+def _in_organization(grant: Grant) -> dict[str, str]:
+    return {} if grant.organization is None else {"org_id": grant.organization}
 
 
 def _bound_to(key: str | None) -> dict[str, Any]:
