@@ -17,7 +17,7 @@ from .tokens.urls import is_secure_url, shown_url
 
 _T = TypeVar("_T")
 
-ISSUER_VARIABLES = ("AUTH0_DOMAIN", "AUTH0_AUDIENCE", "ISSUER_BASE_URL")
+ISSUER_VARIABLES = ("AUTH0_DOMAIN", "ISSUER_BASE_URL")
 """If none of these is set, the environment does not say whose tokens to accept."""
 
 

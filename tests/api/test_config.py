@@ -292,14 +292,14 @@ def test_a_configuration_does_not_change() -> None:
     [
         ({}, False),
         ({"AUTH0_DOMAIN": ""}, False),
-        ({"AUTH0_DOMAIN": "", "AUTH0_AUDIENCE": " ", "ISSUER_BASE_URL": "\t"}, False),
+        ({"AUTH0_DOMAIN": " ", "ISSUER_BASE_URL": "\t"}, False),
         ({"CLIENT_ORIGIN_URL": "http://localhost:4040", "PORT": "80"}, False),
         ({"AUTH0_DOMAIN": "t.auth0.com"}, True),
-        ({"AUTH0_AUDIENCE": "hello"}, True),
+        ({"AUTH0_AUDIENCE": "hello", "ADMIN_PERMISSION": "read:all"}, False),
         ({"ISSUER_BASE_URL": "nonsense"}, True),
     ],
 )
-def test_an_issuer_is_named_as_soon_as_somebody_begins_to(
+def test_only_an_issuer_ends_the_sandbox(
     environ: dict[str, str], *, named: bool
 ) -> None:
     assert names_issuer(environ) is named

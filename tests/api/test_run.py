@@ -139,7 +139,7 @@ def test_a_second_sandbox_is_told_that_there_is_one(
     ("environ", "named"),
     [
         ({"AUTH0_DOMAIN": "t.eu.auth0.com"}, ["CLIENT_ORIGIN_URL", "AUTH0_AUDIENCE"]),
-        ({"AUTH0_AUDIENCE": "hello"}, ["CLIENT_ORIGIN_URL", "AUTH0_DOMAIN", "ISSUER_BASE_URL"]),
+        ({"AUTH0_AUDIENCE": "hello", "HOST": "0.0.0.0"}, ["HOST", "AUTH0_DOMAIN"]),
         ({**ISSUER, "AUTH0_DOMAIN": "t.eu.auth0.com"}, ["AUTH0_DOMAIN", "ISSUER_BASE_URL"]),
         ({**ISSUER, "PORT": "abc", "LOG_LEVEL": "loud"}, ["PORT", "'abc'", "LOG_LEVEL", "'loud'"]),
         ({**ISSUER, "HOST": "no-such-host.invalid"}, ["HOST", "no-such-host.invalid"]),

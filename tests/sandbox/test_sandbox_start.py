@@ -30,6 +30,8 @@ def test_it_needs_no_configuration() -> None:
         ({"HOST": "127.0.0.1"}, "host", "127.0.0.1"),
         ({"HOST": "::1"}, "base_url", "http://[::1]:6060"),
         ({"CLIENT_ORIGIN_URL": "http://localhost:5173"}, "client_origin", "http://localhost:5173"),
+        ({"AUTH0_AUDIENCE": "hello"}, "audience", "hello"),
+        ({"ADMIN_PERMISSION": "read:all"}, "admin_permission", "read:all"),
         ({"TOKEN_SIGNING_ALG": "ES256,RS256"}, "algorithms", ("ES256", "RS256")),
     ],
 )
