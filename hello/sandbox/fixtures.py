@@ -5,8 +5,9 @@ Fixtures for your own suite; they need pytest-aiohttp. In your conftest.py:
     pytest_plugins = ["hello.sandbox.fixtures"]
 
 `sandbox_issuer` is an issuer on a real port of this machine. Give its `url` and its `audience` to
-your TokenValidator; its `mint` makes a token, valid or not. Its `opaque` makes one that only it can
-read, and its `revoke` ends either. A ClientKey is for tokens that are bound to a key.
+your TokenValidator. Its `bearer(permissions=["read:reports"])` returns the headers of a request.
+Its `mint` makes a token, valid or not, and its `opaque` one that only it can read; its `revoke`
+ends either. A ClientKey is for tokens that are bound to a key.
 """
 
 from collections.abc import Awaitable, Callable

@@ -299,9 +299,7 @@ def test_a_configuration_does_not_change() -> None:
         ({"ISSUER_BASE_URL": "nonsense"}, True),
     ],
 )
-def test_only_an_issuer_ends_the_sandbox(
-    environ: dict[str, str], *, named: bool
-) -> None:
+def test_only_an_issuer_ends_the_sandbox(environ: dict[str, str], *, named: bool) -> None:
     assert names_issuer(environ) is named
 
 

@@ -1,6 +1,7 @@
 """Can a user of hello.auth test their own handlers offline, as the README shows?"""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -34,8 +35,7 @@ async def test_reports(aiohttp_client, sandbox_issuer):
     app = create_app(sandbox_issuer.url, sandbox_issuer.audience)
     client = await aiohttp_client(app)
     for permissions, status in [(["read:reports"], 200), ([], 403)]:
-        token = sandbox_issuer.mint(claims={"sub": "alice", "permissions": permissions})
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = sandbox_issuer.bearer(permissions=permissions, claims={"sub": "alice"})
         async with client.get("/reports", headers=headers) as response:
             assert response.status == status
 
@@ -79,6 +79,34 @@ def test_the_fixtures_work_in_a_suite_of_ones_own(pytester: pytest.Pytester, mod
 def presenting(headers: Mapping[str, str]) -> Presented:
     """A GET with these headers."""
     return present(lambda name: [headers[name]], dpop=lambda: ("GET", URL))
+
+
+@pytest.mark.parametrize(
+    ("asked", "permissions", "scopes"),
+    [
+        ({}, set(), set()),
+        ({"permissions": ["read:reports"]}, {"read:reports"}, set()),
+        ({"permissions": {"a", "b"}, "scopes": ("c", "d")}, {"a", "b"}, {"c", "d"}),
+        ({"permissions": ["a"], "claims": {"permissions": ["b"]}}, {"b"}, set()),
+    ],
+)
+async def test_a_test_gets_the_headers_of_a_request(
+    sandbox_issuer: Issuer, asked: dict[str, Any], permissions: set[str], scopes: set[str]
+) -> None:
+    validator = TokenValidator(issuer=sandbox_issuer.url, audience=sandbox_issuer.audience)
+    headers = sandbox_issuer.bearer(**asked)
+    token = await validator.validate(presenting(headers))
+    assert token.permissions == permissions
+    assert token.scopes == scopes
+    await validator.close()
+
+
+@pytest.mark.parametrize("name", ["permissions", "scopes"])
+async def test_one_name_is_no_list_of_names(sandbox_issuer: Issuer, name: str) -> None:
+    """Otherwise each of its letters would be granted."""
+    asked: dict[str, Any] = {name: "read:reports"}
+    with pytest.raises(ValueError, match=name):
+        sandbox_issuer.bearer(**asked)
 
 
 async def test_a_client_key_proves_that_a_token_is_its_own(sandbox_issuer: Issuer) -> None:

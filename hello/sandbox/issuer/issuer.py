@@ -7,11 +7,13 @@ keys are made at start and never leave memory.
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from uuid import uuid4
 
 from joserfc.jwk import Key, import_key
+
+from hello.tokens.bounded import check_names
 
 from .clients.known import CLIENT_ID
 from .memory import ExpiringStore, IssuedToken, TokenFamily
@@ -111,6 +113,24 @@ class Issuer:
             until = end if isinstance(end, int | float) else -math.inf
             self.access_tokens.add(issued, token, until=until)
         return token
+
+    def bearer(
+        self,
+        *,
+        permissions: Collection[str] = (),
+        scopes: Collection[str] = (),
+        claims: Mapping[str, Any] | None = None,
+    ) -> dict[str, str]:
+        """Return the headers of a request with an access token that grants this.
+
+        `claims` replace others of its claims, as in `mint`. Raises ValueError if `permissions` or
+        `scopes` is a string and not a list of strings.
+        """
+        check_names("permissions", permissions)
+        check_names("scopes", scopes)
+        scope = {"scope": " ".join(scopes)} if scopes else {}
+        granted = {"permissions": list(permissions), **scope}
+        return {"Authorization": f"Bearer {self.mint(claims={**granted, **(claims or {})})}"}
 
     def opaque(
         self,
