@@ -11,8 +11,9 @@ from hello.server import Service
 from hello.tokens.urls import is_loopback
 
 from .client import client_app
-from .issuer import CLIENT_ID, CLIENT_SECRET, Issuer, issuer_app
+from .issuer import Issuer, issuer_app
 from .lessons import Switch, Witness, lesson_routes
+from .recipe import token_recipe
 
 _DEFAULTS = {
     "CLIENT_ORIGIN_URL": "http://localhost:4040",
@@ -21,11 +22,6 @@ _DEFAULTS = {
     "AUTH0_CLIENT_ID": "demo-client",
 }
 _ISSUER_PORT = 6061
-# Prints the token in an answer, or the whole answer if it holds none.
-_READ_ANSWER = (
-    """python3 -c 'import json; a = json.loads(open(0).read() or "{}"); """
-    """print(a.get("access_token") or exit(a))'"""
-)
 
 
 def sandbox_config(environ: Mapping[str, str]) -> Config:
@@ -115,9 +111,7 @@ for them, bound.py. In the browser, switch on "Bind my tokens to this browser".
         recipe = f"""
 Get a token:
 
-  TOKEN=$(curl -sS {config.issuer}oauth/token -d grant_type=client_credentials \\
-    -d client_id={CLIENT_ID} -d client_secret={CLIENT_SECRET} -d audience={config.audience} \\
-    | {_READ_ANSWER})
+{token_recipe(config.issuer, config.audience)}
 
 Use it:
 

@@ -170,15 +170,16 @@ def test_a_project_of_ones_own_goes_as_it_says(tmp_path: Path) -> None:
     assert example(OWN, "start") == ".venv/bin/python my_api.py\n"
     terminal = Terminal(own)
     path = {"PYTHONPATH": str(PROJECT)}
-    run = str(copy_project(tmp_path / "project") / "run.py")
-    sandbox = running([run, "--no-client"], tmp_path / "sandbox", {})
+    python, *issuer = example(OWN, "sandbox").split()
+    assert python == ".venv/bin/python"
+    sandbox = running(issuer, tmp_path / "sandbox", path)
     api = running([str(own / "my_api.py")], tmp_path / "api", path)
     shown = outputs(OWN)
     with sandbox as issuing, api as answering:
         issuing.listens(ISSUER_PORT)
         answering.listens(OWN_PORT)
         for name, command in examples(OWN, "bash").items():
-            if name not in {*LEFT_OUT, "start"}:
+            if name not in {*LEFT_OUT, "sandbox", "start"}:
                 compare(name, terminal.prints(command), shown.pop(name))
     assert not shown
 

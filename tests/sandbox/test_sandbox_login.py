@@ -6,7 +6,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from hello.sandbox.issuer import Issuer
+from hello.sandbox.issuer import Issuer, Person
 from support.api import AUDIENCE, ORIGIN, Client
 from support.clock import FakeClock
 from support.logging_in import (
@@ -60,6 +60,18 @@ async def test_a_person_logs_in_and_the_client_gets_tokens(
     }
     assert (identity["sub"], identity["aud"], identity["nonce"]) == (person, "demo", "n")
     assert "refresh_token" not in answer
+
+
+async def test_other_people_log_in_if_the_issuer_has_them(browser: Client, own: Issuer) -> None:
+    """Each with permissions of his own."""
+    kim = Person("sandbox|kim", "Kim <b>", "kim@example.com", "<i>", permissions=frozenset("a"))
+    own.people = {kim.subject: kim}
+    page = await authorize(browser)
+    assert "<b>" not in await page.text()
+    assert ROBIN not in await page.text()
+    assert (await choose(browser, page, ROBIN)).status == 400
+    _, answer = await tokens(browser, await log_in(browser, kim.subject))
+    assert claims_of(answer["access_token"])["permissions"] == ["a"]
 
 
 async def test_the_state_comes_back_as_it_was(browser: Client) -> None:

@@ -18,7 +18,7 @@ from hello.tokens.bounded import check_names
 from .clients.known import CLIENT_ID
 from .memory import ExpiringStore, IssuedToken, TokenFamily
 from .metadata import metadata_of
-from .people import Person
+from .people import PEOPLE, Person
 from .signing import OMIT, changed, new_key, sign
 
 _JWT_ONLY = frozenset({"azp", "gty"})  # of an access token's claims, introspection leaves these out
@@ -33,6 +33,7 @@ class Issuer:
     `resources` are other names of audiences, by which clients may ask for tokens (RFC 8707): each
     with the audience that it stands for.
     `permissions` are those of an administrator; a client with a secret gets whatever it asks for.
+    `people` are those who can log in, by their `sub`.
     `lifetime` is that of an access token, in seconds. With `rfc9068` its signed access tokens have
     the profile of RFC 9068, and otherwise Auth0's own. With `registration` clients may register
     themselves (RFC 7591). `key` is the first signing key, or None to make one. `requests` counts
@@ -47,6 +48,7 @@ class Issuer:
         client_origin: str = "http://localhost:4040",
         resources: Mapping[str, str] | None = None,
         permissions: frozenset[str] = frozenset({"read:admin-messages"}),
+        people: Mapping[str, Person] = PEOPLE,
         lifetime: int = 86400,
         rfc9068: bool = False,
         registration: bool = False,
@@ -58,6 +60,7 @@ class Issuer:
         self.audiences: Mapping[str, str] = {audience: audience, **(resources or {})}
         self.client_origin = client_origin
         self.permissions = permissions
+        self.people = people
         self.lifetime = lifetime
         self.rfc9068 = rfc9068
         self.registration = registration
@@ -180,7 +183,7 @@ class Issuer:
 
     def permissions_of(self, person: Person) -> frozenset[str]:
         """Return the permissions that a person has at the API."""
-        return self.permissions if person.administrator else frozenset()
+        return self.permissions if person.administrator else person.permissions
 
     def scopes_of(self, person: Person) -> frozenset[str]:
         """Return the scopes that a person can grant to a client."""

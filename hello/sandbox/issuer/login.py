@@ -16,7 +16,7 @@ from .authorization import AuthorizationRequest, authorization_request
 from .clients.known import Clients
 from .memory import AuthorizationCode, ExpiringStore, Grant, Session, TokenFamily
 from .oauth import OAuthError, browser_parameters
-from .people import People, Person
+from .people import Person, SignedUp
 
 _COOKIE = "sandbox_session"
 _SESSION_SECONDS = 86400
@@ -30,6 +30,7 @@ class LoginSettings(Protocol):
 
     url: str
     audiences: Mapping[str, str]
+    people: Mapping[str, Person]
     client_origin: str
     clock: Callable[[], float]
 
@@ -47,7 +48,7 @@ class Login:
         self._clients = clients
         self._clock = settings.clock
         self._codes = codes
-        self._people = People()
+        self._signed_up = SignedUp()
         self._sessions = ExpiringStore[Session](_SESSION_SECONDS, self._clock)
         self._transactions = ExpiringStore[AuthorizationRequest](_TRANSACTION_SECONDS, self._clock)
 
@@ -87,7 +88,7 @@ class Login:
             transaction = self._transactions.add(authorization)
             return pages.login_page(
                 transaction,
-                self._people.listed(),
+                [*self._settings.people.values(), *self._signed_up.listed()],
                 (client_id, _origin(redirect_uri)),
                 pages.asked_for(
                     authorization.scopes,
@@ -121,8 +122,9 @@ class Login:
 
     def _person(self, form: Mapping[str, str]) -> Person | None:
         if form.get("person") == "new":
-            return self._people.sign_up(form.get("name", ""))
-        return self._people.get(form.get("person", ""))
+            return self._signed_up.sign_up(form.get("name", ""))
+        subject = form.get("person", "")
+        return self._settings.people.get(subject) or self._signed_up.get(subject)
 
     async def _logout(self, request: web.Request) -> web.StreamResponse:
         """OpenID Connect RP-Initiated Logout 1.0 §2, and Auth0's own address for it."""

@@ -7,13 +7,14 @@ from secrets import token_hex
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user of the sandbox. An administrator has all permissions of the API."""
+    """A user of the sandbox, who has `permissions`, or all of the API's as an administrator."""
 
     subject: str
     name: str
     email: str
     about: str
     administrator: bool = False
+    permissions: frozenset[str] = frozenset()
 
     def claims(self, scopes: frozenset[str]) -> dict[str, object]:
         """Return the claims that scopes ask for (OpenID Connect Core 1.0 §5.4)."""
@@ -26,7 +27,7 @@ class Person:
 
 
 _MAX_NAME = 60  # characters
-_MAX_MADE_UP = 20  # people
+_MAX_SIGNED_UP = 20  # people
 
 
 PEOPLE = {
@@ -44,19 +45,19 @@ PEOPLE = {
 }
 
 
-class People:
-    """The users of one issuer: those above, and the latest twenty who signed up."""
+class SignedUp:
+    """The latest twenty people who signed up at an issuer."""
 
     def __init__(self) -> None:
-        self._made_up: dict[str, Person] = {}
+        self._people: dict[str, Person] = {}
 
     def listed(self) -> list[Person]:
-        """Return everybody who can log in."""
-        return [*PEOPLE.values(), *self._made_up.values()]
+        """Return all of them."""
+        return [*self._people.values()]
 
     def get(self, subject: str) -> Person | None:
-        """Return a person by the identifier that tokens have in `sub`."""
-        return PEOPLE.get(subject) or self._made_up.get(subject)
+        """Return one by the identifier that tokens have in `sub`."""
+        return self._people.get(subject)
 
     def sign_up(self, name: str) -> Person | None:
         """Return a new plain user, or None if that is no name."""
@@ -65,7 +66,7 @@ class People:
             return None
         mailbox = re.sub(r"[^a-z0-9]+", ".", name.lower()).strip(".") or "somebody"
         person = Person(f"sandbox|{token_hex(4)}", name, f"{mailbox}@example.com", "Signed up here")
-        if len(self._made_up) >= _MAX_MADE_UP:
-            del self._made_up[next(iter(self._made_up))]
-        self._made_up[person.subject] = person
+        if len(self._people) >= _MAX_SIGNED_UP:
+            del self._people[next(iter(self._people))]
+        self._people[person.subject] = person
         return person

@@ -1,0 +1,193 @@
+"""What does `python -m hello.sandbox` do? It is an issuer for an API of your own."""
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+from urllib.parse import quote_plus, urlsplit
+
+from hello import values
+from hello.logs import log_to_stderr
+from hello.server import AddressError, Service, serve
+
+from .issuer import PEOPLE, Issuer, Person, issuer_app
+from .recipe import token_recipe
+
+_T = TypeVar("_T")
+
+_AUDIENCE = "https://hello-world.example.com"
+_LONGEST = 366 * 86400  # seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the issuer until a signal ends it. Return the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if urlsplit(options.client_origin).port == options.port:
+        parser.error(f"--client-origin has the port {options.port}, where the issuer listens")
+    if options.person and options.permission:
+        parser.error(
+            "--permission is for Ada Admin, who is not there: write --person NAME=PERMISSION"
+        )
+    people = {person.subject: person for person in options.person} or PEOPLE
+    if len(people) < len(options.person):
+        parser.error("--person names somebody twice")
+    first, *others = options.audience or [_AUDIENCE]
+    issuer = Issuer(
+        url=f"http://localhost:{options.port}/",
+        audience=first,
+        resources={other: other for other in others},
+        client_origin=options.client_origin,
+        permissions=frozenset(options.permission).union(*(p.permissions for p in people.values())),
+        people=people,
+        lifetime=options.token_lifetime,
+        rfc9068=options.rfc9068,
+        registration=options.registration,
+    )
+    service = Service("issuer", issuer_app(issuer), "localhost", options.port, access_log=False)
+    log_to_stderr("warning")
+    try:
+        asyncio.run(serve([service], ready=lambda: print(greeting(issuer), flush=True)))
+    except AddressError as error:
+        reason = "is taken" if error.taken else f"cannot be used: {error.reason}"
+        print(f"--port {error.port} {reason}. Choose another one.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def greeting(issuer: Issuer) -> str:
+    """Return what an API needs to trust an issuer, and the commands that get a token from it."""
+    people = "\n           ".join(
+        f"{person.name}: {', '.join(sorted(issuer.permissions_of(person))) or 'no permission'}"
+        for person in issuer.people.values()
+    )
+    register = f"\n  Register {issuer.url}oidc/register" if issuer.registration else ""
+    strict = ", strict=True" if issuer.rfc9068 else ""
+    return f"""
+This issuer is for this machine only: it lets everybody in.
+
+  Issuer   {issuer.url}
+  Audience {", ".join(issuer.audiences)}
+  Pages    {issuer.client_origin}, and programs of this machine at 127.0.0.1 and [::1]{register}
+  People   {people}
+
+Let your API trust it:
+
+  auth.setup(
+      app,
+      auth.TokenValidator(issuer={issuer.url!r}, audience={issuer.audience!r}{strict}),
+  )
+
+Get a token:
+
+{token_recipe(issuer.url, issuer.audience, issuer.permissions)}
+
+Use it, with the address of your API:
+
+  curl -i http://localhost:8080/ -H "Authorization: Bearer $TOKEN"
+
+Stop with Ctrl+C. python -m hello.sandbox --help lists the options.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m hello.sandbox",
+        description="An issuer of access tokens for an API of your own, on this machine only. "
+        "It needs no account and no settings, and forgets everything when it ends.",
+    )
+    parser.add_argument(
+        "--audience",
+        action="append",
+        type=_read(values.audience),
+        help=f"what your API calls itself (default: {_AUDIENCE}); repeat it for several APIs",
+    )
+    parser.add_argument(
+        "--permission",
+        action="append",
+        default=[],
+        type=_read(_permission),
+        help="what Ada Admin may do, and Robin Reader may not, such as read:reports; repeatable",
+    )
+    parser.add_argument(
+        "--person",
+        action="append",
+        default=[],
+        type=_read(_person),
+        metavar="NAME=PERMISSION,...",
+        help="somebody who can log in, in place of Ada and Robin; repeatable",
+    )
+    parser.add_argument(
+        "--token-lifetime",
+        default=86400,
+        type=_read(_seconds),
+        metavar="SECONDS",
+        help="how long access tokens are good (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port",
+        default=6061,
+        type=_read(values.port),
+        help="where the issuer listens (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--client-origin",
+        default="http://localhost:4040",
+        type=_read(values.origin),
+        metavar="ORIGIN",
+        help="the origin of your pages, which may log people in (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rfc9068", action="store_true", help="make tokens in the profile of RFC 9068"
+    )
+    parser.add_argument(
+        "--registration", action="store_true", help="let clients register themselves (RFC 7591)"
+    )
+    return parser
+
+
+def _read(parse: Callable[[str], _T]) -> Callable[[str], _T]:
+    """Return a type for argparse that passes the reason of a ValueError on."""
+
+    def read(text: str) -> _T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"it {error}") from None
+
+    return read
+
+
+def _permission(text: str) -> str:
+    return values.permission(text) or _fail("is empty")
+
+
+def _seconds(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= _LONGEST:
+        _fail(f"is {text!r}, not a number of seconds from 1 to {_LONGEST}")
+    return int(text)
+
+
+def _person(text: str) -> Person:
+    name, _, listed = text.partition("=")
+    permissions = frozenset(_permission(each) for each in listed.split(",") if each)
+    identifier = "-".join(name.lower().split())
+    if not identifier or not name.isprintable():
+        _fail(f"is {text!r}, which names nobody: write NAME, or NAME=PERMISSION,PERMISSION")
+    return Person(
+        subject=f"sandbox|{quote_plus(identifier)}",
+        name=" ".join(name.split()),
+        email=f"{quote_plus(identifier)}@example.com",
+        about=f"May {', '.join(sorted(permissions)) or 'do nothing in particular'}",
+        permissions=permissions,
+    )
+
+
+def _fail(reason: str) -> NoReturn:
+    raise ValueError(reason)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
