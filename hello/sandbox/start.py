@@ -60,7 +60,7 @@ def sandbox_services(config: Config, api: web.Application, *, client: bool) -> l
         url=config.issuer,
         audience=config.audience,
         client_origin=config.client_origin,
-        resources={config.resource_url: config.audience} if config.resource_url else None,
+        resources={config.resource_url or config.base_url: config.audience},
         permissions=frozenset({permission}),
     )
     app, origin = issuer_app(issuer), config.client_origin

@@ -233,9 +233,7 @@ async def test_a_form_is_no_registration(browser: Client) -> None:
         assert (await response.json())["error"] == "invalid_client_metadata"
 
 
-async def test_a_flood_of_registrations_is_bounded(
-    browser: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_flood_of_registrations_is_bounded(browser: Client) -> None:
     """The client that was used least recently must register again; the one at work stays."""
     used, unused = await registered(browser), await registered(browser)
     for _ in range(99):

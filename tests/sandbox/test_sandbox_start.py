@@ -1,13 +1,19 @@
 """What does the sandbox consist of, and when does it refuse to start?"""
 
 import re
+from collections.abc import Awaitable, Callable
 
 import pytest
+from aiohttp import web
 
 from hello.app import create_app
 from hello.config import Config, ConfigError
 from hello.sandbox import start
+from hello.sandbox.issuer import OMIT
+from support.api import Client
+from support.logging_in import claims_of
 from support.naming import naming
+from support.token_endpoint import FORM, TOKEN, form
 
 TENANT = {
     "AUTH0_DOMAIN": "dev-abc123.eu.auth0.com",
@@ -70,6 +76,32 @@ def test_the_demo_client_has_lessons_in_the_sandbox_alone() -> None:
     for service, has_lessons in ((client, True), (start.client_service(config), False)):
         paths = {resource.canonical for resource in service.app.router.resources()}
         assert ("/lessons/issuer" in paths) is has_lessons
+
+
+@pytest.mark.parametrize(
+    ("environ", "resource", "status"),
+    [
+        ({}, "http://localhost:6060", 200),
+        ({}, "http://localhost:6060/", 200),
+        ({"PORT": "7070"}, "http://localhost:7070", 200),
+        ({"PORT": "7070"}, "http://localhost:6060", 400),
+        ({"RESOURCE_URL": "https://api.example.com/v1"}, "https://api.example.com/v1", 200),
+    ],
+)
+async def test_its_issuer_knows_the_api_by_its_address(
+    aiohttp_client: Callable[[web.Application], Awaitable[Client]],
+    environ: dict[str, str],
+    resource: str,
+    status: int,
+) -> None:
+    """As the API's metadata names it (RFC 9728), a client asks for tokens by it (RFC 8707)."""
+    client = await aiohttp_client(start.issuer_service(start.sandbox_config(environ)).app)
+    body = form(audience=OMIT, resource=resource)
+    async with client.post(TOKEN, data=body, headers={"Content-Type": FORM}) as response:
+        assert response.status == status
+        if status == 200:
+            token = (await response.json())["access_token"]
+            assert claims_of(token)["aud"] == start.sandbox_config(environ).audience
 
 
 @pytest.mark.parametrize(
