@@ -95,13 +95,15 @@ async def test_its_issuer_knows_the_api_by_its_address(
     status: int,
 ) -> None:
     """As the API's metadata names it (RFC 9728), a client asks for tokens by it (RFC 8707)."""
-    client = await aiohttp_client(start.issuer_service(start.sandbox_config(environ)).app)
+    config = start.sandbox_config(environ)
+    [service] = start.sandbox_services(config, web.Application(), client=False)
+    client = await aiohttp_client(service.app)
     body = form(audience=OMIT, resource=resource)
     async with client.post(TOKEN, data=body, headers={"Content-Type": FORM}) as response:
         assert response.status == status
         if status == 200:
             token = (await response.json())["access_token"]
-            assert claims_of(token)["aud"] == start.sandbox_config(environ).audience
+            assert claims_of(token)["aud"] == config.audience
 
 
 @pytest.mark.parametrize(
