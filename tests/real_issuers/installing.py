@@ -18,15 +18,15 @@ class InstallError(Exception):
     """Something could not be installed. The message holds what the installer said."""
 
 
-def from_npm(folder: Path, server: str) -> Path:
-    """Install what package.json names. Return where the server's program lies beside it."""
+def from_npm(folder: Path, program: str, source: Path = HERE) -> Path:
+    """Install what package.json in `source` names. Return where the program lies beside it."""
     folder.mkdir(exist_ok=True)
-    for name in ("package.json", server):
-        shutil.copy(HERE / name, folder)
+    for name in ("package.json", program):
+        shutil.copy(source / name, folder)
     if not (folder / "node_modules").is_dir():
         options = ("--no-package-lock", "--no-audit", "--no-fund", "--omit=dev")
         _run(["npm", "install", *options], cwd=folder)
-    return folder / server
+    return folder / program
 
 
 def from_pypi(folder: Path, *requirements: str) -> Path:
