@@ -52,8 +52,7 @@ def _wanted(requirements: Sequence[Requirement]) -> _Wanted:
     scopes = frozenset(name for each in requirements for name in each.scopes)
     permissions = frozenset(name for each in requirements for name in each.permissions)
     groups = dict.fromkeys(tuple(sorted(each.any_scope)) for each in requirements if each.any_scope)
-    left = tuple(group for group in groups if scopes.isdisjoint(group))
-    return _Wanted(Choice(scopes, permissions), left)
+    return _Wanted(Choice(scopes, permissions), tuple(groups))
 
 
 def choices(requirements: Sequence[Requirement]) -> list[Choice]:

@@ -4,7 +4,7 @@ aiohttp tells an application what it contains, and not where it is added to. So 
 that have a say: the ones with `setup`, and the marked ones.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from weakref import WeakSet
 
 from aiohttp import web
@@ -20,17 +20,11 @@ def note_say(app: web.Application) -> None:
     _HAVING_A_SAY.add(app)
 
 
-def with_a_say(apps: Sequence[web.Application]) -> Apps:
-    """Return applications without those outer ones that nobody has to ask."""
-    first = next((at for at, app in enumerate(apps) if app in _HAVING_A_SAY), len(apps) - 1)
-    return tuple(apps[first:])
-
-
 def places_of(app: web.Application) -> list[Apps]:
-    """Return an application with the ones around it, as `with_a_say` does, for each of its places.
+    """Return an application with the ones around it, for each place where it is added.
 
-    It may be added to several, or to one for several domains, which is one place. Raises TypeError
-    if it is no Application.
+    Outer applications that have no say are left out. Places that differ in their domain only are
+    one. Raises TypeError if it is no Application.
     """
     if not isinstance(app, web.Application):
         raise TypeError(f"app is a web.Application, and not a {type(app).__name__}")

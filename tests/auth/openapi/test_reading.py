@@ -147,7 +147,7 @@ def test_a_path_that_is_somewhere_else_in_the_document_is_put_in_its_place(versi
     document = foreign(version, ("get", "/a"), ("put", "/a")) | {
         "x-items": [{"$ref": "#/paths/~1a"}]
     }
-    document["paths"]["/b%20c"] = {"$ref": "#/x-items/0", "put": OPERATION}
+    document["paths"]["/b%20c"] = {"$ref": "#/x%2Ditems/0", "put": OPERATION}
     marked = web.get("/b c", auth.protected(scopes={"b"})(new_handler()))
     app = guarded(web.get("/a", auth.public(new_handler())), marked)
     new = valid(auth.add_security(document, app))

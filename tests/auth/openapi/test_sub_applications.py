@@ -86,6 +86,12 @@ async def test_what_is_written_by_hand_is_compared_with_all_marks_at_the_start(
     await runner.cleanup()
 
 
+def test_marks_around_it_count_without_setup_there() -> None:
+    app, child = admins(web.Application()), part(web.get("/", new_handler()), setup=True)
+    app.add_subapp("/part", child)
+    assert names(valid(auth.openapi(child)), "/part/")[0] == {BEARER: ["admin"]}
+
+
 async def test_without_setup_in_it_and_around_it_the_start_fails() -> None:
     app = web.Application()
     app.add_subapp("/part", part(web.get("/", new_handler())))
