@@ -50,7 +50,7 @@ class Reason(StrEnum):
     CHECK = "check"  # the application's own check refused it, perhaps with 404, or failed
     AUTHENTICATION = "authentication"  # the login was too weak or is too long ago
     ORIGIN = "origin"  # a WebSocket: a page of another site opens it
-    BODY = "body"  # a check cannot read the body, because of what the client sent: 400 or 413
+    BODY = "body"  # a check cannot read the body, because of the client: 400, 408, 413
     # 503: it is unknown at the moment whether the token is valid.
     KEYS_UNAVAILABLE = "keys_unavailable"  # the issuer's keys cannot be fetched
     INTROSPECTION_UNAVAILABLE = "introspection_unavailable"  # the issuer cannot be asked

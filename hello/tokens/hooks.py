@@ -97,7 +97,11 @@ async def ask(
         if inspect.isawaitable(answer):
             async with asyncio.timeout(timeout) as limit:
                 answer = await answer
-    except (AuthError, GeneratorExit):  # the latter ends a coroutine that nobody waits for any more
+    except AuthError as refusal:
+        if _cancellations() > cancelled_before:
+            raise asyncio.CancelledError from refusal  # the hook has hidden that
+        raise
+    except GeneratorExit:  # it ends a coroutine that nobody waits for any more
         raise
     except asyncio.CancelledError as error:
         _check_in_time(limit, timeout)

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from hello import auth
 from hello.tokens import bounded
+from hello.tokens.hooks import ask
 from support.api import bearer
 from support.checking import Served, as_stream, in_chunks, read, the_parts
 from support.clock import FakeClock
@@ -136,6 +137,57 @@ async def test_a_body_that_breaks_off_leaves_no_fault(
     assert served.handled == []
     assert served.outcomes == ["body"]
     assert not faults(caplog)
+
+
+@pytest.mark.parametrize("reads", [read, as_stream])
+async def test_a_body_that_does_not_arrive_in_time_is_a_408(
+    served: Served, caplog: pytest.LogCaptureFixture, reads: Any
+) -> None:
+    async def check(_token: auth.AccessToken, request: web.Request) -> bool:
+        await reads(request)
+        return True
+
+    await served.with_checks(check, hook_timeout=0.05)
+    token = served.issuer.mint(claims={"sub": "alice"})
+    async with connected(served.client.port or 0) as connection:
+        head = f"POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n"
+        connection.send(f"{head}Content-Length: 100\r\n\r\nx".encode())
+        answer = await asyncio.wait_for(connection.answer(), 5)
+    assert answer.status == 408
+    assert served.handled == []
+    assert served.outcomes == ["body"]
+    assert reasons(caplog) == ["408 body"]
+    assert not faults(caplog)
+
+
+async def test_a_check_that_is_late_by_itself_is_a_fault(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def check(_token: auth.AccessToken, request: web.Request) -> bool:
+        await request.read()
+        await asyncio.Event().wait()
+        return True
+
+    await served.with_checks(check, hook_timeout=0.05)
+    assert (await served.post(b"x"))[0] == 403
+    assert codes(caplog) == ["check"]
+
+
+async def test_who_cancels_a_hook_is_obeyed_although_it_refuses() -> None:
+    begun = asyncio.Event()
+
+    async def hook() -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise auth.UnauthorizedError from None
+
+    asking = asyncio.create_task(ask(hook, timeout=5))
+    await begun.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
 
 
 # --- What the check does wrong -------------------------------------------------------------------

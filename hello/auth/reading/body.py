@@ -42,6 +42,7 @@ class _Body:
         self._request = copy.copy(request)  # which keeps the stream that comes from the client
         self.data: bytes | None = None
         self.error: Exception | None = None
+        self.is_arriving = False
         self.is_with_handler = False
 
     async def read(self) -> bytes:
@@ -51,10 +52,12 @@ class _Body:
                 raise RuntimeError(
                     "a check that is asked again can read the body only if it did so before"
                 )
+            self.is_arriving = True
             try:
                 self.data = await self._request.read()
             except Exception as error:  # noqa: BLE001 - it is raised below
                 self.error = error
+            self.is_arriving = False  # but not if the check was cancelled
         if self.error is not None:
             raise self.error
         return self.data or b""
@@ -89,17 +92,9 @@ async def ask_check(check: Callable[..., Any], token: AccessToken, request: web.
     The check gets the request with a body of its own, in whatever way it reads that. If it has read
     something, the handler gets the whole body afterwards. Raises RefusedByCheckError if the check
     raises an HTTPException of the status 400 or more, but neither 401, 407 nor one of a server's
-    failure, or if it cannot read the body because of what the client sent.
+    failure, or if it cannot read the body because of what the client sent, or sent too slowly.
     """
-    lent, body = request, None
-    if request.body_exists:
-        body = request.get(_BODY)
-        if body is None:
-            body = request[_BODY] = _Body(request)
-        lent = copy.copy(request)
-        lent._cache = dict(request._cache)  # noqa: SLF001
-        lent._read_bytes = lent._post = None  # noqa: SLF001
-        _set_stream(lent, _Stream(request, body))
+    lent, body = _lent(request) if request.body_exists else (request, None)
     try:
         answer = check(token, lent)
         return await answer if inspect.isawaitable(answer) else answer
@@ -112,11 +107,27 @@ async def ask_check(check: Callable[..., Any], token: AccessToken, request: web.
         if not _is_of_body(error, body, lent):
             raise
         raise RefusedByCheckError(Reason.BODY, bad := web.HTTPBadRequest()) from bad
+    except asyncio.CancelledError:
+        if body is None or not body.is_arriving:
+            raise
+        raise RefusedByCheckError(Reason.BODY, late := web.HTTPRequestTimeout()) from late
     finally:
         if body is not None:
             lent._finish()  # noqa: SLF001 - it closes the files of a form
             if not body.is_with_handler and (body.data, body.error) != (None, None):
                 _set_stream(request, _Stream(request, body))
+
+
+def _lent(request: web.Request) -> tuple[web.Request, _Body]:
+    """Return a copy of a request, with a stream of its own, and the body that both have."""
+    body = request.get(_BODY)
+    if body is None:
+        body = request[_BODY] = _Body(request)
+    lent = copy.copy(request)
+    lent._cache = dict(request._cache)  # noqa: SLF001
+    lent._read_bytes = lent._post = None  # noqa: SLF001
+    _set_stream(lent, _Stream(request, body))
+    return lent, body
 
 
 def _set_stream(request: web.Request, stream: StreamReader) -> None:
