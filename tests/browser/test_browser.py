@@ -105,10 +105,12 @@ async def test_tokens_are_kept_in_memory_alone(walk: Walk) -> None:
 
 
 async def test_an_expired_token_is_renewed_silently(walk: Walk) -> None:
-    walk.sandbox.issuer.lifetime = 20  # seconds: less than the client keeps a token for
+    await walk.page.clock.install()
+    walk.sandbox.issuer.lifetime = 20  # seconds
     await walk.open("/protected")
     await walk.choose(ROBIN)
     await walk.message()
+    await walk.page.clock.fast_forward("00:15")  # into the last third of its life
     asked = walk.sandbox.issuer.requests["/authorize"]
     await walk.go("/admin")
     assert await walk.message() == await walk.api_says("/admin")

@@ -43,6 +43,11 @@ export class Login extends EventTarget {
     return this.#tokens?.claims ?? null;
   }
 
+  /** { accessToken, key, expiresAt, lifetime } and more, or null. */
+  get tokens() {
+    return this.#tokens;
+  }
+
   get idToken() {
     return this.#tokens?.idToken ?? null;
   }
@@ -130,7 +135,8 @@ export class Login extends EventTarget {
     await this.#renewal?.catch(() => {});
     if (this.#tokens === null) throw new LoginRequired();
     const left = this.#tokens.expiresAt - Date.now();
-    if (left > NEARLY_EXPIRED_MILLISECONDS) return this.#tokens;
+    const early = Math.min(NEARLY_EXPIRED_MILLISECONDS, this.#tokens.lifetime / 3);
+    if (left > early) return this.#tokens;
     const tokens = this.#tokens;
     return this.renew().catch((problem) => {
       if (left > 0) return tokens; // better than none

@@ -4,10 +4,12 @@ import { outcome } from "./answer.js";
 import { READABLE, getMessage } from "./api.js";
 import { copies } from "./copies.js";
 import { seenByApi } from "./lessons.js";
+import { breakIt } from "./mistakes.js";
 import { patiently } from "./patience.js";
 import { LoginRequired } from "./problem.js";
 import { proofDetails } from "./proof.js";
 import { raw } from "./raw.js";
+import { reasons } from "./reason.js";
 import { decode, explainClaims, explainHeader, shortened } from "./token.js";
 import {
   button,
@@ -37,7 +39,9 @@ export async function showMessage(place, name, { withToken, repeated, ...context
   const exchange = await patiently(waitHere, "Asking the API…", async (signal) => {
     const options = { mayLogIn, signal };
     const last = await converse(config.apiUrl, name, withToken ? login : null, options);
-    return { ...last, seen: await seenByApi(last, config) };
+    const seen = await seenByApi(last, config);
+    const why = last.answer?.ok === false ? await reasons(last, seen, config) : [];
+    return { ...last, seen, why };
   });
   if (!place.isConnected) return; // another page was opened in the meantime
   const { request, answer } = exchange;
@@ -46,9 +50,11 @@ export async function showMessage(place, name, { withToken, repeated, ...context
     outcome(exchange, { note: exchange.note, wanted: wanted(name, config) }),
     el("p", { class: "actions" }, repeat, wayOut(answer, context)),
     el("div", { class: "pending" }),
+    exchange.why.length ? disclosure("Why it was refused", true, exchange.why) : null,
     exchange.refused ? beforeThat(exchange.refused) : null,
     sent(request),
     answer ? received(answer) : null,
+    request.token ? breakIt(name, { config, login }) : null,
     raw(exchange, exchange.seen),
     request.token
       ? tokenDetails(

@@ -78,7 +78,8 @@ export async function authorizationUrl(metadata, config, transaction, more) {
 }
 
 /**
- * Exchange a code for tokens. Return { accessToken, idToken, claims, expiresAt, key }.
+ * Exchange a code for tokens. Return { accessToken, idToken, claims, expiresAt,
+ * lifetime, key }, with times in milliseconds.
  *
  * `key` is what the access token is to be bound to, or null for a bearer token.
  */
@@ -118,6 +119,7 @@ export async function redeem(metadata, config, transaction, code, key) {
     idToken: answer.id_token,
     claims: checkIdToken(answer.id_token, config, transaction.nonce),
     expiresAt: Date.now() + seconds * 1000,
+    lifetime: seconds * 1000,
     key,
   };
 }

@@ -1,5 +1,6 @@
 // What does each page say?
 
+import { issuerSwitches } from "./issuer.js";
 import { showMessage, tokenDetails } from "./message.js";
 import { showSteps } from "./steps.js";
 import { readableTime } from "./token.js";
@@ -53,7 +54,7 @@ export const NOT_FOUND = {
 
 export const CALLBACK = { title: "Logging in", lead: "The issuer sent you back with an answer." };
 
-function home(place, { config }) {
+async function home(place, { config }) {
   const sandbox = isLoopback(config.issuer);
   place.replaceChildren(
     el("h2", {}, "Who is who"),
@@ -111,6 +112,16 @@ function home(place, { config }) {
       el(
         "li",
         {},
+        el("strong", {}, "Break it"),
+        el(
+          "p",
+          {},
+          "On Protected, send a damaged token, an expired one, or another API's. See the answer, and the reason in the API's log.",
+        ),
+      ),
+      el(
+        "li",
+        {},
         el("strong", {}, "Bind my tokens to this browser"),
         el(
           "p",
@@ -140,6 +151,9 @@ function home(place, { config }) {
       ),
     ),
   );
+  if (config.lessons) {
+    place.append(el("h2", {}, "The sandbox"), await issuerSwitches().catch(({ message }) => message));
+  }
 }
 
 function aboutAdmin({ adminPermission }, sandbox) {

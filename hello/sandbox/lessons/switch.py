@@ -26,5 +26,5 @@ class Switch:
     async def _answer(self, request: web.Request, handler: "Handler") -> web.StreamResponse:
         if self.on:
             return await handler(request)
-        text = f"Switch it on again at {self._client_origin}, on Protected, below Break it."
+        text = f"Switch it on again at {self._client_origin}, at the end of Home."
         return message_page("This issuer is switched off", text, status=503)

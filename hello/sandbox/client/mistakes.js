@@ -1,0 +1,133 @@
+// Which mistakes can a person make on purpose, and what does the API answer?
+
+import { getMessage } from "./api.js";
+import { issuerSwitches } from "./issuer.js";
+import { lesson, seenByApi } from "./lessons.js";
+import { Problem } from "./problem.js";
+import { reasons } from "./reason.js";
+import { alert, announce, button, disclosure, el } from "./view.js";
+
+// `make` returns the token to send. Those without it are made by the sandbox's issuer.
+const MISTAKES = [
+  {
+    id: "none",
+    name: "No token",
+    why: "Nobody is asked who they are: the API says how to authenticate, and no error.",
+    make: () => null,
+  },
+  {
+    id: "damaged",
+    name: "Damaged",
+    why: "One character of the signature is another one. So it fits no key.",
+    make: ({ accessToken }) => damaged(accessToken),
+  },
+  {
+    id: "id_token",
+    name: "The ID token",
+    why: "It is signed by the same issuer, about the same person, and is for this page: its audience is the client. An API that took it would take any page's.",
+    make: (_tokens, login) => login.idToken,
+  },
+  { id: "expired", name: "Expired", why: "It was good until an hour ago." },
+  {
+    id: "audience",
+    name: "Another API's",
+    why: "The issuer signed it for another API. That one could use it here if this API took it.",
+  },
+  {
+    id: "signature",
+    name: "Forged",
+    why: "Somebody else signed it, and wrote the issuer's key into it as kid.",
+  },
+  {
+    id: "unknown_key",
+    name: "Unknown key",
+    why: "It names a key that the issuer does not publish. The API asks the issuer once, for it may be new. While the issuer is off, nobody knows: a 503.",
+  },
+  {
+    id: "bound",
+    name: "Another key's",
+    why: "It is bound to a key that this browser does not have (cnf, RFC 9449). So it is of no use here.",
+  },
+];
+
+/** Return the panel of the page with a message. `login` has the person's tokens. */
+export function breakIt(name, { config, login }) {
+  const result = el("div", { class: "broken", "data-testid": "broken" });
+  const life = el("p", { class: "hint", role: "timer" });
+  const offered = MISTAKES.filter(({ make }) => make || config.lessons);
+  const panel = disclosure(
+    "Break it",
+    false,
+    el("p", {}, "Send the same request with a mistake, and see what the API says, and why."),
+    el(
+      "p",
+      { class: "actions", role: "group", "aria-label": "Mistakes" },
+      offered.map((mistake) =>
+        button(mistake.name, () => send(mistake, name, { config, login }, result)),
+      ),
+    ),
+    result,
+    config.lessons ? el("div", { class: "issuer" }) : null,
+    life,
+  );
+  // The switches are asked for once a person wants to see them.
+  panel.addEventListener("toggle", async () => {
+    const place = panel.querySelector(".issuer");
+    if (!panel.open || !place || place.hasChildNodes()) return;
+    const changed = (which) => which === "shortLived" && login.renew().catch(() => {});
+    place.replaceChildren(await issuerSwitches(changed).catch(({ message }) => message));
+    watch(panel, life, login);
+  });
+  return panel;
+}
+
+async function send(mistake, name, { config, login }, result) {
+  result.replaceChildren(el("p", { class: "waiting" }, `${mistake.name}: asking the API…`));
+  try {
+    const tokens = login.tokens;
+    const token = mistake.make ? mistake.make(tokens, login) : await flawed(mistake.id, tokens.key);
+    const sent = token === null ? null : { accessToken: token, key: tokens.key };
+    const exchange = await getMessage(config.apiUrl, name, sent);
+    if (exchange.problem) throw exchange.problem;
+    const seen = await seenByApi(exchange, config);
+    const { answer } = exchange;
+    result.replaceChildren(
+      el(
+        "p",
+        { class: "line" },
+        el("strong", {}, mistake.name),
+        el("span", { class: answer.ok ? "status good" : "status bad" }, answer.statusLine),
+      ),
+      el("p", {}, `“${answer.message ?? answer.text}” `, mistake.why),
+      ...(await reasons(exchange, seen, config)),
+    );
+    announce(`${mistake.name}: the API answered ${answer.statusLine}`);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    result.replaceChildren(alert(problem.message, problem.explanation));
+  }
+}
+
+async function flawed(flaw, key) {
+  const made = await lesson("flawed-token", { flaw, key: key?.thumbprint ?? null });
+  if (made === null) throw new Problem("The sandbox does not make such a token");
+  return made.token;
+}
+
+/** Change a character in the middle of the signature, where each counts. */
+function damaged(token) {
+  const at = token.length - 20;
+  return token.slice(0, at) + (token[at] === "A" ? "B" : "A") + token.slice(at + 1);
+}
+
+/** Show how long a short-lived token lives, while the panel is on the screen. */
+function watch(panel, life, login) {
+  const timer = setInterval(() => {
+    if (!panel.isConnected) clearInterval(timer);
+    const { lifetime = 0, expiresAt = 0 } = login.tokens ?? {};
+    const left = Math.round((expiresAt - Date.now()) / 1000);
+    const short = lifetime > 0 && lifetime < 120_000;
+    const rest = left > 0 ? `has ${left} s to live.` : "has expired.";
+    life.textContent = short ? `Your token ${rest} “Send it again” replaces it in time.` : "";
+  }, 1000);
+}
