@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from hello.sandbox.client import PATHS
 from hello.sandbox.issuer import Issuer
 from support.api import AUDIENCE, ApiServer, Client, bearer
 from support.pages import PROJECT, example, rows
@@ -59,3 +60,15 @@ def test_it_lists_every_variable_with_its_default() -> None:
     example = (PROJECT / ".env.example").read_text("utf-8")
     there = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", example, re.MULTILINE))
     assert listed == {**there, "CLIENT_ORIGIN_URL": ""}  # which only the sandbox has by default
+
+
+def test_each_step_of_the_guide_says_where_to_see_it() -> None:
+    text = (PROJECT / PAGE).read_text("utf-8")
+    steps = re.split(r"^### \d+\. ", text.partition("\n## Configuration")[0], flags=re.MULTILINE)[
+        1:
+    ]
+    assert len(steps) == 10
+    for step in steps:
+        paths = re.findall(r"\(http://localhost:4040(/[a-z]*)\)", step)
+        assert paths, step.splitlines()[0]
+        assert set(paths) <= set(PATHS)

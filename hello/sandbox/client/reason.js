@@ -1,4 +1,4 @@
-// Why did the API refuse a request? The answer does not say. Its log does, and so does a check.
+// Why did the API refuse a request, which its answer does not say?
 
 import { explainChallenges } from "./challenge.js";
 import { lesson } from "./lessons.js";
