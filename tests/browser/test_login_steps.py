@@ -140,10 +140,8 @@ async def test_only_the_latest_forty_are_kept(walk: Walk) -> None:
     await walk.logged_out()
     old = [{"kind": "old", "at": 0, "sent": {"line": "", "fields": []}}] * 60
     await walk.page.evaluate("old => sessionStorage.setItem('timeline', old)", json.dumps(old))
-    await walk.page.reload()
-    await walk.page.wait_for_function(
-        "JSON.parse(sessionStorage.getItem('timeline')).at(-1).kind === 'renewal'"
-    )
+    await walk.open("/login")
+    await walk.page.locator('[data-kind="renewal"]').wait_for()
     assert len(json.loads(await walk.page.evaluate("sessionStorage.getItem('timeline')"))) == 40
 
 

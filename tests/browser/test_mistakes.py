@@ -130,10 +130,7 @@ async def test_a_short_lived_token_is_renewed_in_its_last_third(walk: Walk) -> N
     await walk.page.locator("#shortLived-switch").click()
     await walk.page.locator('#shortLived-state[data-state="short"]').wait_for()
     await walk.page.clock.run_for(2000)
-    timer = walk.page.locator("details:has(.broken) [role=timer]")
-    await walk.page.wait_for_function(
-        "document.querySelector('details:has(.broken) [role=timer]').textContent"
-    )
+    timer = walk.page.locator("details:has(.broken) [role=timer]", has_text=re.compile(r"\d"))
     [left] = re.findall(r"\d+", await timer.inner_text())
     assert 20 < int(left) < 30
     asked = walk.sandbox.issuer.requests["/oauth/token"]
@@ -169,9 +166,7 @@ async def test_the_panel_is_accessible_by_axe_and_by_keyboard(browser: "Browser"
             assert await walk.violations() == []
             await walk.page.locator("details:has(.broken) [role=group] button").first.focus()
             await walk.page.keyboard.press("Enter")
-            await walk.page.wait_for_function(
-                "document.getElementById('status').textContent.includes('401')"
-            )
+            await walk.page.locator("#status", has_text="401").wait_for(state="attached")
             assert await walk.focused("[role=group] button")
 
 

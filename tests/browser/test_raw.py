@@ -84,7 +84,7 @@ async def test_the_command_that_is_copied_gets_the_same_message(walk: Walk, path
     await walk.message()
     await walk.open_details()
     await walk.page.locator("button.copy").first.click()
-    await walk.page.wait_for_function("document.querySelector('.copy span').hidden")
+    await walk.page.locator(".copy > span:first-child[hidden]").wait_for(state="attached")
     command = await walk.page.evaluate("navigator.clipboard.readText()")
     assert await walk.api_says(path) in await run(command)
 

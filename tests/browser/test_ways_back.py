@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 pytestmark = IN_A_BROWSER
 
 SIGN_UP = f"{LOG_IN} + button"
+COPIED = ".copy > span:first-child[hidden]"
 AGAIN = ".place > .actions button:first-child"
 PROTECTED = "**/api/messages/protected"
 
@@ -134,7 +135,7 @@ async def test_sending_again_moves_neither_focus_nor_page(walk: Walk) -> None:
     before = await walk.page.evaluate("[scrollY, document.body.scrollHeight]")
     async with walk.page.expect_response("**/api/messages/public"):
         await walk.page.keyboard.press("Enter")
-    await walk.page.wait_for_function(f"document.activeElement?.matches('{AGAIN}')")
+    await walk.page.locator(f"{AGAIN}:focus").wait_for()
     assert await walk.page.evaluate("[scrollY, document.body.scrollHeight]") == before
     assert await walk.page.locator("details").first.get_attribute("open") is None
 
@@ -216,12 +217,13 @@ async def test_a_button_that_copied_keeps_its_size(walk: Walk) -> None:
     await walk.open("/protected")
     await walk.choose(ROBIN)
     await walk.message()
+    await walk.open_details()
     copy = walk.page.locator("button.copy").first
     await copy.scroll_into_view_if_needed()
     size, height = await copy.bounding_box(), await walk.page.evaluate("document.body.scrollHeight")
     label = await copy.inner_text()
     await copy.click()
-    await walk.page.wait_for_function("document.querySelector('.copy span').hidden")
+    await walk.page.locator(COPIED).first.wait_for(state="attached")
     assert await copy.inner_text() != label
     assert await copy.bounding_box() == size
     assert await walk.page.evaluate("document.body.scrollHeight") == height

@@ -248,6 +248,8 @@ async def test_while_the_issuer_is_off_the_last_good_keys_are_used(
     async with session.get(there.issuer.url) as response:
         assert response.status == 503
         assert there.client in await response.text()
+    async with session.get(f"{there.issuer.url}assets/page.css") as response:
+        assert response.status == 200
     assert (await ask_api(session, there, good))[0] == 200
     assert (await ask_api(session, there, unknown))[0] == 503
     assert (await lesson(session, there, "issuer", {"on": True}))["on"] is True

@@ -82,12 +82,14 @@ async function finishLogin() {
     // The person has just logged in, so another login would not help.
     await show(returnTo, { mayLogIn: false });
   } catch (problem) {
-    // Somebody may be logged in all the same: then the header has to say so.
-    silence = outcomeOf(login.renew());
-    const stillLoggedIn = (await silence) === null;
+    // If this login never was, or was not wanted, an earlier one may still go on.
+    if (problem instanceof NoLoginToFinish || problem instanceof Denied) {
+      silence = outcomeOf(login.renew());
+      await silence;
+    }
     if (!place.isConnected) return;
     showAccount();
-    if (problem instanceof NoLoginToFinish && stillLoggedIn) return stayLoggedIn();
+    if (problem instanceof NoLoginToFinish && login.person) return stayLoggedIn();
     place.replaceChildren(failure(problem), actions());
   }
 }

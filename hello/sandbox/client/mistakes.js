@@ -41,7 +41,7 @@ const MISTAKES = [
   {
     id: "unknown_key",
     name: "Unknown key",
-    why: "It names a key that the issuer does not publish. The API asks the issuer once, for it may be new. While the issuer is off, nobody knows: a 503.",
+    why: "It names a key that the issuer does not publish. It may be new, so the API asks the issuer, at most once in ten seconds. If the issuer is off then, nobody knows: that is a 503.",
   },
   {
     id: "bound",
