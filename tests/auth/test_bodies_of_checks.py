@@ -1,7 +1,7 @@
 """However a check reads a body, is all of it left for the next check and for the handler?"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -70,6 +70,22 @@ async def test_however_a_check_reads_a_form_the_next_check_and_the_handler_have_
     form.add_field("file", b"\x00a" * 100_000, filename="a.bin")
     assert await served.post(form) == (200, b"\x00a" * 100_000)
     assert seen[1] == b"\x00a" * 100_000
+
+
+async def nothing_in_chunks() -> AsyncIterator[bytes]:
+    yield b""
+
+
+@pytest.mark.parametrize("then", WHOLE)
+async def test_a_body_may_be_empty(served: Served, then: Any) -> None:
+    seen: list[bytes] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=await then(request))
+
+    await served.with_checks(check_that(then, seen), check_that(then, seen), handler=handler)
+    assert await served.post(nothing_in_chunks()) == (200, b"")
+    assert seen == [b"", b""]
 
 
 @pytest.mark.parametrize("reads_at_once", [True, False])

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from hello import auth
+from hello.auth.reading.body import RefusedByCheckError
 from hello.tokens import bounded
 from hello.tokens.hooks import ask
 from support.api import bearer
@@ -140,6 +141,29 @@ async def test_a_body_that_breaks_off_leaves_no_fault(
 
 
 @pytest.mark.parametrize("reads", [read, as_stream])
+async def test_a_body_that_cannot_be_read_stays_so_for_whoever_reads_it_next(
+    served: Served, caplog: pytest.LogCaptureFixture, reads: Any
+) -> None:
+    """Otherwise the handler would take the rest of it for the whole."""
+    caught: list[int] = []
+
+    async def check(_token: auth.AccessToken, request: web.Request) -> bool:
+        for _ in range(2):
+            try:
+                await reads(request)
+            except web.HTTPRequestEntityTooLarge as error:
+                caught.append(error.status)
+        return True
+
+    await served.with_checks(check, max_size=256)
+    assert (await served.post(b"x" * 300_000))[0] == 413
+    assert caught == [413, 413]
+    assert served.handled == []
+    assert served.outcomes == ["allowed"]
+    assert not faults(caplog)
+
+
+@pytest.mark.parametrize("reads", [read, as_stream])
 async def test_a_body_that_does_not_arrive_in_time_is_a_408(
     served: Served, caplog: pytest.LogCaptureFixture, reads: Any
 ) -> None:
@@ -163,8 +187,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_a_408(
 async def test_a_check_that_is_late_by_itself_is_a_fault(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def check(_token: auth.AccessToken, request: web.Request) -> bool:
-        await request.read()
+    async def check(_token: auth.AccessToken, _request: web.Request) -> bool:
         await asyncio.Event().wait()
         return True
 
@@ -276,6 +299,7 @@ async def test_a_check_may_raise_the_answer(
     assert served.outcomes == [reason]
     assert reasons(caplog) == [f"{status} {reason}"]
     assert "sub='alice'" in caplog.text
+    assert RefusedByCheckError(auth.Reason.CHECK, error()).headers == {}
     assert not faults(caplog)
 
 

@@ -106,6 +106,7 @@ async def test_a_strange_token_in_a_sub_protocol_is_refused(
     ("changed", "status", "told"),
     [
         (("Upgrade", "h2c"), 401, ["401 no_credentials"]),
+        (("Sec-WebSocket-Key", "AAAA"), 401, ["401 no_credentials"]),
         (("Sec-WebSocket-Version", "12"), 400, []),
     ],
 )
