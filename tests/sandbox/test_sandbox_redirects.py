@@ -4,7 +4,7 @@ import pytest
 
 from hello.sandbox.issuer import Issuer
 from support.api import ORIGIN, Client
-from support.logging_in import ADA, answer_of, authorize, choose, log_in, tokens
+from support.logging_in import ADA, authorize, choose, log_in, tokens
 
 ON_THIS_MACHINE = [
     "http://127.0.0.1:51004/callback",
@@ -103,9 +103,11 @@ async def test_logging_out_leads_to_pages_only(browser: Client, own: Issuer) -> 
         assert response.status == status
 
 
-async def test_a_wrong_web_message_is_told_where_the_client_is(browser: Client) -> None:
-    response = await authorize(browser, response_mode="web_message", prompt="none")
-    assert response.status == 200
-    assert answer_of(await authorize(browser, response_mode="message"))["error"] == (
-        "invalid_request"
+async def test_a_program_is_answered_by_no_web_message(browser: Client) -> None:
+    """That is for pages of the client, in a frame."""
+    response = await authorize(
+        browser, redirect_uri=ON_THIS_MACHINE[0], response_mode="web_message"
     )
+    location = response.headers["Location"]
+    assert location.startswith(ON_THIS_MACHINE[0])
+    assert "error=invalid_request" in location
