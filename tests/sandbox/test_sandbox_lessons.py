@@ -191,6 +191,16 @@ async def test_the_line_of_the_log_has_the_reason_that_the_answer_has_not(
     assert seen["preflight"] is None
 
 
+async def test_a_challenge_is_shown_as_it_was_sent(session: ClientSession, there: Sandbox) -> None:
+    headers = {**bearer("x"), "Origin": there.client}
+    async with session.get(f"{there.api}/api/messages/protected", headers=headers) as response:
+        challenge = response.headers["WWW-Authenticate"]
+    assert 'Bearer realm="api"' in challenge
+    asked = {"id": response.headers["X-Request-ID"]}
+    seen = await lesson(session, there, "request", asked)
+    assert f"\nWWW-Authenticate: {challenge}\n" in seen["answer"]
+
+
 async def test_no_request_fills_the_memory_with_lines(
     session: ClientSession, there: Sandbox
 ) -> None:
