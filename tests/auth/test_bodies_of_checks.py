@@ -124,3 +124,35 @@ async def test_a_check_that_is_asked_again_takes_nothing_from_the_handler(
     assert await served.post(b"all of it") == (200, b"all of it")
     assert seen == ([b"all of it"] * 2 if reads_at_once else [b"", b""])
     assert codes(caplog) == ([] if reads_at_once else ["check"])
+
+
+@pytest.mark.parametrize("then", WHOLE)
+async def test_a_check_that_does_not_wait_for_the_end_takes_nothing_from_the_handler(
+    served: Served, then: Any
+) -> None:
+    seen: list[bytes] = []
+    go_on = asyncio.Event()
+
+    async def impatient(_token: auth.AccessToken, request: web.Request) -> bool:
+        reading = asyncio.create_task(request.read())
+        await asyncio.wait([reading], timeout=0.05)
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert reading.cancelled()
+        go_on.set()
+        return True
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"a"
+        await go_on.wait()
+        yield b"b"
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=await then(request))
+
+    await served.with_checks(check_that(then, seen), impatient, handler=handler)
+    assert await served.post(slowly()) == (200, b"ab")
+    go_on.clear()
+    await served.with_checks(impatient, handler=handler)
+    assert await served.post(slowly()) == (200, b"ab")
+    assert seen == [b"ab"]

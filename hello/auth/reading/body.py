@@ -4,7 +4,7 @@ import asyncio
 import copy
 import inspect
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from json import JSONDecodeError
 from typing import Any
 
@@ -35,28 +35,62 @@ class RefusedByCheckError(AuthError):
         return {}
 
 
+class _Pieces:
+    """The stream that comes from the client. Whoever reads it again gets it from the beginning."""
+
+    def __init__(self, stream: StreamReader) -> None:
+        self._stream = stream
+        self._kept: list[bytes] = []
+        self._next = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def begin(self) -> None:
+        self._next = 0
+
+    def forget(self) -> None:
+        self._kept.clear()
+
+    async def readany(self) -> bytes:
+        if self._next == len(self._kept):
+            self._kept.append(await self._stream.readany())
+        self._next += 1
+        return self._kept[self._next - 1]
+
+
 class _Body:
     """The body of a request. It is read once, and not before a check reads it."""
 
     def __init__(self, request: web.Request) -> None:
-        self._request = copy.copy(request)  # which keeps the stream that comes from the client
+        self._request = copy.copy(request)
+        # If a check stops waiting for the rest, what has come already must not be lost.
+        self._pieces = _Pieces(request.content)
+        _set_stream(self._request, self._pieces)
         self.data: bytes | None = None
         self.error: Exception | None = None
+        self.is_begun = False
         self.is_arriving = False
         self.is_with_handler = False
+
+    async def read_for_check(self) -> bytes:
+        """Return all of it, as `read` does, unless the handler may be reading it."""
+        if self.is_with_handler and self.data is None and self.error is None:
+            raise RuntimeError(
+                "a check that is asked again can read the body only if it did so before"
+            )
+        return await self.read()
 
     async def read(self) -> bytes:
         """Return all of it. Raises what aiohttp raises, each time the same."""
         if self.data is None and self.error is None:
-            if self.is_with_handler:
-                raise RuntimeError(
-                    "a check that is asked again can read the body only if it did so before"
-                )
-            self.is_arriving = True
+            self.is_begun = self.is_arriving = True
+            self._pieces.begin()
             try:
                 self.data = await self._request.read()
             except Exception as error:  # noqa: BLE001 - it is raised below
                 self.error = error
+            self._pieces.forget()
             self.is_arriving = False  # but not if the check was cancelled
         if self.error is not None:
             raise self.error
@@ -69,9 +103,11 @@ _BODY = web.RequestKey("BODY", _Body)
 class _Stream(StreamReader):
     """A body that is read whole as soon as anything of it is read."""
 
-    def __init__(self, request: web.Request, body: _Body) -> None:
+    def __init__(
+        self, request: web.Request, body: _Body, read: Callable[[], Awaitable[bytes]]
+    ) -> None:
         super().__init__(request.protocol, _UNLIMITED, loop=asyncio.get_running_loop())
-        self._body = body
+        self._read_body = read
         if body.error is not None:
             self.set_exception(body.error)
         elif body.data is not None:
@@ -83,7 +119,7 @@ class _Stream(StreamReader):
         self.feed_eof()
 
     async def _wait(self, func_name: str) -> None:  # noqa: ARG002 - aiohttp's signature
-        self._feed(await self._body.read())
+        self._feed(await self._read_body())
 
 
 async def ask_check(check: Callable[..., Any], token: AccessToken, request: web.Request) -> Any:
@@ -114,8 +150,8 @@ async def ask_check(check: Callable[..., Any], token: AccessToken, request: web.
     finally:
         if body is not None:
             lent._finish()  # noqa: SLF001 - it closes the files of a form
-            if not body.is_with_handler and (body.data, body.error) != (None, None):
-                _set_stream(request, _Stream(request, body))
+            if body.is_begun and not body.is_with_handler:
+                _set_stream(request, _Stream(request, body, body.read))
 
 
 def _lent(request: web.Request) -> tuple[web.Request, _Body]:
@@ -126,11 +162,11 @@ def _lent(request: web.Request) -> tuple[web.Request, _Body]:
     lent = copy.copy(request)
     lent._cache = dict(request._cache)  # noqa: SLF001
     lent._read_bytes = lent._post = None  # noqa: SLF001
-    _set_stream(lent, _Stream(request, body))
+    _set_stream(lent, _Stream(request, body, body.read_for_check))
     return lent, body
 
 
-def _set_stream(request: web.Request, stream: StreamReader) -> None:
+def _set_stream(request: web.Request, stream: Any) -> None:
     request._payload = stream  # noqa: SLF001
     request._cache.pop("content", None)  # noqa: SLF001
 
