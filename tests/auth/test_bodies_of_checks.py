@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 from aiohttp import FormData, web
+from aiohttp.typedefs import Handler
 
 from hello import auth
 from hello.auth.live import watch
+from hello.sandbox.issuer import Issuer
+from support.api import AUDIENCE, ApiServer, bearer
 from support.checking import (
     Check,
     Served,
+    Start,
     a_part,
     as_it_comes,
     as_stream,
@@ -70,6 +74,35 @@ async def test_however_a_check_reads_a_form_the_next_check_and_the_handler_have_
     form.add_field("file", b"\x00a" * 100_000, filename="a.bin")
     assert await served.post(form) == (200, b"\x00a" * 100_000)
     assert seen[1] == b"\x00a" * 100_000
+
+
+@pytest.mark.parametrize("checks", [1, 2])
+async def test_a_check_gets_a_form_that_a_middleware_has_read(
+    aiohttp_client: Start, issuer: Issuer, checks: int
+) -> None:
+    """The request keeps it, and nothing is left of the body itself."""
+    seen: list[bytes] = []
+
+    @web.middleware
+    async def reads_it(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await request.post()
+        return await handler(request)
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=await the_form(request))
+
+    app = web.Application(middlewares=[reads_it])
+    auth.setup(app, auth.TokenValidator(issuer=issuer.url, audience=AUDIENCE))
+    part = auth.protected(check=check_that(the_form, seen))(web.Application())
+    marked = auth.protected(check=check_that(the_form, seen)) if checks > 1 else auth.protected
+    part.router.add_post("/", marked(handler))
+    app.add_subapp("/part", part)
+    client = await aiohttp_client(ApiServer(app))
+    form = FormData({"name": "value"})
+    form.add_field("file", b"abc", filename="a.bin")
+    async with client.post("/part/", data=form, headers=bearer(issuer.mint())) as response:
+        assert (response.status, await response.read()) == (200, b"abc")
+    assert seen == [b"abc"] * checks
 
 
 async def nothing_in_chunks() -> AsyncIterator[bytes]:

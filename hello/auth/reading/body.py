@@ -149,7 +149,7 @@ async def ask_check(check: Callable[..., Any], token: AccessToken, request: web.
         raise RefusedByCheckError(Reason.BODY, late := web.HTTPRequestTimeout()) from late
     finally:
         if body is not None:
-            lent._finish()  # noqa: SLF001 - it closes the files of a form
+            _finish_form(lent, request)
             if body.is_begun and not body.is_with_handler:
                 _set_stream(request, _Stream(request, body, body.read))
 
@@ -161,9 +161,19 @@ def _lent(request: web.Request) -> tuple[web.Request, _Body]:
         body = request[_BODY] = _Body(request)
     lent = copy.copy(request)
     lent._cache = dict(request._cache)  # noqa: SLF001
-    lent._read_bytes = lent._post = None  # noqa: SLF001
+    lent._read_bytes = None  # noqa: SLF001
     _set_stream(lent, _Stream(request, body, body.read_for_check))
     return lent, body
+
+
+def _finish_form(lent: web.Request, request: web.Request) -> None:
+    """Close the files of a form that a check has read, or rewind those that are not its own."""
+    if lent._post is not request._post:  # noqa: SLF001
+        lent._finish()  # noqa: SLF001
+        return
+    for field in (lent._post or {}).values():  # noqa: SLF001 - a middleware has read it before
+        if isinstance(field, web.FileField):
+            field.file.seek(0)
 
 
 def _set_stream(request: web.Request, stream: Any) -> None:
