@@ -23,12 +23,13 @@ from support.logging_in import (
 from support.token_endpoint import FORM, JSON, TOKEN, as_json, form
 
 RESOURCE, OTHER = "http://localhost:8080", "http://localhost:8080/mcp"
+WITH_SLASH = "https://slash.example.com/"
 
 
 @pytest.fixture
 def own(keys: list[Key], clock: FakeClock) -> Issuer:
-    """An issuer for two audiences, one of which has a second name."""
-    resources = {RESOURCE: AUDIENCE, OTHER: OTHER}
+    """An issuer for three audiences, one of which has a second name."""
+    resources = {RESOURCE: AUDIENCE, OTHER: OTHER, WITH_SLASH: WITH_SLASH}
     return Issuer(audience=AUDIENCE, resources=resources, key=keys[0], clock=clock.time)
 
 
@@ -36,6 +37,8 @@ NAMED: list[tuple[dict[str, str], str]] = [
     ({"resource": RESOURCE}, AUDIENCE),
     ({"resource": f"{RESOURCE}/"}, AUDIENCE),
     ({"resource": AUDIENCE}, AUDIENCE),
+    ({"resource": WITH_SLASH}, WITH_SLASH),
+    ({"resource": WITH_SLASH[:-1]}, WITH_SLASH),
     ({"resource": OTHER}, OTHER),
     ({"audience": RESOURCE}, AUDIENCE),
     ({"audience": AUDIENCE, "resource": RESOURCE}, AUDIENCE),
@@ -50,6 +53,7 @@ REFUSED: list[dict[str, str]] = [
     {"resource": f"{OTHER}/"},
     {"resource": f"{RESOURCE} {OTHER}"},
     {"resource": "/"},
+    {"resource": f"{WITH_SLASH}/"},
     {"audience": AUDIENCE, "resource": OTHER},
     {"audience": AUDIENCE, "resource": "https://elsewhere.example.com"},
     {"audience": "https://elsewhere.example.com", "resource": RESOURCE},

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # aiohttp raises these for a body that does not match its declared charset or compression.
 _UNREADABLE = (ValueError, LookupError, web.RequestPayloadError, ContentEncodingError)
 
-_SLASHES_OF_A_ROOT = 3  # http://localhost:8080/
+_SLASHES_OF_A_HOST = 2  # http://localhost:8080
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 §5.1
 
@@ -90,8 +90,9 @@ def audience_of(parameters: Mapping[str, str], audiences: Mapping[str, str]) -> 
     if "resource" in parameters:
         # RFC 3986 §6.2.3: clients write the URL of a host with or without a slash at the end.
         url = parameters["resource"]
-        is_root = url.endswith("/") and url.count("/") == _SLASHES_OF_A_ROOT
-        found.add(audiences.get(url) or (audiences.get(url[:-1]) if is_root else None))
+        host = url.removesuffix("/")
+        names = (url, host, f"{host}/") if host.count("/") == _SLASHES_OF_A_HOST else (url,)
+        found.add(next((audiences[name] for name in names if name in audiences), None))
     if len(found) > 1 or None in found:
         raise OAuthError("invalid_target", f"audience and resource name {' or '.join(audiences)}")
     return found.pop() if found else None
