@@ -2,8 +2,9 @@
 
 aiohttp does most of it. The contract asks for more: an answer of our own to what is not HTTP, a log
 that never holds what a client sent, and an end that loses no request. For that, these classes
-override methods that aiohttp does not document. They are all here and in bodies.py, and
-tests/api/test_connections.py checks each of them against the aiohttp that is installed.
+override methods that aiohttp does not document. They are all here, in bodies.py, and in
+auth/reading/body.py, and tests/api/test_connections.py checks each of them against the aiohttp that
+is installed.
 """
 
 import asyncio

@@ -10,11 +10,13 @@ import pytest
 from aiohttp import web
 
 import hello
+from hello.auth.reading.body import _Stream
 from hello.bodies import LazyBody, _NoConnection
 from hello.connections import Runner, _ErrorResponse, _note_answer, _RequestHandler, _Server
 from support.sockets import app_with, connected, serving
 from support.sockets import hello as say_hello
 
+MODULES = {"hello.connections", "hello.bodies", "hello.auth.reading.body"}
 OVERRIDDEN: list[tuple[type, str]] = [
     (Runner, "_make_server"),
     (Runner, "cleanup"),
@@ -25,6 +27,7 @@ OVERRIDDEN: list[tuple[type, str]] = [
     (_RequestHandler, "log_exception"),
     (_ErrorResponse, "_prepare_headers"),
     (LazyBody, "_wait"),
+    (_Stream, "_wait"),
     (_NoConnection, "pause_reading"),
     (_NoConnection, "resume_reading"),
 ]
@@ -59,8 +62,7 @@ def test_aiohttp_has_the_method_and_calls_it_with_the_same_arguments(kind: type,
 
 
 def test_the_list_of_overridden_methods_is_complete() -> None:
-    modules = ("hello.connections", "hello.bodies")
-    assert {found for module in modules for found in overrides_in(module)} == set(OVERRIDDEN)
+    assert {found for module in MODULES for found in overrides_in(module)} == set(OVERRIDDEN)
 
 
 def test_no_other_file_overrides_a_private_method_of_aiohttp() -> None:
@@ -70,7 +72,7 @@ def test_no_other_file_overrides_a_private_method_of_aiohttp() -> None:
         for _, name in overrides_in(module.name)
         if name.startswith("_") and not name.startswith("__")
     }
-    assert found == {"hello.connections", "hello.bodies"}
+    assert found == MODULES
 
 
 async def test_an_applications_handler_args_count() -> None:
