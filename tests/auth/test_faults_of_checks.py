@@ -66,6 +66,9 @@ WRONG: list[tuple[Any, Any, dict[str, str], int]] = [
     ),
     (json_of_text, b"{not json", {}, 400),
     (json_of_bytes, b"{not json", {}, 400),
+    (json_of, b"", {}, 400),
+    (json_of_text, b"", {}, 400),
+    (json_of_bytes, b"", {}, 400),
     (json_of, b"\xff", {}, 400),
     (decoded, b"\xff", {}, 400),
     (text, b"x", {"Content_Type": "text/plain; charset=none"}, 400),
@@ -107,6 +110,20 @@ async def test_what_the_client_sends_wrong_is_its_own_fault(
     assert reasons(caplog) == [f"{status} body"] * 2
     assert not faults(caplog)
     assert all(record.exc_info is None for record in caplog.records)
+
+
+@pytest.mark.parametrize("answer", ["", "{"])
+async def test_what_a_service_answers_is_no_fault_of_a_client_without_a_body(
+    served: Served, caplog: pytest.LogCaptureFixture, answer: str
+) -> None:
+    async def check(_token: auth.AccessToken, request: web.Request) -> bool:
+        if answer:
+            await request.read()
+        return bool(json.loads(answer))
+
+    await served.with_checks(check)
+    assert (await served.post(b""))[0] == 403
+    assert reasons(caplog) == ["403 check"]
 
 
 @pytest.mark.parametrize(

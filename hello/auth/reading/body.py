@@ -189,8 +189,9 @@ def hand_over(request: web.Request) -> None:
 
 def _is_of_body(error: Exception, body: _Body | None, lent: web.Request) -> bool:
     """Return whether an error is about what the client sent, and none of the check itself."""
-    if body is None:
-        return False
+    if body is None:  # the client sent none: a check that read it has read nothing
+        was_read = lent._read_bytes is not None  # noqa: SLF001
+        return was_read and isinstance(error, JSONDecodeError) and error.doc == ""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     if any(frame.f_globals["__name__"] == "aiohttp.multipart" for frame in frames):
         return True
