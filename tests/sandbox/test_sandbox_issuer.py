@@ -57,6 +57,11 @@ async def test_the_metadata_leads_to_the_keys_and_the_token_endpoint(
     assert set(metadata["scopes_supported"]) >= {READ, WRITE}
 
 
+async def test_its_page_does_not_say_for_how_many_apis_it_is(client: Client) -> None:
+    async with client.get("/") as response:
+        assert "one API" not in await response.text()
+
+
 async def test_the_key_set_has_the_public_half_and_nothing_else(
     client: Client, keys: list[Key]
 ) -> None:

@@ -92,8 +92,8 @@ def index_page(metadata: Mapping[str, object], client_id: str, secret: str) -> w
     document = f"{metadata['issuer']}.well-known/openid-configuration"
     return _page(
         "What this issuer has",
-        "<p>It stands in for an issuer such as Auth0. It logs people in, and signs tokens for one "
-        "API. Its keys are made at each start.</p>"
+        "<p>It stands in for an issuer such as Auth0. It logs people in, and signs tokens. Its "
+        "keys are made at each start.</p>"
         f"<dl><dt>metadata</dt><dd>{_address(document)}</dd>{addresses}</dl>"
         f"<p>A client with a secret: <code>{escape(client_id)}</code>, "
         f"<code>{escape(secret)}</code></p>",
