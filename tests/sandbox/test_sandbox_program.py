@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from hello.server import AddressError, Service
 from hello.tokens import Presented
 from support.api import AUDIENCE
 from support.naming import naming
-from support.pages import PROJECT
+from support.pages import PROJECT, example
 from support.program import free_port, get, running
 
 METADATA = "/.well-known/oauth-authorization-server"
@@ -99,6 +100,21 @@ def test_each_option_is_one_of_the_issuer(
     assert program.main(options) == 0
     [issuer] = served
     assert {name: getattr(issuer, name) for name in facts} == facts
+
+
+def test_the_issuer_for_the_mcp_server_of_the_page_grants_what_its_tools_ask_for(
+    served: list[Issuer],
+) -> None:
+    page = "hello/docs/mcp-server.md"
+    command = shlex.split(example(page, "own-agent").replace("\\\n", ""))
+    assert command[:3] == [".venv/bin/python", "-m", "hello.sandbox"]
+    assert program.main(command[3:]) == 0
+    [issuer] = served
+    assert issuer.registration
+    assert f'RESOURCE = "{issuer.audience}"' in (PROJECT / page).read_text()
+    assert f'issuer="{issuer.url}"' in (PROJECT / page).read_text()
+    assert all(f'"{permission}"' in example(page, "server") for permission in issuer.permissions)
+    assert issuer.permissions == {"notes:read", "notes:write"}
 
 
 def test_it_says_who_can_log_in(served: list[Issuer], capsys: pytest.CaptureFixture[str]) -> None:
