@@ -352,6 +352,18 @@ async def test_a_keyboard_is_enough(walk: Walk) -> None:
     assert await walk.message() == await walk.api_says("/protected")
 
 
+async def test_on_a_wide_screen_the_top_has_one_line(browser: "Browser") -> None:
+    size = {"width": 960, "height": 640}
+    async with sandbox() as there, walking(browser, there, viewport=size) as walk:
+        await walk.open("/protected")
+        await walk.choose(ROBIN)
+        await walk.message()
+        tops = "links => new Set(links.map((link) => link.getBoundingClientRect().top)).size"
+        assert await walk.page.locator("nav a").evaluate_all(tops) == 1
+        cut = "element => element.scrollWidth > element.clientWidth"
+        assert not await walk.page.locator("#account .name").evaluate(cut)
+
+
 async def test_take_the_readmes_pictures(browser: "Browser", tmp_path: Path) -> None:
     folder = SCREENSHOTS if RENEW else tmp_path
     # A reader sees the addresses that `run.py` has.
