@@ -1,5 +1,6 @@
 """What does a person see who makes mistakes on purpose, or switches the issuer off?"""
 
+import asyncio
 import re
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,10 @@ async def make(walk: Walk, name: str) -> str:
     return await before.inner_text()
 
 
+async def say_nothing(route: "Route") -> None:
+    pass
+
+
 def check_complaints(walk: Walk) -> None:
     assert [one for one in walk.complaints if not REFUSED.search(one)] == []
     assert walk.foreign_hosts() == set()
@@ -74,6 +79,39 @@ async def test_each_mistake_shows_status_challenge_log_and_check(browser: "Brows
                 check = await broken.get_by_test_id("check").inner_text()
                 assert reason in check, name
             assert not re.search(r"eyJ[\w-]{20}", said), name
+        check_complaints(walk)
+
+
+async def test_who_stops_waiting_for_a_mistake_can_make_another(walk: Walk) -> None:
+    await walk.page.clock.install()
+    await panel(walk)
+    await walk.page.route("**/api/messages/protected", say_nothing)
+    await walk.page.locator("details:has(.broken) [role=group] button").first.focus()
+    await walk.page.keyboard.press("Enter")
+    broken = walk.page.get_by_test_id("broken")
+    stop = broken.locator(".waiting button")
+    await stop.wait_for(state="attached")
+    await walk.page.clock.run_for(3000)
+    await stop.focus()
+    await walk.page.keyboard.press("Enter")
+    assert "3 s" in await broken.get_by_role("alert").inner_text()
+    assert await walk.focused("[role=group] button")
+
+
+async def test_a_late_answer_does_not_hide_that_of_the_next_mistake(browser: "Browser") -> None:
+    held: asyncio.Queue[Route] = asyncio.Queue()
+    async with sandbox() as there, walking(browser, there) as walk:
+        await panel(walk)
+        await walk.page.route("**/lessons/flawed-token", held.put)
+        mistakes = walk.page.locator("details:has(.broken) [role=group] button")
+        await mistakes.nth(NAMES.index("expired")).click()
+        late = await held.get()
+        assert "no error" in await make(walk, "none")
+        url = "**/lessons/check"  # what is asked last about the one before
+        async with walk.page.expect_response(url):
+            await late.continue_()
+        await walk.page.evaluate("new Promise((done) => setTimeout(done, 100))")
+        assert "no error" in await walk.page.get_by_test_id("broken").inner_text()
         check_complaints(walk)
 
 

@@ -3,6 +3,7 @@
 import { getMessage } from "./api.js";
 import { issuerSwitches } from "./issuer.js";
 import { lesson, seenByApi } from "./lessons.js";
+import { patiently } from "./patience.js";
 import { Problem } from "./problem.js";
 import { reasons } from "./reason.js";
 import { alert, announce, button, disclosure, el } from "./view.js";
@@ -82,16 +83,16 @@ export function breakIt(name, { config, login }) {
 }
 
 async function send(mistake, name, { config, login }, result) {
-  result.replaceChildren(el("p", { class: "waiting" }, `${mistake.name}: asking the API…`));
+  // A place of its own: once another mistake is made, nobody sees this one's late answer.
+  const place = el("div", {});
+  result.replaceChildren(place);
   try {
-    const tokens = login.tokens;
-    const token = mistake.make ? mistake.make(tokens, login) : await flawed(mistake.id, tokens.key);
-    const sent = token === null ? null : { accessToken: token, key: tokens.key };
-    const exchange = await getMessage(config.apiUrl, name, sent);
-    if (exchange.problem) throw exchange.problem;
-    const seen = await seenByApi(exchange, config);
+    const { exchange, why } = await patiently(place, `${mistake.name}: asking the API…`, (signal) =>
+      make(mistake, name, { config, login, signal }),
+    );
+    if (!place.isConnected) return;
     const { answer } = exchange;
-    result.replaceChildren(
+    place.replaceChildren(
       el(
         "p",
         { class: "line" },
@@ -99,13 +100,24 @@ async function send(mistake, name, { config, login }, result) {
         el("span", { class: answer.ok ? "status good" : "status bad" }, answer.statusLine),
       ),
       el("p", {}, `“${answer.message ?? answer.text}” `, mistake.why),
-      ...(await reasons(exchange, seen, config)),
+      ...why,
     );
     announce(`${mistake.name}: the API answered ${answer.statusLine}`);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    result.replaceChildren(alert(problem.message, problem.explanation));
+    place.replaceChildren(alert(problem.message, problem.explanation));
   }
+}
+
+/** Make a mistake. Return the exchange, and what is known about the refusal. Throws Problem. */
+async function make(mistake, name, { config, login, signal }) {
+  const tokens = login.tokens;
+  const token = mistake.make ? mistake.make(tokens, login) : await flawed(mistake.id, tokens.key);
+  const sent = token === null ? null : { accessToken: token, key: tokens.key };
+  const exchange = await getMessage(config.apiUrl, name, sent, signal);
+  if (exchange.problem) throw exchange.problem;
+  const seen = await seenByApi(exchange, config);
+  return { exchange, why: await reasons(exchange, seen, config) };
 }
 
 async function flawed(flaw, key) {
@@ -127,7 +139,10 @@ function watch(panel, life, login) {
     const { lifetime = 0, expiresAt = 0 } = login.tokens ?? {};
     const left = Math.round((expiresAt - Date.now()) / 1000);
     const short = lifetime > 0 && lifetime < 120_000;
-    const rest = left > 0 ? `has ${left} s to live.` : "has expired.";
-    life.textContent = short ? `Your token ${rest} “Send it again” replaces it in time.` : "";
+    const told =
+      left > 0
+        ? `Your token has ${left} s to live. “Send it again” replaces it in time.`
+        : "Your token has expired. “Send it again” gets a new one first.";
+    life.textContent = short ? told : "";
   }, 1000);
 }

@@ -5,10 +5,12 @@ import { announce, button, el } from "./view.js";
 
 /**
  * Return what `work(signal)` returns. Meanwhile, show in `place` what is waited for, and from the
- * first second on for how long. A person can stop it: then throws Problem.
+ * first second on for how long. A person can stop it: then throws Problem. What had the keyboard before
+ * gets it back from the button.
  */
 export async function patiently(place, text, work) {
   const begun = Date.now();
+  const before = document.activeElement;
   const controller = new AbortController();
   const time = el("span", { role: "timer" });
   let stop;
@@ -30,5 +32,6 @@ export async function patiently(place, text, work) {
     return await Promise.race([work(controller.signal), stopped]);
   } finally {
     clearInterval(timer);
+    if (document.activeElement === stop) before.focus({ preventScroll: true });
   }
 }
