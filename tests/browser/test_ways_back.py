@@ -84,6 +84,19 @@ async def test_a_person_can_stop_waiting_for_an_answer(walk: Walk) -> None:
     assert await walk.message() == await walk.api_says("/public")
 
 
+async def test_who_stops_waiting_by_keyboard_goes_on_from_the_heading(walk: Walk) -> None:
+    await walk.page.clock.install()
+    await walk.page.route("**/api/messages/public", say_nothing)
+    await walk.open("/public")
+    stop = walk.page.locator(".waiting button")
+    await stop.wait_for(state="attached")
+    await walk.page.clock.run_for(2000)
+    await stop.focus()
+    await walk.page.keyboard.press("Enter")
+    await walk.alert()
+    assert await walk.focused("h1")
+
+
 async def test_what_says_nothing_for_ten_seconds_is_not_called_down(walk: Walk) -> None:
     await walk.page.add_init_script(
         "AbortSignal.timeout = () => AbortSignal.abort(new DOMException('', 'TimeoutError'))"
@@ -209,6 +222,25 @@ async def test_who_cancels_the_login_reads_what_that_means(walk: Walk) -> None:
     await walk.page.locator(".place button.main").click()
     await walk.choose(ROBIN)
     await walk.logged_in()
+
+
+async def test_who_cancels_another_persons_login_is_told_who_one_still_is(
+    browser: "Browser",
+) -> None:
+    async with (
+        sandbox(admin_permission="read:admin-messages") as there,
+        walking(browser, there) as walk,
+    ):
+        await walk.open("/admin")
+        await walk.choose(ROBIN)
+        await walk.page.locator(AGAIN + " + button").click()
+        await walk.page.locator('button[name="cancel"]').click()
+        assert "access_denied" in await walk.notice()
+        await walk.logged_in()
+        assert PEOPLE[ROBIN].name in await walk.page.locator(".place").inner_text()
+        await walk.page.locator('.place a[href="/"]').click()
+        await walk.page.wait_for_url(f"{there.client}/")
+        assert all("403" in complaint for complaint in walk.complaints)
 
 
 async def test_a_button_that_copied_keeps_its_size(walk: Walk) -> None:

@@ -90,8 +90,15 @@ async function finishLogin() {
     if (!place.isConnected) return;
     showAccount();
     if (problem instanceof NoLoginToFinish && login.person) return stayLoggedIn();
-    place.replaceChildren(failure(problem), actions());
+    place.replaceChildren(failure(problem), ...whoIsStillHere(), actions());
   }
+}
+
+/** A login that failed has not ended an earlier one. */
+function whoIsStillHere() {
+  if (login.person === null) return [];
+  const home = el("a", { href: "/" }, "Go to Home");
+  return [el("p", {}, `You are still logged in as ${personName(login.person)}. `, home)];
 }
 
 /** The Back button leads to a login that is over. Its code was used already, so it is left alone. */
@@ -128,6 +135,8 @@ async function present(page, place, path, { mayLogIn, repeated }) {
     await page.show(place, { config, login, mayLogIn, repeated, again, loginButton, leave });
     if (!page.needsLogin) await tellOfSilence(place);
   } catch (problem) {
+    // What has the keyboard there goes away.
+    if (place.contains(document.activeElement)) main.querySelector("h1").focus();
     const loginHelps = problem instanceof LoginRequired && mayLogIn;
     if (loginHelps && login.known && saysNo(problem)) {
       place.replaceChildren(
