@@ -162,6 +162,20 @@ async def test_while_the_issuer_is_off_good_tokens_are_accepted(browser: "Browse
         check_complaints(walk)
 
 
+async def test_who_needs_the_issuer_while_it_is_off_is_led_to_its_switch(
+    browser: "Browser",
+) -> None:
+    async with sandbox() as there, walking(browser, there) as walk:
+        await panel(walk)
+        await walk.page.locator("#on-switch").click()
+        await walk.page.locator('#on-state[data-state="off"]').wait_for()
+        await walk.page.reload()
+        assert "503" in await walk.alert()
+        await walk.page.locator('[role=alert] a[href="/"]').click()
+        await walk.page.locator('#on-state[data-state="off"]').wait_for()
+        check_complaints(walk)
+
+
 async def test_a_short_lived_token_is_renewed_in_its_last_third(walk: Walk) -> None:
     await walk.page.clock.install()
     await panel(walk, person=ADA)

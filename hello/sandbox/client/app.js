@@ -2,7 +2,15 @@
 
 import { Login } from "./login.js";
 import { CALLBACK, NOT_FOUND, PAGES, personName } from "./pages.js";
-import { Denied, LoginRequired, NoLoginToFinish, NoSilentAnswer, Problem, ask } from "./problem.js";
+import {
+  Denied,
+  LoginRequired,
+  NoLoginToFinish,
+  NoSilentAnswer,
+  OutOfService,
+  Problem,
+  ask,
+} from "./problem.js";
 import { showSwitch } from "./switch.js";
 import { alert, announce, button, el, notice, waiting } from "./view.js";
 
@@ -195,9 +203,15 @@ function fill(title, lead) {
 
 function failure(problem) {
   if (problem instanceof Denied) return notice(problem.message, problem.explanation);
-  if (problem instanceof Problem) return alert(problem.message, problem.explanation);
+  const more = problem instanceof OutOfService && config.lessons ? whereTheSwitchIs() : null;
+  if (problem instanceof Problem) return alert(problem.message, problem.explanation, more);
   console.error(problem);
   return alert("Something went wrong in this page", String(problem));
+}
+
+function whereTheSwitchIs() {
+  const home = el("a", { href: "/" }, "Home");
+  return el("p", {}, "Is the issuer switched off? Its switch is at the end of ", home, ".");
 }
 
 function actions() {

@@ -2,7 +2,7 @@
 
 import { ALGORITHM, askWithProof } from "./dpop.js";
 import { random, sha256 } from "./encoding.js";
-import { Denied, Problem, ask } from "./problem.js";
+import { Denied, OutOfService, Problem, ask } from "./problem.js";
 import { note } from "./timeline.js";
 import { decode } from "./token.js";
 
@@ -191,7 +191,8 @@ export function refusal({ error, error_description: description }) {
 }
 
 function unexpected(url, response) {
-  return new Problem("The issuer's answer cannot be used", `${url} answered ${response.status}.`);
+  const Kind = response.status === 503 ? OutOfService : Problem;
+  return new Kind("The issuer's answer cannot be used", `${url} answered ${response.status}.`);
 }
 
 function redirectUri() {

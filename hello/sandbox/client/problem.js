@@ -34,6 +34,9 @@ export class NoLoginToFinish extends Problem {}
 /** The person, or the issuer, did not want this login. */
 export class Denied extends Problem {}
 
+/** The issuer answers that it is out of service. */
+export class OutOfService extends Problem {}
+
 const PATIENCE_SECONDS = 10;
 
 /**
