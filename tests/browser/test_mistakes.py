@@ -98,6 +98,15 @@ async def test_who_stops_waiting_for_a_mistake_can_make_another(walk: Walk) -> N
     assert await walk.focused("[role=group] button")
 
 
+async def test_who_is_logged_out_meanwhile_has_no_token_to_damage(walk: Walk) -> None:
+    await panel(walk)
+    await walk.page.context.clear_cookies()  # as after a restart of the issuer
+    await walk.page.locator("#shortLived-switch").click()
+    await walk.logged_out()
+    await make(walk, "damaged")
+    assert await walk.page.get_by_test_id("broken").get_by_role("alert").count() == 1
+
+
 async def test_a_late_answer_does_not_hide_that_of_the_next_mistake(browser: "Browser") -> None:
     held: asyncio.Queue[Route] = asyncio.Queue()
     async with sandbox() as there, walking(browser, there) as walk:

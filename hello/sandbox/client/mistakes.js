@@ -4,7 +4,7 @@ import { getMessage } from "./api.js";
 import { issuerSwitches } from "./issuer.js";
 import { lesson, seenByApi } from "./lessons.js";
 import { patiently } from "./patience.js";
-import { Problem } from "./problem.js";
+import { LoginRequired, Problem } from "./problem.js";
 import { reasons } from "./reason.js";
 import { alert, announce, button, disclosure, el } from "./view.js";
 
@@ -112,6 +112,7 @@ async function send(mistake, name, { config, login }, result) {
 /** Make a mistake. Return the exchange, and what is known about the refusal. Throws Problem. */
 async function make(mistake, name, { config, login, signal }) {
   const tokens = login.tokens;
+  if (tokens === null) throw new LoginRequired(); // a renewal has failed since the page was shown
   const token = mistake.make ? mistake.make(tokens, login) : await flawed(mistake.id, tokens.key);
   const sent = token === null ? null : { accessToken: token, key: tokens.key };
   const exchange = await getMessage(config.apiUrl, name, sent, signal);
