@@ -73,6 +73,8 @@ async def test_each_mistake_shows_status_challenge_log_and_check(browser: "Brows
             challenge = await broken.locator('[data-challenge="Bearer"]').inner_text()
             assert "realm" in challenge, name
             assert ("invalid_token" in challenge) is (error is not None), name
+            assert status in await broken.get_by_test_id("raw-answer").inner_text(), name
+            assert await broken.locator(".unreadable").count() > 0, name  # what CORS hides
             if reason != "no_credentials":
                 log = await broken.get_by_test_id("log").inner_text()
                 assert f"refused {status} {reason}:" in log, name

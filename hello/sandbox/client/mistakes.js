@@ -5,6 +5,7 @@ import { issuerSwitches } from "./issuer.js";
 import { lesson, seenByApi } from "./lessons.js";
 import { patiently } from "./patience.js";
 import { LoginRequired, Problem } from "./problem.js";
+import { raw } from "./raw.js";
 import { reasons } from "./reason.js";
 import { alert, announce, button, disclosure, el } from "./view.js";
 
@@ -87,7 +88,7 @@ async function send(mistake, name, { config, login }, result) {
   const place = el("div", {});
   result.replaceChildren(place);
   try {
-    const { exchange, why } = await patiently(place, `${mistake.name}: asking the API…`, (signal) =>
+    const { exchange, seen, why } = await patiently(place, `${mistake.name}: asking the API…`, (signal) =>
       make(mistake, name, { config, login, signal }),
     );
     if (!place.isConnected) return;
@@ -101,6 +102,7 @@ async function send(mistake, name, { config, login }, result) {
       ),
       el("p", {}, `“${answer.message ?? answer.text}” `, mistake.why),
       ...why,
+      raw(exchange, seen, `Raw: ${mistake.name}`),
     );
     announce(`${mistake.name}: the API answered ${answer.statusLine}`);
   } catch (problem) {
@@ -118,7 +120,7 @@ async function make(mistake, name, { config, login, signal }) {
   const exchange = await getMessage(config.apiUrl, name, sent, signal);
   if (exchange.problem) throw exchange.problem;
   const seen = await seenByApi(exchange, config);
-  return { exchange, why: await reasons(exchange, seen, config) };
+  return { exchange, seen, why: await reasons(exchange, seen, config) };
 }
 
 async function flawed(flaw, key) {

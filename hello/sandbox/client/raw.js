@@ -4,10 +4,10 @@ import { shortened } from "./token.js";
 import { copyButton, disclosure, el } from "./view.js";
 
 /** Return an exchange as HTTP. `seen` is what the API saw of it, or null if nobody knows. */
-export function raw(exchange, seen) {
+export function raw(exchange, seen, title = "Raw") {
   const { request, answer } = exchange;
   return disclosure(
-    "Raw",
+    title,
     false,
     ...preflight(request, seen),
     el("h2", {}, "The request"),

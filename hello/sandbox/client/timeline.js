@@ -27,8 +27,10 @@ export const timeline = new EventTarget();
  */
 export function note(kind, sent, received = null) {
   const step = { kind, at: Date.now(), sent: cut(sent), received: received && cut(received) };
+  // Each load of a page asks whether somebody is logged in. Before a login, that is of no interest.
+  const before = kind === "authorize" ? steps().filter((each) => !foundNobody(each)) : steps();
   try {
-    sessionStorage.setItem(KEY, JSON.stringify([...steps(), step].slice(-MAX_STEPS)));
+    sessionStorage.setItem(KEY, JSON.stringify([...before, step].slice(-MAX_STEPS)));
   } catch {
     // The browser gives this page no room: the login goes on all the same.
   }
@@ -43,6 +45,10 @@ export function steps() {
   } catch {
     return [];
   }
+}
+
+function foundNobody({ kind, received }) {
+  return kind === "renewal" && received?.fields.some(([name]) => name === "error");
 }
 
 export function forgetSteps() {
