@@ -218,8 +218,8 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
             return ENDED[refusal]
         protection.note(request, refusal, handled=handled)
         check_nothing_sent(request)
-        if isinstance(refusal, RefusedByCheckError) and refusal.__cause__ is not None:
-            raise refusal.__cause__ from None
+        if isinstance(refusal, RefusedByCheckError) and refusal.answer is not None:
+            raise refusal.answer from None
         challenges, timing = protection.challenges_to(request), protection.validator.timing
         return await refusal_answer(request, refusal, protection.refuse, challenges, timing)
 

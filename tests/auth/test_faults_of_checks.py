@@ -104,7 +104,9 @@ async def test_what_the_client_sends_wrong_is_its_own_fault(
 
     await served.with_checks(check, max_size=256)
     for _ in range(2):
-        assert (await served.post(sent() if callable(sent) else sent, **headers))[0] == status
+        answer = await served.post(sent() if callable(sent) else sent, **headers)
+        assert answer[0] == status
+        assert json.loads(answer[1]).keys() == {"message"}
     assert served.handled == []
     assert served.outcomes == ["body", "body"]
     assert reasons(caplog) == [f"{status} body"] * 2

@@ -22,13 +22,14 @@ _OWN_ANSWERS = {*range(400, 500)} - {401, 407}  # these two need a challenge
 class RefusedByCheckError(AuthError):
     """A check raised an HTTPException, or cannot read what the client sent.
 
-    Its cause is the HTTPException that is the answer.
+    `answer` is the exception that the check itself has raised, or None.
     """
 
-    def __init__(self, reason: Reason, answer: web.HTTPException) -> None:
+    def __init__(self, reason: Reason, error: web.HTTPException) -> None:
         super().__init__(reason)
-        self.status = answer.status
-        self.message = answer.reason
+        self.status = error.status
+        self.message = error.reason
+        self.answer = error if reason is Reason.CHECK else None
 
     def headers_with(self, _challenges: Challenges) -> dict[str, str]:
         """Return no challenge, because another token would not help."""
@@ -142,11 +143,11 @@ async def ask_check(check: Callable[..., Any], token: AccessToken, request: web.
     except Exception as error:
         if not _is_of_body(error, body, lent):
             raise
-        raise RefusedByCheckError(Reason.BODY, bad := web.HTTPBadRequest()) from bad
+        raise RefusedByCheckError(Reason.BODY, web.HTTPBadRequest()) from None
     except asyncio.CancelledError:
         if body is None or not body.is_arriving:
             raise
-        raise RefusedByCheckError(Reason.BODY, late := web.HTTPRequestTimeout()) from late
+        raise RefusedByCheckError(Reason.BODY, web.HTTPRequestTimeout()) from None
     finally:
         if body is not None:
             _finish_form(lent, request)
