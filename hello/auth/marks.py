@@ -19,7 +19,7 @@ from hello.tokens import Requirement, Validator
 from hello.tokens.requirements.requirement import VALID_TOKEN
 
 from .reading.awaiting import TokenPlace, awaiting
-from .reading.mounting import note_say
+from .reading.mounting import note_protecting
 
 _T = TypeVar("_T")
 
@@ -280,7 +280,7 @@ def require_setup(app: web.Application, mark: Mark) -> None:
     """Let a marked application without `setup` answer nothing, unless the mark opens it."""
     if mark.use is not TokenUse.PUBLIC and check_setup not in app.middlewares:
         app.middlewares.append(check_setup)
-    note_say(app)
+    note_protecting(app)
 
 
 def check_unmarked(there: Mark | None, mark: Mark, name: str) -> None:

@@ -31,7 +31,7 @@ from .protected_app import PROTECTION, Protection
 from .reading.awaiting import ENDED, await_token, awaiting, check_version, is_handshake
 from .reading.body import RefusedByCheckError
 from .reading.certificates import ClientCertificate, of_connection
-from .reading.mounting import note_say
+from .reading.mounting import note_protecting
 from .reading.nested import note_validated, validated_before
 from .reading.request import host_of
 from .reading.subprotocols import hide_tokens
@@ -127,7 +127,7 @@ def setup(
             certificates=client_certificate is not None,
             root=app if root is None else root,
         )
-    note_say(app)
+    note_protecting(app)
     app[TOKEN_VALIDATOR] = validator
     app[PROTECTION] = Protection(
         validator=validator,

@@ -29,7 +29,7 @@ ONLY_CALLED = web.RequestKey("ONLY_CALLED", bool)
 
 
 class GuardedSocket(web.WebSocketResponse):
-    """What the WebSocket of `auth.live` is, and no other."""
+    """A WebSocket that `auth.live` has made. Its class tells it from every other one."""
 
 
 def check_guarded(request: web.Request, response: object) -> None:

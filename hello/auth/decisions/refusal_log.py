@@ -26,7 +26,7 @@ _SHOWN = 3
 
 
 def is_counted(request: web.BaseRequest) -> bool:
-    """Return whether a request was refused and only counted, so that it needs no other line."""
+    """Return whether a request was refused, and only counted in the log: it gets no line."""
     return _COUNTED in request
 
 

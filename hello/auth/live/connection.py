@@ -62,7 +62,7 @@ class Live(Generic[_R]):
         self._error: Exception | None = None  # why the block has to be left
         self._is_cancelled = False
         self._is_left = False
-        self._is_gone = False  # the client, or the server stops, before there was a token
+        self._is_gone = False  # the client left, or the server stopped, before there was a token
         self._checking: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._renewable_at = 0.0  # in seconds since the epoch

@@ -111,7 +111,7 @@ class Credentials:
         self._replace(held)
 
     async def check_again(self) -> None:
-        """Ask for all that was asked at the start, a proof excepted.
+        """Check again what was checked at the start, except for the proof.
 
         Raises AuthError if it is refused, unless the tokens were replaced meanwhile.
         """

@@ -1,4 +1,4 @@
-"""What does the client of a live connection hear, and how does it hear the last of it?"""
+"""What is the client of a live connection told, and what is it told at the end?"""
 
 import asyncio
 from contextlib import suppress

@@ -34,8 +34,8 @@ def check_origin(request: web.Request, public_url: str | None, others: Collectio
     """Raise ForeignOriginError if a page of a foreign origin sends a request.
 
     A page may come from the origin of `public_url`, or else from that of the request itself, and
-    from `others`. Origins are compared exactly. "null" is nobody's. Raises ValueError if `others`
-    has something that is no origin.
+    from `others`. Origins are compared exactly. "null" is never allowed. Raises ValueError if
+    `others` has something that is no origin.
     """
     for each in [others] if isinstance(others, str) else others:
         if isinstance(others, str) or not _ORIGIN.fullmatch(each):

@@ -109,7 +109,7 @@ def _dialect(document: Document) -> Dialect:
 
 
 class _Adding:
-    """What is added to a document, each thing once and under a name of its own."""
+    """What is added to a document: each value once, under a name that is still free."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._dialect = _dialect(document)

@@ -91,7 +91,7 @@ def _only_jwt(validator: Validator) -> bool:
 def _metadata_urls(validator: Validator) -> Iterator[str]:
     """Yield where the listed issuers have their metadata, if their keys are found by it.
 
-    The tenants of a resolver are nobody else's business.
+    Issuers of a resolver are left out: a client must not learn who the tenants are.
     """
     if isinstance(validator, TokenValidator):
         for trusted in validator.issuers.listed:

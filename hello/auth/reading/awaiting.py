@@ -81,6 +81,6 @@ def await_token(request: web.Request, who: object) -> None:
 
 
 def awaiting(request: web.Request) -> Awaiting | None:
-    """Return who waits for the token of a request, or None if nobody does, or does any more."""
+    """Return who still waits for the token of a request, or None."""
     state = request.get(_AWAITING)
     return state if state is not None and state.who else None

@@ -92,7 +92,7 @@ class _Body:
             except Exception as error:  # noqa: BLE001 - it is raised below
                 self.error = error
             self._pieces.forget()
-            self.is_arriving = False  # but not if the check was cancelled
+            self.is_arriving = False  # it stays True if the check is cancelled while it waits
         if self.error is not None:
             raise self.error
         return self.data or b""

@@ -1,7 +1,7 @@
 """Which applications are around an application, so that their marks count for its routes?
 
-aiohttp tells an application what it contains, and not where it is added to. So those are remembered
-that have a say: the ones with `setup`, and the marked ones.
+aiohttp tells an application what it contains, and not where it is added. So this file remembers the
+applications that matter for others: those with `setup`, and the marked ones.
 """
 
 from collections.abc import Iterator
@@ -12,24 +12,24 @@ from aiohttp import web
 Apps = tuple[web.Application, ...]
 """Applications in one another, the outermost first."""
 
-_HAVING_A_SAY: WeakSet[web.Application] = WeakSet()
+_PROTECTING: WeakSet[web.Application] = WeakSet()
 
 
-def note_say(app: web.Application) -> None:
+def note_protecting(app: web.Application) -> None:
     """Remember that an application has `setup` or a mark."""
-    _HAVING_A_SAY.add(app)
+    _PROTECTING.add(app)
 
 
 def places_of(app: web.Application) -> list[Apps]:
     """Return an application with the ones around it, for each place where it is added.
 
-    Outer applications that have no say are left out. Places that differ in their domain only are
-    one. Raises TypeError if it is no Application.
+    Outer applications without `setup` and without a mark are left out. Places that differ in their
+    domain only are one. Raises TypeError if it is no Application.
     """
     if not isinstance(app, web.Application):
         raise TypeError(f"app is a web.Application, and not a {type(app).__name__}")
     ways: dict[Apps, None] = {(app,): None}
-    for outer in [*_HAVING_A_SAY]:
+    for outer in [*_PROTECTING]:
         ways |= dict.fromkeys(_ways(outer, app))
     # A way that is the end of another one begins at an application that is not the outermost.
     return [way for way in ways if not any(_ends(other, way) for other in ways)]

@@ -1,4 +1,4 @@
-"""Which tokens does the sandbox's issuer make with a mistake in them, so that one sees it refused?
+"""Which wrong tokens does the sandbox's issuer make, so that a learner sees them refused?
 
 Each has one flaw, and so no API that checks tokens accepts it.
 """

@@ -2,7 +2,7 @@
 
 Any page in the browser can send requests to this machine. So each route wants the `Origin` of the
 demo client, which a page cannot choose, and JSON, which another page cannot send without being
-asked first (CORS). Nobody is told anything by a GET.
+asked first (CORS). There is no GET.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -101,7 +101,7 @@ def _head(first: str, headers: Mapping[str, str]) -> str:
 
 
 def _line(name: str, value: str) -> str:
-    if name == hdrs.WWW_AUTHENTICATE:  # the API's own words, of which `cleaned` takes some for one
+    if name == hdrs.WWW_AUTHENTICATE:  # it holds no token, and `cleaned` takes realm= for one
         return f"{name}: {value}"
     return cleaned(f"{name}: {_cut(value) if name.lower() in _SECRET else value}")
 

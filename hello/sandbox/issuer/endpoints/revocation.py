@@ -42,7 +42,7 @@ class Revocation:
             _check_owner(issued.answer.get("client_id"), client_id)
             _check_authenticated(issued.family, authenticated=authenticated)
             self._access_tokens.pop(token)
-        # §2.2: whoever ends a token that is none has what he wants.
+        # §2.2: a token that is unknown is no error, because it is of no use already.
         return web.Response(headers=NO_STORE)
 
 
