@@ -52,7 +52,7 @@ async def is_listening(port: int) -> bool:
     try:
         async with connected(port):
             return True
-    except ConnectionRefusedError:
+    except ConnectionError:  # it is reset where the port is closed during the handshake
         return False
 
 

@@ -115,9 +115,13 @@ def free_port() -> int:
 
 
 def is_listening(port: int) -> bool:
+    """Say whether somebody listens on a port.
+
+    A port that is closed during the handshake resets the connection, and does not refuse it.
+    """
     try:
         socket.create_connection(("127.0.0.1", port), 5).close()
-    except ConnectionRefusedError:
+    except ConnectionError:
         return False
     return True
 
