@@ -110,12 +110,10 @@ export class Login extends EventTarget {
         "Its state is not the one that was sent. Please try again.",
       );
     }
-    if (answer.iss !== undefined && answer.iss !== this.#config.issuer) {
-      throw new Problem("This answer is from another issuer"); // RFC 9207: a mix-up
-    }
     const here = location.origin + location.pathname;
     note(answer.error === undefined ? "callback" : "refused", { line: `GET ${here}`, fields: answer });
     const metadata = await this.#discover();
+    this.#checkIssuer(metadata, answer);
     const key = transaction.thumbprint === null ? null : await browserKey();
     if (key !== null && key.thumbprint !== transaction.thumbprint) {
       throw new Problem(
@@ -172,6 +170,7 @@ export class Login extends EventTarget {
     });
     const answer = await authorizeInFrame(url, this.#config.issuer, transaction.state);
     note("renewal", visited(url), { line: "postMessage", fields: answer });
+    this.#checkIssuer(metadata, answer);
     if (NEEDS_A_PERSON.has(answer.error)) {
       this.#become(null);
       throw new LoginRequired();
@@ -202,6 +201,16 @@ export class Login extends EventTarget {
     const metadata = await discover(this.#config.issuer);
     this.#issuerBinds = bindsTokens(metadata);
     return metadata;
+  }
+
+  /** Refuse the answer of another issuer, whose code must not be sent to this one (RFC 9207 §2.4). */
+  #checkIssuer(metadata, { iss }) {
+    const maySayNothing = metadata.authorization_response_iss_parameter_supported !== true;
+    if (iss === this.#config.issuer || (iss === undefined && maySayNothing)) return;
+    throw new Problem(
+      "This answer is not from the issuer that was asked",
+      "It bears another iss, or none, although the issuer says that it sends one. Its code was not used.",
+    );
   }
 
   /** Return the key for the next tokens, or null if they are to be bearer tokens. */
