@@ -82,6 +82,13 @@ async def emptied(queue: Audit) -> auth.AuditCounts:
     return queue.counts
 
 
+async def counted(queue: Audit, counts: auth.AuditCounts) -> None:
+    """Wait until that has become of the decisions."""
+    async with asyncio.timeout(60):
+        while queue.counts != counts:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
+
+
 def put(queue: Audit, count: int, *, first: int = 0, **options: Any) -> None:
     for number in range(first, first + count):
         queue.put(decision(number, **options))
@@ -188,7 +195,7 @@ async def test_a_coroutine_function_that_fails_is_left_behind(
                         await asyncio.Event().wait()
                     finally:
                         await asyncio.sleep(0)
-        await kept(decided)
+        kept.sync(decided)  # without a pause, in which its time could end on a slow machine
 
     queue = begin(fails_at_one, timeout=0.05)
     put(queue, 3)
@@ -211,7 +218,7 @@ async def test_a_coroutine_function_that_goes_on_when_it_is_cancelled_is_left_be
 
     async def goes_on(decided: auth.Decision) -> None:
         if decided.at and once:
-            await kept(decided)
+            kept.sync(decided)  # without a pause, as above
             return
         under_way.add(decided.at)
         while not free.is_set():
@@ -231,7 +238,7 @@ async def test_a_coroutine_function_that_goes_on_when_it_is_cancelled_is_left_be
     free.set()
     counts = await emptied(queue)
     assert counts.recorded + counts.failed == audit._MAX_ABANDONED + 5
-    assert await asyncio.wait_for(asyncio.gather(*queue._abandoned, return_exceptions=True), 5)
+    assert await asyncio.wait_for(asyncio.gather(*queue._abandoned, return_exceptions=True), 30)
 
 
 async def test_a_coroutine_of_a_sync_function_is_left_behind_too(begin: Begin) -> None:
@@ -244,16 +251,17 @@ async def test_a_function_that_blocks_is_waited_for_and_nobody_else_waits(
     begin: Begin, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its thread cannot be cancelled, and a second one would mix up the order."""
-    free = threading.Event()
+    free, others = threading.Event(), threading.enumerate()
     kept = Failing(free.wait, range(1))
     queue = begin(kept.sync, timeout=0.05)
     put(queue, 3)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not codes(caplog):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
     assert queue.counts == auth.AuditCounts(waiting=3)
-    [thread] = [each for each in threading.enumerate() if each.name == "on_decision"]
-    assert thread.daemon  # or it would keep the program from ending
+    [thread] = [each for each in threading.enumerate() if each not in others]
+    assert (thread.name, thread.daemon) == ("on_decision", True)  # or no program could end
+    queue._timeout = 30  # on a slow machine, the next two may take longer than the first
     free.set()
     assert await emptied(queue) == auth.AuditCounts(recorded=3)
     assert kept.at == [0, 1, 2]
@@ -322,13 +330,14 @@ async def test_at_the_end_the_queue_is_emptied_for_a_while_and_the_rest_is_lost(
 
     queue = begin(Failing(free.wait, range(2, 3)).sync if blocks else waits)
     put(queue, 5)
+    await counted(queue, auth.AuditCounts(recorded=2, waiting=3))
     await queue.close()
     assert queue.counts == auth.AuditCounts(recorded=2, lost=3)
     assert codes(caplog) == ["audit_lost"]
     assert faults(caplog)[0].args == (3,)
     free.set()
     if not blocks:
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 30)
 
 
 async def test_the_end_sums_up_what_is_failing_and_dropped(
@@ -341,6 +350,8 @@ async def test_the_end_sums_up_what_is_failing_and_dropped(
 
     queue = begin(fails)
     put(queue, audit.MAX_WAITING + 1)
+    waiting = audit.MAX_WAITING - 1
+    await counted(queue, auth.AuditCounts(failed=1, dropped_allowed=1, waiting=waiting))
     await queue.close()
     await queue.close()  # once more tells nothing new
     assert queue.counts == auth.AuditCounts(failed=1, dropped_allowed=1, lost=audit.MAX_WAITING - 1)

@@ -154,6 +154,7 @@ async def test_a_copy_of_the_token_is_refused_in_a_terminal(walk: Walk, way: str
     await walk.open_details()
     buttons = walk.page.locator(f'[aria-labelledby="copy-{way}"] button')
     await buttons.first.click()
+    await buttons.first.locator("span:first-child[hidden]").wait_for(state="attached")
     copied = shlex.split(await walk.page.evaluate("navigator.clipboard.readText()"))
     assert copied[0] == "curl"
     assert (await requests.last()).token in " ".join(copied)

@@ -7,7 +7,7 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from ipaddress import IPv4Address
@@ -41,6 +41,7 @@ JWKS = "/.well-known/jwks.json"
 
 LIMIT = 512 * 1024
 BOMB = 16 * 1024 * 1024
+PATIENCE = 30  # seconds, for an answer that comes
 
 Answer = Callable[["FailingIssuer", web.Request], Awaitable[web.StreamResponse]]
 """Answers a request in the issuer's stead."""
@@ -144,12 +145,12 @@ class Held:
 
     async def asked(self) -> None:
         """Wait for the request."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self._asked.wait()
 
     async def abandoned(self) -> None:
         """Wait until nobody waits for the answer any more."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self._abandoned.wait()
 
 
@@ -176,6 +177,12 @@ def at_once(coroutine: Coroutine[Any, Any, _T]) -> _T:
     pytest.fail("it waits")
 
 
+def waits(validator: TokenValidator, seconds: float) -> None:
+    """From now on, let it wait that long for keys. A good answer may be late on a slow machine."""
+    keys = signing_keys(validator)
+    keys._policy = replace(keys._policy, timeout=seconds)
+
+
 async def settled(validator: TokenValidator) -> None:
     """Wait for the end of the fetch under way, if there is one."""
     pending = signing_keys(validator)._pending
@@ -189,7 +196,7 @@ class Failure:
 
     begin: Callable[[FailingIssuer], Awaitable[None]]
     named: tuple[str, ...]
-    timeout: float = 5
+    timeout: float = PATIENCE
 
 
 def at(path: str, answer: Answer) -> Callable[[FailingIssuer], Awaitable[None]]:

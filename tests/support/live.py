@@ -15,7 +15,7 @@ from hello.sandbox.issuer import Issuer
 from support.api import AUDIENCE, ApiServer, Client, bearer
 
 READER = {"permissions": ["read:reports"]}
-PATIENCE = 5  # seconds; no test takes that long unless it fails
+PATIENCE = 30  # seconds; no test takes that long unless it fails
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -136,7 +136,7 @@ def ask(connection: HTTPConnection, path: str, headers: Mapping[str, str] | None
 
 
 def get(port: int, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
         return ask(connection, path, headers)
 
 

@@ -1,9 +1,8 @@
 """A real browser before a whole sandbox: API, issuer and demo client on ports of their own."""
 
 import os
-import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +19,7 @@ from hello.sandbox.issuer import Issuer, issuer_app
 from hello.sandbox.lessons import Switch, Witness, lesson_routes
 from hello.server import Runner
 from support.api import AUDIENCE, bearer
+from support.program import free_port
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
@@ -28,7 +28,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 _axe = find_spec("axe_playwright_python")
 AXE = Path(str(_axe and _axe.origin)).with_name("axe.min.js")
 LOG_IN = "#account button.main"
-_PATIENCE_MILLISECONDS = 8000
+_PATIENCE_MILLISECONDS = 30_000
 # Whatever a page shows, and for however short a time, an object is never shown as a text.
 COMPLAIN_OF_OBJECTS = """
 new MutationObserver(() => {
@@ -260,8 +260,7 @@ async def chromium() -> AsyncIterator["Browser"]:
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on just now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+    ports = set[int]()
+    while len(ports) < count:
+        ports.add(free_port())
+    return list(ports)

@@ -42,7 +42,7 @@ class Connection:
 
     async def rest(self) -> bytes:
         """What comes until the server closes the connection."""
-        return await asyncio.wait_for(self.reader.read(), 5)
+        return await asyncio.wait_for(self.reader.read(), 30)
 
 
 @asynccontextmanager

@@ -79,7 +79,7 @@ async def test_a_refused_token_ends_a_handler_that_reads_in_a_task_of_its_own(
 
 
 async def floods_a_socket(request: web.Request) -> web.StreamResponse:
-    async with auth.live(request) as socket:
+    async with auth.live(request, timeout=60) as socket:  # for which aiohttp would wait
         while True:
             await socket.send_bytes(b"x" * 1_000_000)
 
@@ -101,7 +101,7 @@ async def fills_a_stream_and_waits(request: web.Request) -> web.StreamResponse:
 
 
 async def fills_a_socket_and_leaves(request: web.Request) -> web.StreamResponse:
-    async with auth.live(request) as socket:
+    async with auth.live(request, timeout=60) as socket:
         transport = request.transport
         assert transport is not None
         transport.write(b"x" * 20_000_000)
@@ -135,7 +135,7 @@ async def test_a_client_that_does_not_read_is_disconnected(
 
 
 async def nobody_is_connected(there: Live) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while there.client.server.handler.connections:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -144,15 +144,14 @@ async def test_a_stranger_who_sends_pings_and_does_not_read_is_disconnected(
     opens: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
-        async with auth.live(request, first_message_timeout=0.2):
+        async with auth.live(request, first_message_timeout=0.2, timeout=60):
             raise AssertionError
 
     there = await opens(handler, auth.protected(also_from={"message"}))
     async with connected(there.client.port or 0) as stranger:
         stranger.send(head(HANDSHAKE))
         stranger.send(PINGS)
-        await asyncio.sleep(0.1)
-        assert there.client.server.handler.connections
+        await stranger.reader.readuntil(b"\r\n\r\n")  # it was connected
         await nobody_is_connected(there)
     assert reasons(caplog) == ["401 no_credentials"]
 
@@ -179,7 +178,7 @@ async def test_a_stream_that_its_handler_has_ended_is_left_with_the_refusal(
     async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))) as response:
         await response.content.readuntil(b"\n\n")
         clock.advance(10)
-        assert await asyncio.wait_for(response.read(), 5) == b""
+        assert await asyncio.wait_for(response.read(), 30) == b""
     assert isinstance(await there.has_left(), auth.InvalidTokenError)
     assert reasons(caplog) == ["401 expired"]
     assert not faults(caplog)
@@ -213,7 +212,7 @@ async def test_a_check_that_outlives_its_cancellation_does_not_end_what_follows_
     async with there.opened(there.mint()) as socket:
         clock.advance(10)
         await closed(socket)
-        await asyncio.wait_for(after.wait(), 5)
+        await asyncio.wait_for(after.wait(), 30)
 
 
 async def test_a_check_that_takes_long_is_not_begun_again(opens: Open, clock: FakeClock) -> None:
@@ -236,7 +235,7 @@ async def test_a_check_that_takes_long_is_not_begun_again(opens: Open, clock: Fa
     there = await opens(handler, auth.protected(check=check))
     async with there.opened(there.mint()) as socket:
         clock.advance(10)
-        assert await socket.receive_json(timeout=5) == 0
+        assert await socket.receive_json(timeout=30) == 0
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -268,7 +267,7 @@ async def test_a_check_that_cannot_be_asked_does_not_end_it_before_exp(
         assert await there.status(there.mint()) == 403
         asked.clear()
         clock.advance(10)
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(asked.wait(), 30)
         await asyncio.sleep(0.05)  # and it was looked at
         await socket.send_str("still there")
         assert await socket.receive_str() == "still there"

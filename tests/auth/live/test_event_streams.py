@@ -85,7 +85,7 @@ async def test_it_ends_at_exp_with_a_last_event(
     async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))) as response:
         assert await response.content.readuntil(b"\n\n") == b"data: first\n\n"
         clock.advance(10)
-        assert await asyncio.wait_for(response.read(), 5) == last
+        assert await asyncio.wait_for(response.read(), 30) == last
     assert reasons(caplog) == ["401 expired"]
     assert [decision.outcome for decision in there.decisions] == ["allowed", "expired"]
     assert not faults(caplog)
@@ -100,7 +100,7 @@ async def test_it_ends_when_the_token_is_revoked(
         await response.content.readuntil(b"\n\n")
         revoked.add("alice")
         clock.advance(10)
-        last = await asyncio.wait_for(response.read(), 5)
+        last = await asyncio.wait_for(response.read(), 30)
     [(event, data)] = read_by_a_browser(last)
     assert event == "close"
     assert json.loads(data)["code"] == 4401
@@ -143,7 +143,7 @@ async def test_the_last_event_is_one_of_its_own_whatever_was_written_before(
     async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))) as response:
         await response.content.readuntil(b"\n\n")
         clock.advance(10)
-        *others, last = read_by_a_browser(await asyncio.wait_for(response.read(), 5))
+        *others, last = read_by_a_browser(await asyncio.wait_for(response.read(), 30))
     assert (last[0], json.loads(last[1])["code"]) == ("close", 4401)
     assert [name for name, _ in others] == before
 
@@ -193,7 +193,7 @@ async def test_head_is_answered_without_a_body(
         lines = "Host: a\r\nAuthorization: Bearer " + there.mint()
         connection.send(f"HEAD /feed HTTP/1.1\r\n{lines}\r\n\r\n".encode())
         connection.send(b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n")
-        statuses = [(await asyncio.wait_for(connection.answer(), 5)).status for _ in range(2)]
+        statuses = [(await asyncio.wait_for(connection.answer(), 30)).status for _ in range(2)]
     assert statuses == [200, 404]
     assert not faults(caplog)
     assert [decision.outcome for decision in there.decisions] == ["allowed", "audience", "allowed"]
@@ -257,7 +257,7 @@ async def test_a_handler_may_write_its_own_end(opens: Open, clock: FakeClock) ->
     async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))) as response:
         await response.content.readuntil(b"\n")
         clock.advance(10)
-        assert await asyncio.wait_for(response.read(), 5) == b"end\n"
+        assert await asyncio.wait_for(response.read(), 30) == b"end\n"
 
 
 async def test_a_client_that_does_not_read_is_cut_off(
@@ -279,7 +279,7 @@ async def test_a_client_that_does_not_read_is_cut_off(
     async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))):
         await begun.wait()
         clock.advance(10)
-        await asyncio.wait_for(left.wait(), 5)
+        await asyncio.wait_for(left.wait(), 30)
     assert reasons(caplog) == ["401 expired"]
 
 
@@ -303,7 +303,7 @@ async def test_a_client_that_is_gone_leaves_no_fault(
         await response.content.readuntil(b"\n\n")
         response.close()
     clock.advance(10)
-    await asyncio.wait_for(left.wait(), 5)
+    await asyncio.wait_for(left.wait(), 30)
     assert reasons(caplog) == ["401 expired"]
     assert not faults(caplog)
 
@@ -330,8 +330,8 @@ async def test_a_handler_that_goes_on_without_a_client_is_not_disturbed(
         await response.content.readuntil(b"\n\n")
         response.close()
     clock.advance(10)
-    await asyncio.wait_for(interrupted.wait(), 5)
-    async with asyncio.timeout(5):
+    await asyncio.wait_for(interrupted.wait(), 30)
+    async with asyncio.timeout(30):
         while not reasons(caplog):  # noqa: ASYNC110 - the log tells nobody
             await asyncio.sleep(0.01)
     assert reasons(caplog) == ["401 expired"]
@@ -353,6 +353,6 @@ async def test_an_event_stream_of_aiohttp_sse_ends_too(
     async with there.client.get("/feed", headers=bearer(there.mint(seconds=10))) as response:
         await response.content.readuntil(b"\r\n\r\n")
         clock.advance(10)
-        assert await asyncio.wait_for(response.read(), 5) == LAST
+        assert await asyncio.wait_for(response.read(), 30) == LAST
     assert reasons(caplog) == ["401 expired"]
     assert not faults(caplog)

@@ -247,7 +247,7 @@ async def test_pings_do_not_give_a_client_more_time(
                 await asyncio.sleep(0.01)
 
         pinging = asyncio.create_task(ping())
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             assert (await closed(socket)).code == 4401
         pinging.cancel()
         await asyncio.wait({pinging})

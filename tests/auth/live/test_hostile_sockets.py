@@ -39,7 +39,7 @@ def handshake(*changed: tuple[str, str | bytes], token: str = "", version: str =
 async def status_of(there: Live, sent: bytes) -> int:
     async with connected(there.client.port or 0) as connection:
         connection.send(sent)
-        head = await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), 30)
     return int(head.split()[1])
 
 
@@ -159,7 +159,7 @@ FRAMES = {
 async def test_a_strange_first_frame_leaves_nothing_behind(
     live: Start, caplog: pytest.LogCaptureFixture, sent: bytes, *, half_closed: bool
 ) -> None:
-    there = await live({"message"}, first_message_timeout=0.1)
+    there = await live({"message"}, first_message_timeout=0.1, timeout=60)
 
     async def send(connection: Connection) -> None:
         connection.send(handshake())

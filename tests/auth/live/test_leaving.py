@@ -48,8 +48,8 @@ def leaves(validator: auth.TokenValidator, issuer: Issuer) -> Any:
             headers = {**HANDSHAKE, **bearer(issuer.mint())}
             lines = [f"{name}: {value}" for name, value in headers.items()]
             connection.send("\r\n".join(["GET /feed HTTP/1.1", *lines, "", ""]).encode())
-            await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), 5)
-        await asyncio.wait_for(left.wait(), 5)
+            await asyncio.wait_for(connection.reader.readuntil(b"\r\n\r\n"), 30)
+        await asyncio.wait_for(left.wait(), 30)
         await runner.cleanup()
 
     return leave

@@ -271,7 +271,7 @@ async def test_an_outage_is_one_whatever_the_order_of_the_answers(
         token = issuer.mint(claims=bound_to())
         requests = [presenting(token, proof(token, now=clock.time())) for _ in fails]
         tasks = [asyncio.create_task(reason(validator, request)) for request in requests]
-        waiting = [await asyncio.wait_for(store.asked.get(), 5) for _ in fails]
+        waiting = [await asyncio.wait_for(store.asked.get(), 30) for _ in fails]
         for answer, fail in zip(waiting, fails, strict=True):
             if fail:
                 answer.set_exception(ReplayError("it is down"))
