@@ -207,9 +207,12 @@ def test_what_a_long_header_costs_is_bounded() -> None:
         ("X-Forwarded-For", ":" * 8000),
     ]
     for name, value in lines:
-        begun = time.process_time()
-        address(*([(name, value)] * 100))
-        assert time.process_time() - begun < 0.2
+        taken = []
+        for _ in range(5):  # a garbage collection may fall into one of them
+            begun = time.thread_time()
+            address(*([(name, value)] * 100))
+            taken.append(time.thread_time() - begun)
+        assert min(taken) < 0.2
     assert (
         address(("X-Forwarded-For", f"{CLIENT}, " + "10.0.0.2, " * 30 + "10.0.0.3")) == "10.0.0.2"
     )

@@ -189,7 +189,7 @@ async def test_where_the_issuer_has_no_silent_answer_a_person_can_still_log_in(
 
 
 async def test_an_issuer_that_never_answers_is_waited_for_ten_seconds(walk: Walk) -> None:
-    await walk.page.clock.install()
+    await walk.stop_time()
     await walk.page.route(IN_A_FRAME, say_nothing)
     async with walk.page.expect_request(IN_A_FRAME):
         await walk.open()
@@ -219,7 +219,7 @@ async def test_an_answer_that_comes_a_little_after_its_page_is_heard(walk: Walk)
 
 async def test_nobody_else_can_answer_for_the_issuer(walk: Walk) -> None:
     """Not the page itself, though it knows the state; nor another frame in it."""
-    await walk.page.clock.install()
+    await walk.stop_time()
     await walk.page.route(IN_A_FRAME, say_nothing)
     async with walk.page.expect_request(IN_A_FRAME) as asked:
         await walk.open()

@@ -85,7 +85,7 @@ async def test_each_mistake_shows_status_challenge_log_and_check(browser: "Brows
 
 
 async def test_who_stops_waiting_for_a_mistake_can_make_another(walk: Walk) -> None:
-    await walk.page.clock.install()
+    await walk.stop_time()
     await panel(walk)
     await walk.page.route("**/api/messages/protected", say_nothing)
     await walk.page.locator("details:has(.broken) [role=group] button").first.focus()
@@ -188,7 +188,7 @@ async def test_who_needs_the_issuer_while_it_is_off_is_led_to_its_switch(
 
 
 async def test_a_short_lived_token_is_renewed_in_its_last_third(walk: Walk) -> None:
-    await walk.page.clock.install()
+    await walk.stop_time()
     await panel(walk, person=ADA)
     await walk.page.locator("#shortLived-switch").click()
     await walk.page.locator('#shortLived-state[data-state="short"]').wait_for()

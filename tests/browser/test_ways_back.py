@@ -69,7 +69,7 @@ async def test_who_logged_out_is_led_to_the_login_at_once(walk: Walk) -> None:
 
 
 async def test_a_person_can_stop_waiting_for_an_answer(walk: Walk) -> None:
-    await walk.page.clock.install()
+    await walk.stop_time()
     await walk.page.route("**/api/messages/public", say_nothing)
     await walk.open("/public")
     stop = walk.page.locator(".waiting button")
@@ -85,7 +85,7 @@ async def test_a_person_can_stop_waiting_for_an_answer(walk: Walk) -> None:
 
 
 async def test_who_stops_waiting_by_keyboard_goes_on_from_the_heading(walk: Walk) -> None:
-    await walk.page.clock.install()
+    await walk.stop_time()
     await walk.page.route("**/api/messages/public", say_nothing)
     await walk.open("/public")
     stop = walk.page.locator(".waiting button")

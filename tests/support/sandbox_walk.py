@@ -1,6 +1,7 @@
 """A real browser before a whole sandbox: API, issuer and demo client on ports of their own."""
 
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -83,6 +84,12 @@ class Walk:
 
     async def open(self, path: str = "/") -> None:
         await self.page.goto(f"{self.sandbox.client}{path}")
+
+    async def stop_time(self) -> None:
+        """Let time pass in the page only when a test says so, however long the page takes."""
+        now = time.time()
+        await self.page.clock.install(time=now)
+        await self.page.clock.pause_at(now + 1)
 
     async def log_in(self, person: str) -> None:
         await self.page.locator(LOG_IN).click()
