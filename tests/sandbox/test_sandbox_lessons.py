@@ -1,6 +1,7 @@
 """What may the demo client's page learn and change in the sandbox, and who else may not?"""
 
 import logging
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -265,6 +266,22 @@ async def test_while_the_issuer_is_off_the_last_good_keys_are_used(
     assert (await lesson(session, there, "issuer", {"on": True}))["on"] is True
     async with session.get(there.issuer.url) as response:
         assert response.status == 200
+
+
+async def test_the_page_of_an_issuer_that_is_off_leads_to_its_own_client_alone(
+    session: ClientSession, there: Sandbox
+) -> None:
+    await lesson(session, there, "issuer", {"on": False})
+    evil = "https://evil.example.com"
+    asked = {"redirect_uri": evil, "returnTo": evil, "post_logout_redirect_uri": evil}
+    headers = {"Origin": evil, "Referer": evil, "Host": "evil.example.com"}
+    for path in ("", "authorize", "v2/logout", "oidc/logout", "evil.example.com"):
+        url = f"{there.issuer.url}{path}"
+        async with session.get(url, params=asked, headers=headers) as response:
+            assert response.status == 503
+            html = await response.text()
+        assert re.findall(r'<a href="([^"]*)"', html) == [f"{there.client}/"]
+        assert "evil" not in html
 
 
 async def test_tokens_can_be_short_lived_for_a_while(

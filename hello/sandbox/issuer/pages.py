@@ -106,9 +106,18 @@ def _address(url: str) -> str:
     return f'<a href="{escape(url)}">{code}</a>' if readable else code
 
 
-def message_page(title: str, text: str, *, status: int = 200) -> web.Response:
-    """Return a page with a message, for when the browser cannot be redirected to a client."""
-    return _page(title, f"<p>{escape(text)}</p>", status=status)
+def message_page(
+    title: str, text: str, *, status: int = 200, client_origin: str | None = None
+) -> web.Response:
+    """Return a page with a message, for when the browser cannot be redirected to a client.
+
+    It has a link to `client_origin`, if that is given. Never give what a request contains.
+    """
+    body = f"<p>{escape(text)}</p>"
+    if client_origin is not None:
+        origin = escape(client_origin)
+        body += f'<p><a href="{origin}/">Go to the client at {origin}</a></p>'
+    return _page(title, body, status=status)
 
 
 def web_message_page(target: str, response: Mapping[str, str]) -> web.Response:

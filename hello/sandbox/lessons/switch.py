@@ -26,5 +26,9 @@ class Switch:
     async def _answer(self, request: web.Request, handler: "Handler") -> web.StreamResponse:
         if self.on or request.path.startswith("/assets/"):  # the page below needs its style
             return await handler(request)
-        text = f"Switch it on again at {self._client_origin}, at the end of Home."
-        return message_page("This issuer is switched off", text, status=503)
+        return message_page(
+            "This issuer is switched off",
+            "Its switch is in the client, at the end of Home.",
+            status=503,
+            client_origin=self._client_origin,
+        )
