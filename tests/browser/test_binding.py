@@ -179,6 +179,21 @@ async def test_a_copy_of_the_token_is_refused_on_the_page(browser: "Browser") ->
         assert all("401" in complaint for complaint in walk.complaints)
 
 
+async def test_no_two_buttons_of_bound_tokens_have_the_same_name(browser: "Browser") -> None:
+    async with sandbox() as there, walking(browser, there) as walk:
+        await bound(walk)
+        await walk.open_details()
+        await walk.page.locator("[role=group] button").first.click()  # a mistake has one, too
+        await walk.page.locator(".broken details").first.wait_for()
+        await walk.open_details()
+        # Each line of the accessibility tree has a role and a name.
+        tree = await walk.page.get_by_role("main").aria_snapshot()
+        names = re.findall(r'button "(.*)"', tree)
+        assert len(names) > 4 * len(COPIES)
+        assert len(set(names)) == len(names)
+        assert all("401" in complaint for complaint in walk.complaints)
+
+
 async def test_a_copied_proof_is_no_good_for_another_message(walk: Walk) -> None:
     request = await (await bound(walk)).last()
     headers = {"Authorization": f"DPoP {request.token}", "DPoP": request.proof or ""}

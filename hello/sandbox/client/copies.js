@@ -4,7 +4,7 @@ import { sendCopy } from "./api.js";
 import { Problem } from "./problem.js";
 import { curl } from "./raw.js";
 import { shortened } from "./token.js";
-import { announce, button, copyButton, disclosure, el } from "./view.js";
+import { announce, button, copyButton, disclosure, el, unseen } from "./view.js";
 
 /** Return what somebody can try who has copied a request's token, and what the API answers. */
 export function copies(request) {
@@ -61,8 +61,8 @@ function attempt({ url, token, proof }, { id, name, why, headers }) {
     el(
       "p",
       { class: "actions", role: "group", "aria-labelledby": `copy-${id}` },
-      copyButton("Copy this command", curl(url, headers)),
-      button("Send it from here", () => send(url, headers, result)),
+      copyButton("Copy this command", curl(url, headers), name),
+      button(["Send it from here", unseen(name)], () => send(url, headers, result)),
     ),
     result,
   );

@@ -17,7 +17,7 @@ export function raw(exchange, seen, title = "Raw") {
       : null,
     ...(answer ? answered(answer, seen) : []),
     el("h2", {}, "The same in a terminal"),
-    ...inTerminal(request),
+    ...inTerminal(request, title),
   );
 }
 
@@ -104,7 +104,7 @@ function answered(answer, seen) {
   ];
 }
 
-function inTerminal({ url, token, scheme, proof }) {
+function inTerminal({ url, token, scheme, proof }, title) {
   const headers = {
     ...(token === null ? {} : { Authorization: `${scheme} ${token}` }),
     ...(proof === null ? {} : { DPoP: proof }),
@@ -119,6 +119,6 @@ function inTerminal({ url, token, scheme, proof }) {
     proof === null
       ? null
       : el("p", { class: "hint" }, "The API refuses it: it has seen this proof, and accepts it once."),
-    el("p", { class: "actions" }, copyButton("Copy this command", command)),
+    el("p", { class: "actions" }, copyButton("Copy this command", command, title)),
   ];
 }

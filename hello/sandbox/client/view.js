@@ -19,12 +19,20 @@ export function button(label, onclick, kind = "") {
   return el("button", { type: "button", class: kind || null, onclick }, label);
 }
 
-/** A button that copies a text, which is of use only to the person. */
-export function copyButton(label, text) {
+/** Words that tell apart things which look the same. Only who does not see the page needs them. */
+export function unseen(text) {
+  return el("span", { class: "unseen" }, ` (${text})`);
+}
+
+/**
+ * A button that copies a text, which is of use only to the person. `which` tells it apart from others
+ * with this label, or is null.
+ */
+export function copyButton(label, text, which = null) {
   // Both labels are in the same place, so that the button keeps its size.
   const before = el("span", {}, label);
   const after = el("span", { hidden: true }, "Copied");
-  const copy = button([before, after], async () => {
+  const copy = button([before, after, which && unseen(which)], async () => {
     const copied = await navigator.clipboard.writeText(text).then(
       () => "Copied",
       () => "Not allowed",
