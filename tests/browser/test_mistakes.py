@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,9 +64,39 @@ def check_complaints(walk: Walk) -> None:
     assert walk.foreign_hosts() == set()
 
 
-async def test_each_mistake_shows_status_challenge_log_and_check(browser: "Browser") -> None:
-    async with sandbox() as there, walking(browser, there) as walk:
-        await panel(walk)
+async def on_protected(walk: Walk) -> None:
+    await panel(walk)
+
+
+async def on_admin(walk: Walk) -> None:
+    await panel(walk, "/admin", ADA)
+
+
+async def on_admin_without_the_permission(walk: Walk) -> None:
+    await walk.open("/admin")
+    await walk.choose(ROBIN)
+    await walk.page.get_by_test_id("lacking").wait_for()
+    await show(walk)
+
+
+PAGES = [
+    ("", on_protected),
+    ("", on_admin),
+    ("read:admin-messages", on_admin),
+    # The API looks at the permissions of good tokens alone: the mistake is refused as such.
+    ("read:admin-messages", on_admin_without_the_permission),
+]
+
+
+@pytest.mark.parametrize(("permission", "at"), PAGES)
+async def test_each_mistake_shows_status_challenge_log_and_check(
+    browser: "Browser", permission: str, at: Callable[[Walk], Awaitable[None]]
+) -> None:
+    async with (
+        sandbox(admin_permission=permission) as there,
+        walking(browser, there) as walk,
+    ):
+        await at(walk)
         for name, status, error, reason in MISTAKES:
             said = await make(walk, name)
             broken = walk.page.get_by_test_id("broken")
@@ -81,6 +112,7 @@ async def test_each_mistake_shows_status_challenge_log_and_check(browser: "Brows
                 check = await broken.get_by_test_id("check").inner_text()
                 assert reason in check, name
             assert not re.search(r"eyJ[\w-]{20}", said), name
+        assert await walk.violations() == []
         check_complaints(walk)
 
 
