@@ -106,6 +106,25 @@ async def test_what_says_nothing_for_ten_seconds_is_not_called_down(walk: Walk) 
     assert "10 s" in await walk.alert()
 
 
+async def hang_up(route: "Route") -> None:
+    await route.abort()
+
+
+async def test_a_switch_that_could_not_be_moved_says_so(browser: "Browser") -> None:
+    async with sandbox() as there, walking(browser, there) as walk:
+        await walk.open()
+        await walk.page.locator("#on-switch").click()
+        await walk.page.locator('#on-state[data-state="off"]').wait_for()
+        await walk.page.route("**/lessons/issuer", hang_up)
+        await walk.page.locator("#on-switch").click()
+        await walk.page.locator('#on-state[data-state="unknown"]').wait_for()
+        assert not await walk.page.locator("#on-switch").is_checked()
+        await walk.page.unroute("**/lessons/issuer")
+        await walk.page.locator("#on-switch").click()
+        await walk.page.locator('#on-state[data-state="on"]').wait_for()
+        assert all(re.search("503|ERR_FAILED", complaint) for complaint in walk.complaints)
+
+
 async def refuse_once(route: "Route") -> None:
     headers = {
         "Access-Control-Allow-Origin": route.request.headers["origin"],

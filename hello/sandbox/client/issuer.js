@@ -7,6 +7,7 @@ const STATES = {
   on: "The issuer is on.",
   off: "The issuer is off: it answers everybody with 503. The API goes on with the keys that it has, for an hour. Where it needs another key, it answers 503 and not 401, so that nobody throws a good session away.",
   usual: "Tokens live for a day.",
+  unknown: "The sandbox has not answered, so the switch is where it was. Is the sandbox running?",
   short: "New tokens live for 30 seconds. In the last third of its life, a token is replaced before the next request: a silent renewal, which the page Login shows.",
 };
 
@@ -31,16 +32,17 @@ function control(name, label, state, [whenOff, whenOn], changed) {
     "aria-describedby": text.id,
     onchange: async () => {
       const now = await lesson("issuer", { [name]: input.checked }).catch(() => null);
-      tell(now ?? state);
+      Object.assign(state, now);
+      tell(now === null ? "unknown" : null);
       announce(text.textContent);
       if (now !== null) await changed(name);
     },
   });
-  const tell = (current) => {
-    input.checked = current[name];
-    text.dataset.state = current[name] ? whenOn : whenOff;
+  const tell = (instead = null) => {
+    input.checked = state[name];
+    text.dataset.state = instead ?? (state[name] ? whenOn : whenOff);
     text.textContent = STATES[text.dataset.state];
   };
-  tell(state);
+  tell();
   return el("p", { class: "binding" }, el("label", {}, input, label), text);
 }
