@@ -127,7 +127,8 @@ export class Login extends EventTarget {
 
   /**
    * Return an access token that does not expire soon, and its key: { accessToken, key }. A bearer
-   * token has the key null. Throws LoginRequired.
+   * token has the key null. If it expires soon, `notRenewed` is the problem with getting another one.
+   * Throws LoginRequired.
    */
   async accessToken() {
     await this.#renewal?.catch(() => {});
@@ -137,7 +138,7 @@ export class Login extends EventTarget {
     if (left > early) return this.#tokens;
     const tokens = this.#tokens;
     return this.renew().catch((problem) => {
-      if (left > 0) return tokens; // better than none
+      if (left > 0) return { ...tokens, notRenewed: problem }; // better than none
       throw problem;
     });
   }
@@ -173,7 +174,8 @@ export class Login extends EventTarget {
     this.#checkIssuer(metadata, answer);
     if (NEEDS_A_PERSON.has(answer.error)) {
       this.#become(null);
-      throw new LoginRequired();
+      const said = `The issuer answered ${answer.error}: it has to ask you something.`;
+      throw new LoginRequired(undefined, said);
     }
     return this.#accept(metadata, transaction, answer, key);
   }

@@ -10,6 +10,7 @@ import { LoginRequired } from "./problem.js";
 import { proofDetails } from "./proof.js";
 import { raw } from "./raw.js";
 import { reasons } from "./reason.js";
+import { renewalFailed } from "./renewal.js";
 import { decode, explainClaims, explainHeader, shortened } from "./token.js";
 import {
   button,
@@ -50,11 +51,12 @@ export async function showMessage(place, name, { withToken, repeated, ...context
     outcome(exchange, { note: exchange.note, wanted: wanted(name, config) }),
     el("p", { class: "actions" }, repeat, wayOut(answer, context)),
     el("div", { class: "pending" }),
+    exchange.notRenewed ? notRenewed(exchange.notRenewed, context) : null,
     exchange.why.length ? disclosure("Why it was refused", true, exchange.why) : null,
     exchange.refused ? beforeThat(exchange.refused) : null,
     sent(request),
     answer ? received(answer) : null,
-    request.token ? breakIt(name, { config, login }) : null,
+    request.token ? breakIt(name, context) : null,
     raw(exchange, exchange.seen),
     request.token
       ? tokenDetails(
@@ -72,11 +74,15 @@ export async function showMessage(place, name, { withToken, repeated, ...context
 
 /**
  * Ask the API. If it refuses the token, get a new one and ask once more. Return the last exchange,
- * with the refused one before it as `refused`, and a `note` if no new token could be had.
+ * with the refused one before it as `refused`, and a `note` if no new token could be had. It has
+ * `notRenewed` if its token expires soon, and no other could be had.
  */
 async function converse(apiUrl, name, login, { mayLogIn, signal }) {
-  const exchange = await getMessage(apiUrl, name, await login?.accessToken(), signal);
-  if (login === null || !exchange.answer?.refusesToken) return exchange;
+  const tokens = await login?.accessToken();
+  const exchange = await getMessage(apiUrl, name, tokens, signal);
+  if (login === null || !exchange.answer?.refusesToken) {
+    return { ...exchange, notRenewed: tokens?.notRenewed };
+  }
   // The issuer may have changed its key: so try one new token, but not a third.
   try {
     const second = await getMessage(apiUrl, name, await login.renew(), signal);
@@ -97,6 +103,14 @@ function wayOut(answer, { loginButton, leave }) {
   return answer?.status === 403
     ? button("Log in as somebody else", () => leave({ anew: true }))
     : null;
+}
+
+function notRenewed(problem, { config, login, loginButton }) {
+  return renewalFailed(problem, {
+    kept: login.tokens !== null,
+    lessons: config.lessons,
+    remedy: problem instanceof LoginRequired ? loginButton() : null, // or "Send it again"
+  });
 }
 
 function beforeThat(exchange) {

@@ -7,6 +7,7 @@ import { patiently } from "./patience.js";
 import { LoginRequired, Problem } from "./problem.js";
 import { raw } from "./raw.js";
 import { reasons } from "./reason.js";
+import { renewalFailed } from "./renewal.js";
 import { alert, announce, button, disclosure, el } from "./view.js";
 
 // `make` returns the token to send. Those without it are made by the sandbox's issuer.
@@ -53,8 +54,9 @@ const MISTAKES = [
 ];
 
 /** Return the panel of the page with a message. `login` has the person's tokens. */
-export function breakIt(name, { config, login }) {
+export function breakIt(name, { config, login, loginButton }) {
   const result = el("div", { class: "broken", "data-testid": "broken" });
+  const renewal = el("div", {});
   const life = el("p", { class: "hint", role: "timer" });
   const offered = MISTAKES.filter(({ make }) => make || config.lessons);
   const panel = disclosure(
@@ -70,17 +72,36 @@ export function breakIt(name, { config, login }) {
     ),
     result,
     config.lessons ? el("div", { class: "issuer" }) : null,
+    renewal,
     life,
   );
   // The switches are asked for once a person wants to see them.
   panel.addEventListener("toggle", async () => {
     const place = panel.querySelector(".issuer");
     if (!panel.open || !place || place.hasChildNodes()) return;
-    const changed = (which) => which === "shortLived" && login.renew().catch(() => {});
+    const changed = (which) => which === "shortLived" && renew(renewal, login, loginButton);
     place.replaceChildren(await issuerSwitches(changed).catch(({ message }) => message));
     watch(panel, life, login);
   });
   return panel;
+}
+
+/** Get tokens that live as long as the issuer's do now. If that fails, say so in `place`. */
+async function renew(place, login, loginButton) {
+  let told = [];
+  try {
+    await login.renew();
+    if (place.hasChildNodes()) announce("The silent renewal has brought a new token.");
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    const again = () => button("Try again", () => renew(place, login, loginButton));
+    const remedy = problem instanceof LoginRequired ? loginButton() : again();
+    told = [renewalFailed(problem, { kept: login.tokens !== null, lessons: true, remedy })];
+  }
+  const hadKeyboard = place.contains(document.activeElement);
+  place.replaceChildren(...told);
+  const next = place.querySelector("button") ?? document.getElementById("shortLived-switch");
+  if (hadKeyboard) next.focus({ preventScroll: true });
 }
 
 async function send(mistake, name, { config, login }, result) {
