@@ -112,6 +112,7 @@ async def test_each_mistake_shows_status_challenge_log_and_check(
                 check = await broken.get_by_test_id("check").inner_text()
                 assert reason in check, name
             assert not re.search(r"eyJ[\w-]{20}", said), name
+        await walk.open_details()
         assert await walk.violations() == []
         check_complaints(walk)
 

@@ -141,7 +141,7 @@ async function make(mistake, name, { config, login, signal }) {
   const exchange = await getMessage(config.apiUrl, name, sent, signal);
   if (exchange.problem) throw exchange.problem;
   const seen = await seenByApi(exchange, config);
-  return { exchange, seen, why: await reasons(exchange, seen, config) };
+  return { exchange, seen, why: await reasons(exchange, seen, config, mistake.name) };
 }
 
 async function flawed(flaw, key) {

@@ -2,13 +2,14 @@
 
 import { explainChallenges } from "./challenge.js";
 import { lesson } from "./lessons.js";
-import { disclosure, el } from "./view.js";
+import { disclosure, el, unseen } from "./view.js";
 
 /**
  * Return what is known about a refusal: the challenge, and in the sandbox the lines of the log and
- * what `run.py --check-token` says. `seen` is what the API saw of the exchange, or null.
+ * what `run.py --check-token` says. `seen` is what the API saw of the exchange, or null. `which`
+ * tells this refusal apart from another on the page, or is null.
  */
-export async function reasons({ request, answer }, seen, config) {
+export async function reasons({ request, answer }, seen, config, which = null) {
   const header = new Map(answer.headers).get("www-authenticate") ?? null;
   return [
     ...(header === null ? [] : explainChallenges(header)),
@@ -23,17 +24,18 @@ export async function reasons({ request, answer }, seen, config) {
     config.lessons
       ? null
       : el("p", { class: "hint" }, "The reason is in the API's log: find it by the x-request-id."),
-    await checked(request, config),
+    await checked(request, config, which),
   ].filter((part) => part !== null);
 }
 
-async function checked({ token, scheme, proof }, config) {
+async function checked({ token, scheme, proof }, config, which) {
   if (!config.lessons || token === null) return null;
   const asked = { token, scheme, ...(proof === null ? {} : { proof }) };
   const check = await lesson("check", asked).catch(() => null);
   if (check === null) return null;
+  const name = "What --check-token says";
   return disclosure(
-    "What --check-token says",
+    [name, which && unseen(which)],
     false,
     el("p", {}, "An operator gives the token to ", el("code", {}, "python run.py --check-token"), "."),
     el(
@@ -42,7 +44,7 @@ async function checked({ token, scheme, proof }, config) {
         "data-testid": "check",
         class: "columns",
         role: "region",
-        "aria-label": "What --check-token says",
+        "aria-label": which ? `${name} (${which})` : name,
         tabindex: "0",
       },
       check.text,
