@@ -116,7 +116,7 @@ async function home(place, { config }) {
         el(
           "p",
           {},
-          "On Protected, send a damaged token, an expired one, or another API's. See the answer, and the reason in the API's log.",
+          "On Protected or Admin, send a damaged token, an expired one, or another API's. See the answer, and the reason in the API's log.",
         ),
       ),
       el(

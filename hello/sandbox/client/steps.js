@@ -33,7 +33,7 @@ const KINDS = {
   renewal: {
     title: "This page asks for a new code, in a hidden frame",
     who: "The issuer, and this page. Nobody sees the frame, and its address is in no history.",
-    why: "prompt=none forbids the issuer to ask you anything. It knows you by a cookie of its own, which no script of this page can read. If it does not, it answers login_required.",
+    why: "prompt=none forbids the issuer to ask you anything. It knows you by a cookie of its own, which no script of this page can read. If it does not, or if the browser keeps the cookie back because the issuer is another site, it answers login_required.",
   },
   logout: {
     title: "This page sends you to the issuer, to log out",
