@@ -41,6 +41,8 @@ def _required(value: str, meaning: str) -> str:
         raise ValueError(f"is missing: {meaning}")
     if _PLACEHOLDER.search(value):
         raise ValueError(f"is still a placeholder, {value!r}: {meaning}")
+    if not value.isprintable() or value != value.strip():
+        raise ValueError(f"is {value!r}, with a character that cannot be seen: {meaning}")
     return value
 
 
@@ -91,7 +93,7 @@ def endpoint(value: str) -> str | None:
 
 def claim(value: str) -> str:
     """Return the name of a claim."""
-    if not re.fullmatch(r"\S+", value):
+    if not re.fullmatch(r"\S+", value) or not value.isprintable():
         raise ValueError(f"is {value!r}, not the name of a claim, like client_id")
     return value
 

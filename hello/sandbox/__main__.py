@@ -13,7 +13,7 @@ from hello.logs import log_to_stderr
 from hello.server import AddressError, Service, serve
 
 from .issuer import PEOPLE, Issuer, Person, issuer_app
-from .recipe import token_recipe
+from .recipe import target_parameters, token_recipe
 
 _T = TypeVar("_T")
 
@@ -63,13 +63,14 @@ def greeting(issuer: Issuer) -> str:
         f"{person.name}: {', '.join(sorted(issuer.permissions_of(person))) or 'no permission'}"
         for person in issuer.people.values()
     )
+    audiences = "\n           ".join(issuer.audiences)
     register = f"\n  Register {issuer.url}oidc/register" if issuer.registration else ""
     strict = ", strict=True" if issuer.rfc9068 else ""
     return f"""
 This issuer is for this machine only: it lets everybody in.
 
   Issuer   {issuer.url}
-  Audience {", ".join(issuer.audiences)}
+  Audience {audiences}
   Pages    {issuer.client_origin}, and programs of this machine at 127.0.0.1 and [::1]{register}
   People   {people}
 
@@ -83,8 +84,8 @@ Let your API trust it:
 Get a token:
 
 {token_recipe(issuer.url, issuer.audience, issuer.permissions)}
-
-Use it, with the address of your API:
+{_choice(issuer)}
+Use it. Put the address of a route of your API in place of http://localhost:8080/:
 
   curl -i http://localhost:8080/ -H "Authorization: Bearer $TOKEN"
 
@@ -92,9 +93,25 @@ Stop with Ctrl+C. python -m hello.sandbox --help lists the options.
 """
 
 
+def _choice(issuer: Issuer) -> str:
+    """Return how a client chooses between several audiences (RFC 8707 §2), if there are several."""
+    if len(issuer.audiences) == 1:
+        return ""
+    choices = "\n".join(f"  {target_parameters(audience)}" for audience in issuer.audiences)
+    return f"""
+That token is for {issuer.audience}. Each API needs its own audience in the TokenValidator, and a
+client asks for the API that it calls, at /authorize and at /oauth/token, with one of:
+
+{choices}
+
+A request with neither gets a token for the first audience that only the issuer can read (RFC 7662).
+"""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m hello.sandbox",
+        usage="%(prog)s [OPTION]... (--help lists the options)",
         description="An issuer of access tokens for an API of your own, on this machine only. "
         "It needs no account and no settings, and forgets everything when it ends.",
     )
@@ -161,6 +178,8 @@ def _read(parse: Callable[[str], _T]) -> Callable[[str], _T]:
 
 
 def _permission(text: str) -> str:
+    if "," in text:
+        _fail(f"is {text!r}, with a comma: repeat --permission for each of them")
     return values.permission(text) or _fail("is empty")
 
 
@@ -171,17 +190,20 @@ def _seconds(text: str) -> int:
 
 
 def _person(text: str) -> Person:
-    name, _, listed = text.partition("=")
-    permissions = frozenset(_permission(each) for each in listed.split(",") if each)
+    name, equals, listed = text.partition("=")
+    permissions = listed.split(",") if equals else []
     identifier = "-".join(name.lower().split())
     if not identifier or not name.isprintable():
         _fail(f"is {text!r}, which names nobody: write NAME, or NAME=PERMISSION,PERMISSION")
+    if "" in permissions:
+        _fail(f"is {text!r}, with an empty permission: write NAME, or NAME=PERMISSION,PERMISSION")
+    granted = frozenset(map(_permission, permissions))
     return Person(
         subject=f"sandbox|{quote_plus(identifier)}",
         name=" ".join(name.split()),
         email=f"{quote_plus(identifier)}@example.com",
-        about=f"May {', '.join(sorted(permissions)) or 'do nothing in particular'}",
-        permissions=permissions,
+        about=f"May {', '.join(sorted(granted)) or 'do nothing in particular'}",
+        permissions=granted,
     )
 
 

@@ -64,6 +64,7 @@ NO_DOMAINS = [
     "t.eu.auth0.com\nevil.example.com",
     "тенант.eu.auth0.com",
 ]
+UNSEEN = ["api\u200b", "my\xa0api", "my\tapi", "my\x1b[0mapi", "my\udcffapi"]
 PLACEHOLDERS = [
     "AUTH0-DOMAIN",
     "AUTH0_DOMAIN",
@@ -109,6 +110,11 @@ NO_ISSUERS = [
         ("JWKS_URI", "keys.json", "https"),
         ("INTROSPECTION_ENDPOINT", "http://keycloak:8080/introspect", "https"),
         ("AUDIENCE_CLAIM", "client id", ""),
+        *(
+            (name, value, "")
+            for name in ("AUDIENCE_CLAIM", "AUTH0_AUDIENCE", "AUTH0_CLIENT_ID")
+            for value in UNSEEN
+        ),
         ("PUBLIC_URL", "api.example.com", "https"),
         ("CLIENT_CERT_PROXIES", "localhost", "unix"),
         ("CLIENT_CERT_PROXIES", "10.0.0.1/8", "unix"),

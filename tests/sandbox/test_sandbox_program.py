@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_aiohttp.plugin import AiohttpClient
 
 from hello.auth import TokenValidator
 from hello.sandbox import __main__ as program
-from hello.sandbox.issuer import Issuer
+from hello.sandbox.issuer import Issuer, issuer_app
 from hello.server import AddressError, Service
 from hello.tokens import Presented
 from support.api import AUDIENCE
+from support.logging_in import claims_of
 from support.naming import naming
 from support.pages import PROJECT, example
 from support.program import free_port, get, running
 
+EMPTY_PERMISSIONS = ["A=", "A=,", "A=a,,b", "A=a,", "A=,a"]
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 METADATA = "/.well-known/oauth-authorization-server"
 
 
@@ -129,6 +133,35 @@ def test_it_says_who_can_log_in(served: list[Issuer], capsys: pytest.CaptureFixt
     assert "Kim" in said
 
 
+async def test_each_api_is_asked_for_by_what_it_prints(
+    served: list[Issuer], capsys: pytest.CaptureFixture[str], aiohttp_client: AiohttpClient
+) -> None:
+    apis = ["https://a.example.com/x?y=z", "api://b c", "the one's & only"]
+    options = [part for api in apis for part in ("--audience", api)]
+    assert await asyncio.to_thread(program.main, options) == 0
+    [issuer] = served
+    said = capsys.readouterr().out
+    assert [api for api in apis if f" {api}\n" not in said] == []
+    lines = re.findall(r"^  audience=.*$", said, re.MULTILINE)
+    parameters = [word for line in lines for word in line.split() if "=" in word]
+    client = await aiohttp_client(issuer_app(issuer))
+    got = []
+    for parameter in parameters:
+        form = "grant_type=client_credentials&client_id=sandbox&client_secret=not-a-secret"
+        async with client.post("/oauth/token", data=f"{form}&{parameter}", headers=FORM) as answer:
+            token = (await answer.json())["access_token"]
+            got.append((parameter.partition("=")[0], claims_of(token)["aud"]))
+    assert got == [
+        *((name, api) for api in apis[:2] for name in ("audience", "resource")),
+        ("audience", apis[2]),
+    ]
+
+
+def test_one_api_needs_no_choice(served: list[Issuer], capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["--audience", "a", "--audience", "a"]) == 0
+    assert "resource=" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("options", "shown"), [([], False), (["--registration"], True)])
 def test_it_says_where_clients_register(
     served: list[Issuer], capsys: pytest.CaptureFixture[str], options: list[str], *, shown: bool
@@ -146,12 +179,17 @@ def test_it_says_where_clients_register(
         (["--token-lifetime", "soon"], ["--token-lifetime", "'soon'"]),
         (["--token-lifetime", "99999999"], ["--token-lifetime", "99999999"]),
         (["--audience", ""], ["--audience"]),
+        (["--audience", " "], ["--audience", "' '"]),
+        (["--audience", "a "], ["--audience", "'a '"]),
+        (["--audience", "a\x1b[0m"], ["--audience", r"a\x1b[0m"]),
         (["--permission", "a b"], ["--permission", "'a b'"]),
         (["--permission", ""], ["--permission"]),
+        (["--permission", "a,b"], ["--permission", "'a,b'"]),
         (["--person", ""], ["--person"]),
         (["--person", "=a"], ["--person", "'=a'"]),
         (["--person", "A\nB"], ["--person", r"A\nB"]),
         (["--person", "A=b c"], ["--person", "'b c'"]),
+        *((["--person", text], ["--person", repr(text)]) for text in EMPTY_PERMISSIONS),
         (["--person", "A", "--person", " a"], ["--person"]),
         (["--person", "A", "--permission", "b"], ["--permission", "--person"]),
         (["--client-origin", "http://localhost:4040/"], ["--client-origin"]),
@@ -165,7 +203,8 @@ def test_a_bad_option_is_named(
     with pytest.raises(SystemExit) as ended:
         program.main(options)
     assert ended.value.code == 2
-    last = capsys.readouterr().err.splitlines()[-1]
+    usage, last = capsys.readouterr().err.splitlines()
+    assert "--help" in usage
     assert [name for name in named if name not in last] == []
     assert not served
 
