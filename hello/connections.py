@@ -220,8 +220,10 @@ class _RequestHandler(web.RequestHandler):
                     resp = http_error(resp)
         if self.draining:
             resp.force_close()
-        if isinstance(request.content, LazyBody) and request.content.unasked:
+        is_unasked = isinstance(request.content, LazyBody) and request.content.unasked
+        if is_unasked or resp.status == HTTPStatus.REQUEST_TIMEOUT:
             # The client may send the body or not, so what comes next cannot be told from a request.
+            # A body that is late may never come.
             resp.force_close()
             self._lingering_time = 1.0
         if hdrs.UPGRADE in request.headers and resp.status != HTTPStatus.SWITCHING_PROTOCOLS:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
@@ -60,24 +61,36 @@ async def refusal_answer(
     """Return the answer to a refused request.
 
     The status, the challenge and Retry-After are always the refusal's own. The body and its type
-    come from `refuse`, if there is such a function and it does not fail.
+    come from `refuse`, if there is such a function and it does not fail. A 408 ends the connection,
+    because the client may never send the rest of that request (RFC 9110 §15.5.9).
     """
     headers = refusal.headers_with(challenges)
-    if refuse is not None:
-        try:
-            answer: web.Response = await ask(
-                refuse, request, refusal, timeout=_REFUSE_SECONDS, returns=(web.Response,)
-            )
-            if answer.prepared or isinstance(answer, web.HTTPException):
-                raise HookError(f"it returned {type(answer).__name__}, no new web.Response")
-        except (HookError, AuthError) as error:
-            log_failure("refuse failed, so the usual answer is given", error, timing)
-            check_nothing_sent(request)
-        else:
-            answer.set_status(refusal.status)
-            answer.headers.update(headers)
-            return answer
-    return json_error(refusal.status, refusal.message, headers)
+    answer = await _own_answer(request, refusal, refuse, timing) if refuse is not None else None
+    if answer is None:
+        answer = json_error(refusal.status, refusal.message, headers)
+    else:
+        answer.set_status(refusal.status)
+        answer.headers.update(headers)
+    if refusal.status == HTTPStatus.REQUEST_TIMEOUT:
+        answer.force_close()
+    return answer
+
+
+async def _own_answer(
+    request: web.Request, refusal: AuthError, refuse: Refuse, timing: Timing
+) -> web.Response | None:
+    """Return the answer of the application's function, or None if that fails."""
+    try:
+        answer: web.Response = await ask(
+            refuse, request, refusal, timeout=_REFUSE_SECONDS, returns=(web.Response,)
+        )
+        if answer.prepared or isinstance(answer, web.HTTPException):
+            raise HookError(f"it returned {type(answer).__name__}, no new web.Response")
+    except (HookError, AuthError) as error:
+        log_failure("refuse failed, so the usual answer is given", error, timing)
+        check_nothing_sent(request)
+        return None
+    return answer
 
 
 async def end_after_trailers(request: web.Request, response: web.StreamResponse) -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from hello import auth
 from hello.auth.reading.body import RefusedByCheckError
 from hello.tokens import bounded
 from hello.tokens.hooks import ask
-from support.api import bearer
+from support.api import ApiServer, bearer
 from support.checking import Served, as_stream, in_chunks, read, the_parts
 from support.clock import FakeClock
 from support.logs import codes, faults, reasons
@@ -201,6 +202,32 @@ async def test_a_body_that_does_not_arrive_in_time_is_a_408(
     assert served.outcomes == ["body"]
     assert reasons(caplog) == ["408 body"]
     assert not faults(caplog)
+
+
+# aiohttp's own server waits for the rest, and closes the connection after ten seconds.
+@pytest.mark.parametrize(
+    ("server", "is_sent"), [(ApiServer, True), (ApiServer, False), (TestServer, True)]
+)
+async def test_a_connection_ends_with_the_408(
+    served: Served, server: type[TestServer], *, is_sent: bool
+) -> None:
+    """What comes later of the body is not taken for a request."""
+
+    async def check(_token: auth.AccessToken, request: web.Request) -> bool:
+        await request.read()
+        return True
+
+    await served.with_checks(check, hook_timeout=0.05, server=server)
+    token = served.issuer.mint(claims={"sub": "alice"})
+    head = f"POST / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n"
+    rest = f"{head}Content-Length: 1\r\n\r\nx".encode()
+    async with connected(served.client.port or 0) as connection:
+        connection.send(f"{head}Content-Length: {1 + len(rest)}\r\n\r\nx".encode())
+        answer = await asyncio.wait_for(connection.answer(), 5)
+        assert (answer.status, answer.headers["Connection"]) == (408, "close")
+        connection.send(rest if is_sent else b"")
+        assert await connection.rest() == b""
+    assert served.outcomes == ["body"]
 
 
 async def test_a_check_that_is_late_by_itself_is_a_fault(

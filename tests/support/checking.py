@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiohttp import BodyPartReader, web
+from aiohttp.test_utils import TestServer
 
 from hello import auth
 from hello.auth.protection import observe
@@ -12,7 +13,7 @@ from hello.sandbox.issuer import Issuer
 from support.api import AUDIENCE, ApiServer, Client, bearer
 
 Check = Callable[[auth.AccessToken, web.Request], Any]
-Start = Callable[[ApiServer], Awaitable[Client]]
+Start = Callable[[TestServer], Awaitable[Client]]
 
 
 class Served:
@@ -26,7 +27,12 @@ class Served:
         self.handled: list[bytes] = []
 
     async def with_checks(
-        self, *checks: Check, handler: Any = None, max_size: int = 1 << 20, **options: Any
+        self,
+        *checks: Check,
+        handler: Any = None,
+        max_size: int = 1 << 20,
+        server: type[TestServer] = ApiServer,
+        **options: Any,
     ) -> "Served":
         """The last check is the handler's. Each other one is of an application around it."""
 
@@ -45,7 +51,7 @@ class Served:
         for around, check, part in [*zip(apps, checks, apps[1:], strict=False)][::-1]:
             around.add_subapp("/part", auth.protected(check=check)(part))
         self.path = "/part" * (len(checks) - 1) + "/"
-        self.client = await self._start(ApiServer(app))
+        self.client = await self._start(server(app))
         return self
 
     async def post(self, data: Any, **headers: str) -> tuple[int, bytes]:
