@@ -73,6 +73,8 @@ async def refusal_answer(
         answer.headers.update(headers)
     if refusal.status == HTTPStatus.REQUEST_TIMEOUT:
         answer.force_close()
+    # Who raises one and the same refusal each time would keep the stacks of all times.
+    refusal.__traceback__ = None
     return answer
 
 

@@ -110,6 +110,7 @@ async def ask(
         # Only something inside the hook was cancelled. The client still needs an answer.
         raise HookError("something that the hook waited for was cancelled") from error
     except BaseException as error:
+        _forget_earlier_calls(error)
         _check_in_time(limit, timeout)
         raise HookError(f"it raised {type(error).__name__}") from error
     _check_in_time(limit, timeout)  # the hook may have swallowed its cancellation
@@ -117,6 +118,18 @@ async def ask(
         wanted = " or ".join(each.__name__ for each in returns)
         raise HookError(f"it returned {type(answer).__name__}, not {wanted}")
     return answer
+
+
+def _forget_earlier_calls(error: BaseException) -> None:
+    """Cut what a traceback has from earlier calls.
+
+    A hook may raise one and the same object each time. It would keep the stacks of all times.
+    """
+    entry = error.__traceback__  # that of `ask`
+    while entry is not None:
+        if entry.tb_next is not None and entry.tb_next.tb_frame.f_code is ask.__code__:
+            entry.tb_next = None
+        entry = entry.tb_next
 
 
 def log_failure(what: str, error: Exception, timing: Timing) -> None:
