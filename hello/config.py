@@ -191,6 +191,11 @@ def _read_introspection_client(read: _Reader) -> tuple[str, str] | None:
     if missing:
         other = next(name for name in names if name not in missing)
         read.problems.append(f"{missing[0]} is missing: {other} is set, and both are needed")
+    read.problems += [
+        f"{name} has a character that cannot be seen"
+        for name in names
+        if not read.text(name).isprintable()
+    ]
     base_url = read.text("ISSUER_BASE_URL")
     if base_url and not is_secure_url(base_url) and not read.text("INTROSPECTION_ENDPOINT"):
         read.problems.append(

@@ -263,6 +263,15 @@ def test_a_bad_value_that_may_hold_a_secret_is_named_and_not_shown(
     assert "unguess" not in problem
 
 
+@pytest.mark.parametrize("name", ["INTROSPECTION_CLIENT_ID", "INTROSPECTION_CLIENT_SECRET"])
+@pytest.mark.parametrize("unseen", UNSEEN)
+def test_what_nobody_can_see_in_a_secret_is_not_shown(name: str, unseen: str) -> None:
+    client = {"INTROSPECTION_CLIENT_ID": "us", "INTROSPECTION_CLIENT_SECRET": "unguessable"}
+    (problem,) = problems_of({**TENANT, **client, name: unseen})
+    assert problem.startswith(f"{name} ")
+    assert "api" not in problem
+
+
 def test_what_reads_no_proof_needs_nothing_for_proofs() -> None:
     needless = {
         "REDIS_URL": "redis://:unguessable@localhost",
