@@ -229,6 +229,6 @@ def test_it_ends_where_somebody_else_listens(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         arguments = ["-m", "hello.sandbox", "--port", str(port)]
         with running(arguments, tmp_path, {"PYTHONPATH": str(PROJECT)}) as second:
-            assert second.ends() == 2
+            assert second.ends(60) == 2  # it has to start before
     assert re.search(naming("--port", port), second.err)
     assert "Traceback" not in second.err

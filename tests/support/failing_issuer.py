@@ -159,7 +159,8 @@ async def validating(
     issuer: Issuer, clock: FakeClock, **options: Any
 ) -> AsyncIterator[TokenValidator]:
     """A validator of the issuer's tokens, closed at the end."""
-    validator = TokenValidator(issuer=issuer.url, audience=AUDIENCE, clock=clock, **options)
+    usual: dict[str, Any] = {"issuer": issuer.url, "audience": AUDIENCE, "jwks_timeout": PATIENCE}
+    validator = TokenValidator(clock=clock, **usual | options)
     try:
         yield validator
     finally:

@@ -8,6 +8,7 @@ from hello.auth import Introspection, TokenValidator, TrustedIssuer
 from hello.sandbox.issuer import CLIENT_ID, CLIENT_SECRET, Issuer
 from support.api import AUDIENCE
 from support.clock import FakeClock
+from support.failing_issuer import PATIENCE
 
 INTROSPECT = "/oauth/introspect"
 CLIENT = Introspection(client_id=CLIENT_ID, client_secret=CLIENT_SECRET)
@@ -27,9 +28,8 @@ async def introspecting(
         "audience": AUDIENCE,
         "introspection": introspection,
     }
-    validator = TokenValidator(
-        issuers=[TrustedIssuer(**usual | (trusted or {}))], clock=clock, **options
-    )
+    issuers = [TrustedIssuer(**usual | (trusted or {}))]
+    validator = TokenValidator(issuers=issuers, clock=clock, **{"jwks_timeout": PATIENCE} | options)
     try:
         yield validator
     finally:

@@ -88,9 +88,9 @@ class Program:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    def ends(self) -> int:
+    def ends(self, seconds: float = 15) -> int:
         """Wait for its end, and return its exit status."""
-        return self._process.wait(15)
+        return self._process.wait(seconds)
 
     def close(self) -> None:
         if self._process.poll() is None:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
 from joserfc.jwk import Key
 
 from hello import auth
-from hello.auth import Introspection, Reason, TokenValidator, TrustedIssuer
+from hello.auth import Introspection, Reason, TokenValidator, TrustedIssuer, UnavailableError
 from hello.sandbox.issuer import CLIENT_ID, CLIENT_SECRET, OMIT
 from hello.tokens.introspection.introspector import TOO_MANY
 from support.api import ApiServer, Client, bearer
@@ -197,11 +198,35 @@ async def test_few_strangers_are_asked_about_at_a_time(
         return await hang(issuer, request)
 
     issuer.answers[INTROSPECT] = slow
-    async with introspecting(issuer, clock, jwks_timeout=4) as validator:
+    async with introspecting(issuer, clock, jwks_timeout=8) as validator:
         texts = [f"made-up-{number}" for number in range(1100)]
         answers = await asyncio.gather(*(reason_for(validator, text) for text in texts))
     assert set(answers) == {UNKNOWN}
     assert most == 16
+
+
+async def test_who_gets_no_turn_is_told_so(
+    issuer: FailingIssuer, validator: TokenValidator
+) -> None:
+    arrived = asyncio.Queue[None]()
+
+    async def late(issuer: FailingIssuer, request: web.Request) -> web.StreamResponse:
+        arrived.put_nowait(None)
+        return await hang(issuer, request)
+
+    issuer.answers[INTROSPECT] = late
+    first = [asyncio.create_task(reason_for(validator, f"made-up-{n}")) for n in range(16)]
+    for _ in first:
+        await asyncio.wait_for(arrived.get(), 30)
+    assert validator.introspected is not None
+    introspector = validator.introspected[1]
+    introspector._policy = replace(introspector._policy, timeout=0.01)
+    with pytest.raises(UnavailableError) as refusal:
+        await validator.validate(presented("another"))
+    assert (refusal.value.reason, refusal.value.detail) == (UNKNOWN, TOO_MANY)
+    assert asked(issuer) == 16
+    await validator.close()
+    assert set(await asyncio.gather(*first)) == {UNKNOWN}
 
 
 async def test_a_small_cache_holds_few_answers(issuer: FailingIssuer, clock: FakeClock) -> None:

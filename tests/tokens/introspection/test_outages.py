@@ -11,7 +11,6 @@ from hello.auth import Reason, TokenValidator, UnavailableError
 from support.clock import FakeClock
 from support.failing_issuer import (
     METADATA,
-    PATIENCE,
     FailingIssuer,
     at_once,
     hang,
@@ -40,7 +39,7 @@ async def test_an_outage_is_no_refusal_and_is_tried_again_ever_more_rarely(
     caplog: pytest.LogCaptureFixture,
     answer: Callable[[FailingIssuer, web.Request], Awaitable[web.StreamResponse]],
 ) -> None:
-    async with introspecting(issuer, clock, jwks_timeout=PATIENCE) as validator:
+    async with introspecting(issuer, clock) as validator:
         assert validator.introspected is not None
         introspector = validator.introspected[1]
         patient = introspector._policy

@@ -75,7 +75,7 @@ async def test_a_failing_issuer_costs_no_valid_token_once_there_are_keys(
 ) -> None:
     failure = FAILURES[name]
     token = issuer.mint()
-    async with validating(issuer, clock, jwks_timeout=PATIENCE) as validator:
+    async with validating(issuer, clock) as validator:
         await validator.validate(presented(token))
         await failure.begin(issuer)
         waits(validator, failure.timeout)
@@ -249,7 +249,7 @@ async def test_a_long_outage_makes_no_valid_token_wait(
 async def test_an_issuer_that_hangs_makes_no_valid_token_wait(
     issuer: FailingIssuer, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with validating(issuer, clock, jwks_timeout=PATIENCE) as validator:
+    async with validating(issuer, clock) as validator:
         token = issuer.mint()
         await validator.validate(presented(token))
         issuer.answers[JWKS] = hang
@@ -267,7 +267,7 @@ async def test_an_issuer_that_hangs_makes_no_valid_token_wait(
 async def test_past_the_keys_life_only_the_first_waits_to_hear_of_the_outage(
     issuer: FailingIssuer, clock: FakeClock
 ) -> None:
-    async with validating(issuer, clock, jwks_timeout=PATIENCE) as validator:
+    async with validating(issuer, clock) as validator:
         token = issuer.mint()
         await validator.validate(presented(token))
         issuer.answers[JWKS] = hang

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import re
 from contextvars import ContextVar
 
@@ -197,11 +198,11 @@ async def test_each_fetch_is_told_and_a_listener_that_fails_harms_nothing(
 
 
 def due_in(validator: TokenValidator) -> float:
-    """When the next attempt without a token is due, in seconds."""
+    """When the next attempt without a token is due, in seconds. Some of the first may be over."""
     timer = signing_keys(validator)._timer
     assert timer is not None
     assert not timer.cancelled()
-    return round(timer.when() - asyncio.get_running_loop().time())
+    return math.ceil(round(timer.when() - asyncio.get_running_loop().time(), 3))
 
 
 async def elapsed(validator: TokenValidator, clock: FakeClock) -> None:
