@@ -206,7 +206,7 @@ class Stopped(logging.Handler):
         self.written: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(30)
         self.written.append(record.getMessage())
 
 
@@ -224,7 +224,7 @@ def test_a_log_that_nobody_reads_holds_nobody_up(
     handler.flush()  # does not wait for ever
     assert not reader.written
     reader.go_on.set()
-    monkeypatch.setattr("hello.logs.writing._FLUSH_SECONDS", 10)
+    monkeypatch.setattr("hello.logs.writing._FLUSH_SECONDS", 30)
     handler.flush()
     handler.handle(logging.makeLogRecord({"msg": "the last"}))
     handler.close()

@@ -84,6 +84,7 @@ async def test_lines_that_are_lost_are_counted_once_however_many_applications_th
         metrics.setup(app, registry=registry)
     await aiohttp_client(ApiServer(outer))
     monkeypatch.setattr("sys.stderr", Full())
+    monkeypatch.setattr("hello.logs.writing._FLUSH_SECONDS", 30)  # until all is tried
     with root_logger_restored():
         log_to_stderr("info")
         for _ in range(4):
