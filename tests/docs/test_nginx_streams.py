@@ -107,7 +107,7 @@ async def fed(site: Site) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
 
 
 async def next_event(response: aiohttp.ClientResponse) -> bytes:
-    return await asyncio.wait_for(response.content.readuntil(b"\n\n"), 5)
+    return await asyncio.wait_for(response.content.readuntil(b"\n\n"), 30)
 
 
 async def test_an_event_arrives_before_the_stream_ends(
@@ -137,27 +137,28 @@ async def test_nginx_holds_back_what_is_no_event_stream(
 async def test_comments_keep_a_stream_alive_and_a_silence_ends_it(
     tmp_path: Path, aiohttp_client: Start
 ) -> None:
-    """The page's 15 and 30 seconds, made shorter alike."""
+    """The page's 15 and 30 seconds, made shorter: the comments by more, for a busy machine."""
     seconds = re.findall(r"proxy_read_timeout (\d+)s", SITE)
     assert seconds == ["30"]
-    streaming = Streaming(comment_seconds="0.5")
+    streaming = Streaming(comment_seconds="0.2")
     api = await aiohttp_client(ApiServer(streaming.app))
-    impatient = SITE.replace("proxy_read_timeout 30s", "proxy_read_timeout 1s")
+    impatient = SITE.replace("proxy_read_timeout 30s", "proxy_read_timeout 2s")
     async with (
         serving(tmp_path, api, impatient) as site,
         opened(site, "/events") as events,
         opened(site, "/silent") as silent,
     ):
         with pytest.raises(aiohttp.ClientPayloadError):
-            await silent.read()
-        for _ in range(3):  # longer than nginx waits
-            assert await next_event(events) == b":\n\n"
+            await silent.read()  # it was opened last, and nginx waits for both as long
+        assert await next_event(events) == b":\n\n"
         streaming.publish({"report": 1})
-        assert b"report" in await next_event(events) + await next_event(events)
+        while (event := await next_event(events)) == b":\n\n":
+            pass
+        assert event == b'data: {"report": 1}\n\n'
     streaming.go_on.set()
 
 
-@pytest.mark.parametrize(("heartbeat", "outlives"), [("0.4", True), ("None", False)])
+@pytest.mark.parametrize(("heartbeat", "outlives"), [("2", True), ("None", False)])
 async def test_a_websocket_with_a_heartbeat_outlives_a_silence(
     tmp_path: Path, aiohttp_client: Start, heartbeat: str, *, outlives: bool
 ) -> None:
@@ -166,10 +167,10 @@ async def test_a_websocket_with_a_heartbeat_outlives_a_silence(
     app = web.Application()
     defined("my-feed", **{"heartbeat=20": f"heartbeat={heartbeat}"})["add_feed"](app)
     api = await aiohttp_client(ApiServer(app))
-    code = SITE_WITH_FEED.replace("proxy_read_timeout 60s", "proxy_read_timeout 1s")
+    code = SITE_WITH_FEED.replace("proxy_read_timeout 60s", "proxy_read_timeout 4s")
     async with serving(tmp_path, api, code) as site, fed(site) as feed:
         silence = asyncio.create_task(feed.receive())
-        done, _ = await asyncio.wait({silence}, timeout=2)
+        done, _ = await asyncio.wait({silence}, timeout=5 if outlives else 30)
         assert bool(done) is not outlives
         if outlives:
             await feed.send_str("still there")
@@ -199,10 +200,10 @@ async def test_a_stop_of_the_api_reaches_the_clients_through_nginx(
         await feed.send_str("hello")
         assert await feed.receive_str() == "hello"
         stopped = asyncio.create_task(api.close())
-        closed = await feed.receive(timeout=5)
+        closed = await feed.receive(timeout=30)
         assert closed[:2] == (aiohttp.WSMsgType.CLOSE, WSCloseCode.GOING_AWAY)
         assert await events.read() == b"event: restart\ndata: {}\n\n"
-        await asyncio.wait_for(stopped, 5)
+        await asyncio.wait_for(stopped, 30)
         answer = await site.get("/events")
         assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
 
