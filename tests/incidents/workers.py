@@ -45,7 +45,7 @@ async def worker_is_killed(folder: Path) -> str:
     async with Provider.running() as provider, workers(folder, provider) as watch:
         await _all_have_keys(watch, provider)
         await watch.look(None)
-        with closing(HTTPConnection("127.0.0.1", watch.port, timeout=10)) as client:
+        with closing(HTTPConnection("127.0.0.1", watch.port, timeout=30)) as client:
             await watch.ask_again("a token", client, provider.mint())
             await watch.look(None)
             os.kill(watch.last_pid(), signal.SIGKILL)
@@ -114,11 +114,13 @@ async def _signalled(watch: Watch, headers: dict[str, str], number: signal.Signa
         watch.session.get(f"{watch.url}/events", headers=headers) as events,
     ):
         await watch.until_ready_says('"ready"', probes)
-        watch.program.send(number)
-        text = (await events.text()).replace("\n", "\\n")
-        watch.note("an event stream ends with", text)
-        closed = await feed.receive()
-        watch.note("a WebSocket is closed with", f"{closed.type.name} {closed.data}")
+        async with asyncio.TaskGroup() as looking:
+            if number == signal.SIGTERM:  # asked all the time, because the drain is short
+                looking.create_task(watch.until_ready_says('"draining"', probes))
+            watch.program.send(number)
+            text = (await events.text()).replace("\n", "\\n")
+            watch.note("an event stream ends with", text)
+            closed = await feed.receive()
+            watch.note("a WebSocket is closed with", f"{closed.type.name} {closed.data}")
         if number == signal.SIGTERM:
-            await watch.until_ready_says('"draining"', probes)
             watch.note("/readyz on an open connection", '503 {"status": "draining"}')

@@ -37,7 +37,7 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def shown(port: int) -> dict[str, float]:
     """The metrics that a port shows, by their names and labels."""
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
         text = answer.read().decode()
     lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in lines}
@@ -162,8 +162,8 @@ def test_workers_put_their_numbers_together_and_forget_who_has_died(tmp_path: Pa
         assert min(first) not in living()
         program.send(signal.SIGHUP)
         program.until(lambda: program.err.count("Worker exiting") == 2)
+        program.until(lambda: not first & living())  # once they have ended, which they say before
         program.until(lambda: sets() == 2)
-        assert not first & living()
         assert requests(401, PROTECTED, shown(metrics_port)) == 20
         program.send(signal.SIGTERM)
         assert program.ends() == 0
