@@ -22,6 +22,8 @@ PUBLIC = "/api/messages/public"
 PROTECTED = "/api/messages/protected"
 API_PORT, ISSUER_PORT, CLIENT_PORT = 6060, 6061, 4040
 
+PATIENCE = 60  # seconds; nothing takes that long unless it fails, on a busy machine either
+
 
 DOWN = "http://localhost:9/"
 ISSUER = {
@@ -70,7 +72,7 @@ class Program:
     def err(self) -> str:
         return self._stderr.read_text("utf-8")
 
-    def until(self, fact: Callable[[], bool], seconds: float = 30) -> None:
+    def until(self, fact: Callable[[], bool], seconds: float = PATIENCE) -> None:
         """Wait for a fact that the program, while it runs, brings about."""
         deadline = time.monotonic() + seconds
         while not fact():
@@ -79,7 +81,7 @@ class Program:
             assert time.monotonic() < deadline, f"nothing happened:\n{self.out}\n{self.err}"
             time.sleep(0.01)
 
-    def says(self, text: str, seconds: float = 30) -> None:
+    def says(self, text: str, seconds: float = PATIENCE) -> None:
         self.until(lambda: text in self.out + self.err, seconds)
 
     def listens(self, port: int) -> None:
@@ -88,14 +90,14 @@ class Program:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    def ends(self, seconds: float = 15) -> int:
+    def ends(self, seconds: float = PATIENCE) -> int:
         """Wait for its end, and return its exit status."""
         return self._process.wait(seconds)
 
     def close(self) -> None:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(15)
+            self._process.wait(PATIENCE)
 
 
 @contextmanager
@@ -106,9 +108,13 @@ def running(
         yield program
 
 
+# Each is given once. No client's connection gets one of them by chance meanwhile.
+_PORTS = iter(random.SystemRandom().sample(range(20_000, 30_000), 10_000))
+
+
 def free_port() -> int:
-    """A port that nobody listens on, and that no client's connection gets by chance meanwhile."""
-    for port in random.SystemRandom().sample(range(20_000, 30_000), 100):
+    """A port that nobody listens on, and that nobody was given before."""
+    for port in _PORTS:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     raise AssertionError("no port is free")
@@ -120,7 +126,7 @@ def is_listening(port: int) -> bool:
     A port that is closed during the handshake resets the connection, and does not refuse it.
     """
     try:
-        socket.create_connection(("127.0.0.1", port), 5).close()
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
     except ConnectionError:
         return False
     return True
@@ -136,7 +142,7 @@ def ask(connection: HTTPConnection, path: str, headers: Mapping[str, str] | None
 
 
 def get(port: int, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
         return ask(connection, path, headers)
 
 

@@ -266,8 +266,5 @@ async def chromium() -> AsyncIterator["Browser"]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now."""
-    ports = set[int]()
-    while len(ports) < count:
-        ports.add(free_port())
-    return list(ports)
+    """Ports that nobody listens on."""
+    return [free_port() for _ in range(count)]
