@@ -13,7 +13,7 @@ from hello.responses import errors_as_json
 from support.logs import json_lines
 from support.sockets import connected, post, serving
 
-SECONDS = 5
+SECONDS = 30
 
 
 async def on_one_connection(port: int, *requests: bytes) -> list[int]:

@@ -82,7 +82,7 @@ async def schemathesis(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 120)
+    out, _ = await asyncio.wait_for(process.communicate(), 300)
     statuses: dict[str, set[int]] = {}
     failed: set[str] = set()
     for event in map(json.loads, report.read_text("utf-8").splitlines()):

@@ -20,7 +20,9 @@ from support.api import bearer
 from support.logs import root_logger_restored
 from support.pages import PROJECT
 from support.program import ISSUER, ISSUER_PORT, PROTECTED, PUBLIC, READY, free_port, get, running
-from support.sockets import app_with, connected, hello
+from support.sockets import PATIENCE, app_with, connected, hello
+
+NEVER = 10 * PATIENCE  # seconds: a test that waits for so long fails
 
 
 def send(number: signal.Signals) -> None:
@@ -40,7 +42,7 @@ class Served(NamedTuple):
 
     async def refuses_connections(self) -> None:
         """Wait until it has stopped listening."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while await is_listening(self.port):
                 pass
 
@@ -57,7 +59,8 @@ async def is_listening(port: int) -> bool:
 
 
 @pytest.fixture
-async def served() -> AsyncIterator[Serve]:
+async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Serve]:
+    monkeypatch.setattr(connections, "_IN_FLIGHT_SECONDS", NEVER)
     tasks: list[asyncio.Task[None]] = []
 
     async def start(app: web.Application) -> Served:
@@ -65,7 +68,7 @@ async def served() -> AsyncIterator[Serve]:
         port = free_port()
         task = asyncio.create_task(serve([Service("API", app, "127.0.0.1", port)], ready=ready.set))
         tasks.append(task)
-        await asyncio.wait_for(ready.wait(), 5)
+        await asyncio.wait_for(ready.wait(), PATIENCE)
         return Served(port, task)
 
     yield start
@@ -84,7 +87,7 @@ async def test_it_is_ready_once_it_listens_and_a_signal_ends_it(
     assert (answer.status, answer.body) == (200, b'{"text": "hello"}')
     assert not service.done.done()
     send(number)
-    await asyncio.wait_for(service.done, 5)
+    await asyncio.wait_for(service.done, PATIENCE)
     assert not await is_listening(service.port)
 
 
@@ -93,12 +96,12 @@ async def test_all_services_are_up_before_it_is_ready_and_all_are_ended() -> Non
     ready = asyncio.Event()
     services = [Service("a", app_with(hello), "127.0.0.1", port) for port in ports]
     serving = asyncio.create_task(serve(services, ready=ready.set))
-    await asyncio.wait_for(ready.wait(), 5)
+    await asyncio.wait_for(ready.wait(), PATIENCE)
     for port in ports:
         async with connected(port) as connection:
             assert (await connection.get("/")).status == 200
     send(signal.SIGTERM)
-    await asyncio.wait_for(serving, 5)
+    await asyncio.wait_for(serving, PATIENCE)
     for port in ports:
         assert not await is_listening(port)
 
@@ -170,16 +173,17 @@ async def test_a_request_in_flight_is_finished_and_its_client_asked_to_go(served
         service.stop()
         await service.refuses_connections()
         go_on.set()
-        answer = await asyncio.wait_for(asked, 5)
+        answer = await asyncio.wait_for(asked, PATIENCE)
         assert (answer.status, answer.body) == (200, b'{"text": "done"}')
         assert answer.headers["Connection"] == "close"
         assert await connection.rest() == b""
-    await asyncio.wait_for(service.done, 5)
+    await asyncio.wait_for(service.done, PATIENCE)
 
 
 async def test_a_connection_reused_during_the_drain_is_answered_and_asked_to_close(
-    served: Serve,
+    served: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connections, "_DRAIN_SECONDS", PATIENCE)  # it ends with the connection
     service = await served(app_with(hello))
     async with connected(service.port) as connection:
         assert "Connection" not in (await connection.get("/")).headers
@@ -189,7 +193,7 @@ async def test_a_connection_reused_during_the_drain_is_answered_and_asked_to_clo
         assert (answer.status, answer.body) == (200, b'{"text": "hello"}')
         assert answer.headers["Connection"] == "close"
         assert await connection.rest() == b""
-    await asyncio.wait_for(service.done, 5)
+    await asyncio.wait_for(service.done, PATIENCE)
 
 
 async def test_an_idle_connection_does_not_hold_up_the_end(
@@ -200,7 +204,7 @@ async def test_an_idle_connection_does_not_hold_up_the_end(
     async with connected(service.port) as used, connected(service.port) as unused:
         await used.get("/")
         service.stop()
-        await asyncio.wait_for(service.done, 5)
+        await asyncio.wait_for(service.done, PATIENCE)
         assert await used.rest() == await unused.rest() == b""
 
 
@@ -208,7 +212,7 @@ async def test_a_request_without_an_end_holds_it_up_for_as_long_as_is_said(
     served: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "_DRAIN_SECONDS", 0.05)
-    monkeypatch.setattr(connections, "_IN_FLIGHT_SECONDS", 2)
+    monkeypatch.setattr(connections, "_IN_FLIGHT_SECONDS", 4)
     begun = asyncio.Event()
 
     async def endless(_request: web.Request) -> web.Response:
@@ -221,7 +225,7 @@ async def test_a_request_without_an_end_holds_it_up_for_as_long_as_is_said(
         connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         await begun.wait()
         service.stop()
-        await asyncio.wait_for(service.done, 3.5)  # and not twice that
+        await asyncio.wait_for(service.done, 7.5)  # and not twice that
         assert await connection.rest() == b""
 
 

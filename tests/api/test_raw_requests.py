@@ -43,7 +43,7 @@ async def send(api: Client, request: bytes) -> Exchange:
     reader, writer = await asyncio.open_connection(api.host, api.port)
     try:
         writer.write(request)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             raw = await reader.read()
     finally:
         writer.close()

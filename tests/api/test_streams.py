@@ -13,9 +13,10 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from hello import connections, streams
 from hello.server import Runner
 from support.logs import faults
-from support.sockets import app_with, connected
+from support.sockets import PATIENCE, app_with, connected
 
 EVENTS = {"Content-Type": "text/event-stream"}
+NEVER = 10 * PATIENCE  # seconds: a test that waits for so long fails
 LARGE = b"x" * 1_000_000
 OPEN_SOCKET = (
     b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
@@ -52,8 +53,12 @@ async def serving(app: web.Application) -> AsyncIterator[Served]:
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second for the drain would be a second for each test that has a connection left."""
+    """A second for the drain would be a second for each test that has a connection left.
+
+    And what has to be ended is not left to the time that all requests have.
+    """
     monkeypatch.setattr(connections, "_DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "_IN_FLIGHT_SECONDS", NEVER)
     monkeypatch.setattr(streams, "_LOOK_SECONDS", 0.01)
 
 
@@ -88,7 +93,7 @@ async def waits_for_something_else(request: web.Request) -> web.StreamResponse:
 async def test_a_websocket_is_closed_with_1001_whatever_its_handler_waits_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, handler: Handler
 ) -> None:
-    monkeypatch.setattr(streams, "_END_SECONDS", 0.1)
+    monkeypatch.setattr(streams, "_END_SECONDS", 1)  # the client answers the close frame by then
     async with (
         serving(app_with(handler)) as served,
         aiohttp.ClientSession() as session,
@@ -99,7 +104,7 @@ async def test_a_websocket_is_closed_with_1001_whatever_its_handler_waits_for(
         kinds = {message.type async for message in socket}
         assert kinds <= {WSMsgType.TEXT}
         assert socket.close_code == WSCloseCode.GOING_AWAY
-        await asyncio.wait_for(stopped, 5)
+        await asyncio.wait_for(stopped, PATIENCE)
     assert not faults(caplog)
 
 
@@ -173,7 +178,7 @@ async def test_an_event_stream_is_complete_with_what_its_handler_still_sends(
         ):
             stopped = served.stop()
             assert (await response.read()).endswith(last)
-            await asyncio.wait_for(stopped, 5)
+            await asyncio.wait_for(stopped, PATIENCE)
     assert not faults(caplog)
     assert [record.name for record in caplog.records].count("hello.access") == 1
 
@@ -188,7 +193,7 @@ async def test_a_stream_of_a_sub_application_is_ended_too() -> None:
     ):
         stopped = served.stop()
         assert await response.read() == b"data: first\n\n"
-        await asyncio.wait_for(stopped, 5)
+        await asyncio.wait_for(stopped, PATIENCE)
 
 
 def telling(drained: asyncio.Event, app: web.Application) -> web.Application:
@@ -221,7 +226,7 @@ async def test_a_stream_that_begins_during_the_stop_is_ended_too() -> None:
         response = await answer
         async with response:
             assert await response.read() == b"data: first\n\n"
-        await asyncio.wait_for(stopped, 5)
+        await asyncio.wait_for(stopped, PATIENCE)
 
 
 async def test_a_stream_whose_head_is_not_sent_yet_begins_before_it_is_ended() -> None:
@@ -243,7 +248,7 @@ async def test_a_stream_whose_head_is_not_sent_yet_begins_before_it_is_ended() -
         response = await answer
         async with response:
             assert await response.read() == b"data: first\n\n"
-        await asyncio.wait_for(stopped, 5)
+        await asyncio.wait_for(stopped, PATIENCE)
 
 
 async def test_a_download_goes_on_to_its_end() -> None:
@@ -266,7 +271,7 @@ async def test_a_download_goes_on_to_its_end() -> None:
         await drained.wait()
         go_on.set()
         assert await response.read() == b"half, and the other half"
-        await asyncio.wait_for(stopped, 5)
+        await asyncio.wait_for(stopped, PATIENCE)
 
 
 # --- Those who do not end by themselves ----------------------------------------------------------
@@ -301,7 +306,7 @@ async def test_a_client_that_does_not_read_is_cut_off(
     async with serving(app_with(handler)) as served, connected(served.port) as connection:
         connection.send(request_bytes)
         await connection.reader.readuntil(b"\r\n\r\n")
-        await asyncio.wait_for(served.stop(), 5)
+        await asyncio.wait_for(served.stop(), PATIENCE)
     assert not faults(caplog)
 
 
@@ -326,10 +331,10 @@ async def test_a_handler_whose_client_is_gone_already_is_ended_too(
         server = served.runner.server
         assert server is not None
         [left] = server.connections
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while left.transport is not None:  # noqa: ASYNC110 - aiohttp has no event for it
                 await asyncio.sleep(0)
-        await asyncio.wait_for(served.stop(), 5)
+        await asyncio.wait_for(served.stop(), PATIENCE)
     assert not faults(caplog)
 
 
@@ -341,7 +346,7 @@ async def test_a_client_that_ignores_the_close_frame_is_cut_off(
     async with serving(app) as served, connected(served.port) as connection:
         connection.send(OPEN_SOCKET)
         await connection.reader.readuntil(b"first")
-        await asyncio.wait_for(served.stop(), 5)
+        await asyncio.wait_for(served.stop(), PATIENCE)
         assert await connection.rest() == CLOSE_FRAME
 
 
@@ -351,7 +356,7 @@ async def test_a_handler_that_ignores_its_cancellation_is_cut_off_and_not_waited
 ) -> None:
     """Its client is told when its time is up, and not only when that of all requests is."""
     monkeypatch.setattr(streams, "_END_SECONDS", 0.1)
-    monkeypatch.setattr(connections, "_IN_FLIGHT_SECONDS", 30 if lets_go else 1)
+    monkeypatch.setattr(connections, "_IN_FLIGHT_SECONDS", NEVER if lets_go else 1)
     cancelled, let_go = 0, asyncio.Event()
 
     async def never_ends(request: web.Request) -> web.StreamResponse:
@@ -369,10 +374,10 @@ async def test_a_handler_that_ignores_its_cancellation_is_cut_off_and_not_waited
             connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             await connection.reader.readuntil(b"first\n\n")
             stopped = served.stop()
-            with suppress(ConnectionResetError):
+            with suppress(ConnectionError):
                 await connection.rest()
             if lets_go:
                 let_go.set()
-            await asyncio.wait_for(stopped, 5)
+            await asyncio.wait_for(stopped, PATIENCE)
         assert cancelled >= 2
         let_go.set()

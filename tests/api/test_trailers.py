@@ -74,13 +74,13 @@ async def test_the_connection_ends(
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     first = chunked(trailer, path, body)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             writer.write(first + NEXT if at_once else first)
             answer = await reader.read(1)
             if not at_once:
                 writer.write(NEXT)
             answer += await reader.read()
-    except ConnectionResetError:
+    except ConnectionError:
         return  # it has ended, and nothing else was answered
     finally:
         writer.close()
@@ -92,6 +92,6 @@ async def test_other_requests_keep_their_connection(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(3):
         writer.write(NEXT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert (await reader.readuntil(b"{}")).startswith(b"HTTP/1.1 200")
     writer.close()

@@ -15,7 +15,7 @@ async def test_live_connections_leave_no_task_and_no_timer() -> None:
         *(sys.executable, PROJECT / "tests/bench/live.py", str(NUMBER)),
         stdout=asyncio.subprocess.PIPE,
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    out, _ = await asyncio.wait_for(process.communicate(), 120)
     plain, live = json.loads(out)["plain"], json.loads(out)["live"]
     for measured in (plain, live):
         for left in ("tasks left", "timers left", "connections watched at the end"):

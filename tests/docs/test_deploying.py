@@ -57,7 +57,7 @@ def test_a_command_that_serves_serves_and_ends_without_losing_a_request(
         program.listens(machine.port)
         assert get(machine.port, PUBLIC).status == 200
         assert get(machine.port, PROTECTED).status == 401
-        with closing(HTTPConnection("127.0.0.1", machine.port, timeout=10)) as connection:
+        with closing(HTTPConnection("127.0.0.1", machine.port, timeout=30)) as connection:
             assert "Connection" not in ask(connection, PUBLIC).headers
             machine.stop_server(number)
             ask_until_told_to_close(connection, PUBLIC)
@@ -171,7 +171,7 @@ def test_the_service_tells_systemd_and_takes_up_new_code_without_a_gap(machine: 
     address = machine.checkout / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(str(address))
-        notified.settimeout(30)
+        notified.settimeout(60)
         (machine.checkout / "ready.py").write_text(READY)
         environ = {
             **settings(),
@@ -244,7 +244,7 @@ class Image:
         assert (self.folder / "README.md").is_file()
         shutil.copytree(self.folder / "hello", self.installed / "hello")
         subprocess.run(
-            ["bash", "-euc", script], cwd=self.folder, env=machine.environ, check=True, timeout=30
+            ["bash", "-euc", script], cwd=self.folder, env=machine.environ, check=True, timeout=60
         )
         assert machine.calls == ["pip install --no-cache-dir --only-binary :all: ."]
 
@@ -271,9 +271,9 @@ def test_what_the_image_holds_serves_is_healthy_and_ends(machine: Machine, tmp_p
     run = [str(image.folder / start[1]), *start[2:]]
     with running(run, tmp_path / "home", environ) as program:
         program.listens(machine.port)
-        subprocess.run(healthy, check=True, timeout=30)
+        subprocess.run(healthy, check=True, timeout=60)
         program.send(signal.SIGTERM)
         assert program.ends() == 0
-    unwell = subprocess.run(healthy, check=False, capture_output=True, timeout=30)
+    unwell = subprocess.run(healthy, check=False, capture_output=True, timeout=60)
     assert unwell.returncode == 1
     assert sorted(image.folder.rglob("*")) == before, "a read-only file system would not bear it"

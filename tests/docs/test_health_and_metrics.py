@@ -140,12 +140,12 @@ def test_the_drop_in_starts_waits_and_has_metrics(tmp_path: Path) -> None:
     start = command(GUNICORN, *shlex.split(directives["ExecStart"])[1:])
     after = shlex.split(directives["ExecStartPost"])
     with running(start, machine.checkout, environ) as program:
-        assert subprocess.run(after, check=False, timeout=30).returncode == 0
+        assert subprocess.run(after, check=False, timeout=60).returncode == 0
         assert get(machine.port, PUBLIC).status == 200
         program.listens(metrics_port)
         assert b"hello_auth_ready" in urlopen(f"http://127.0.0.1:{metrics_port}/metrics").read()
     after[after.index("10")] = "0"  # no further attempts
-    assert subprocess.run(after, check=False, capture_output=True, timeout=30).returncode != 0
+    assert subprocess.run(after, check=False, capture_output=True, timeout=60).returncode != 0
 
 
 # --- nginx ---------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ def test_nginx_has_nothing_to_say_about_the_site(tmp_path: Path) -> None:
     for code, status in [(SITE, 0), (SITE.replace("keepalive 32", "keepaliv 32"), 1)]:
         site = Site(tmp_path, 9, code)
         ran = subprocess.run(
-            [*site.command, "-t"], check=False, capture_output=True, text=True, timeout=30
+            [*site.command, "-t"], check=False, capture_output=True, text=True, timeout=60
         )
         assert ran.returncode == status
         complaints = [line for line in ran.stderr.splitlines() if "[" in line]

@@ -60,7 +60,7 @@ def test_nginx_has_nothing_to_say_about_the_limits(tmp_path: Path) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert ran.returncode == 0
     assert not [line for line in ran.stderr.splitlines() if "[" in line]

@@ -154,7 +154,7 @@ def test_each_variable_is_in_the_table_with_its_default() -> None:
 def test_each_option_of_gunicorn_in_the_table_is_one() -> None:
     listed = [re.findall("`(.+?)`", row[0])[0] for row in rows(PAGE, "gunicorn-options")]
     helped = subprocess.run(
-        [GUNICORN, "--help"], capture_output=True, text=True, timeout=30, check=True
+        [GUNICORN, "--help"], capture_output=True, text=True, timeout=60, check=True
     )
     for option in listed:
         assert re.search(rf"{option}\b", helped.stdout), option

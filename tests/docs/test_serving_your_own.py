@@ -60,7 +60,7 @@ async def test_an_application_of_ones_own_is_served_and_says_what_it_refused(
                 for headers in ({}, *map(bearer, tokens))
             )
             assert get(own.port, "/nothing")[::2] == (404, {"message": "Not Found"})
-            with closing(HTTPConnection("127.0.0.1", own.port, timeout=10)) as connection:
+            with closing(HTTPConnection("127.0.0.1", own.port, timeout=30)) as connection:
                 assert "Connection" not in ask(connection, "/health").headers
                 own.stop_server(signal.SIGINT)
                 ask_until_told_to_close(connection, "/health")
@@ -133,7 +133,7 @@ def test_what_aiohttp_alone_does_is_what_the_table_says(own: Machine) -> None:
         program.until(lambda: secret in program.err)
 
         assert get(own.port, "/nothing")[::2] == (404, b"404: Not Found")
-        with closing(HTTPConnection("127.0.0.1", own.port, timeout=10)) as connection:
+        with closing(HTTPConnection("127.0.0.1", own.port, timeout=30)) as connection:
             assert "Connection" not in ask(connection, "/health").headers
             program.send(signal.SIGTERM)
             with pytest.raises(ConnectionError):

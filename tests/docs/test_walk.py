@@ -63,7 +63,7 @@ class Terminal:
             env={"PATH": os.environ["PATH"], "HOME": str(self._folder), "PYTHONPATH": str(PROJECT)},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         assert ran.returncode == 0, f"{command}\n{ran.stderr}"

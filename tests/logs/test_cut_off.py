@@ -70,7 +70,7 @@ async def half(request: web.Request) -> web.StreamResponse:
 
 async def written(log: JsonLines) -> None:
     """Wait until there is a line."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not log.of("hello.access"):  # noqa: ASYNC110 - it is no event
             await asyncio.sleep(0)
 

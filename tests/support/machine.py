@@ -103,7 +103,7 @@ class Machine:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
         )
         assert (ran.returncode, ran.stderr) == (0, "")
         return ran.stdout
@@ -120,7 +120,7 @@ class Machine:
 def seconds_of(option: str) -> int:
     """What an option of gunicorn's is if nobody says otherwise."""
     ran = subprocess.run(
-        [GUNICORN, "--help"], capture_output=True, text=True, timeout=30, check=True
+        [GUNICORN, "--help"], capture_output=True, text=True, timeout=60, check=True
     )
     return int(re.findall(rf"{option} INT\s.*?\[(\d+)\]", ran.stdout, re.DOTALL)[0])
 

@@ -9,6 +9,8 @@ from aiohttp import web
 
 from hello.connections import Runner
 
+PATIENCE = 30  # seconds; no test takes that long unless it fails
+
 
 class Answer(NamedTuple):
     """An answer, read from the socket."""
@@ -42,7 +44,7 @@ class Connection:
 
     async def rest(self) -> bytes:
         """What comes until the server closes the connection."""
-        return await asyncio.wait_for(self.reader.read(), 30)
+        return await asyncio.wait_for(self.reader.read(), PATIENCE)
 
 
 @asynccontextmanager
