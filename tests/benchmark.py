@@ -40,8 +40,9 @@ from bench.measuring import (
     server_core,
 )
 from bench.plot import Curve, svg
-from bench.servers import PROJECT, PROTECTED, PUBLIC, api, bare, free_port, pin_to, started
+from bench.servers import PROJECT, PROTECTED, PUBLIC, api, bare, pin_to, started
 from bench.token_sets import AUDIENCE, ES256, PS512_4096, RS256, RS256_4096, TokenSets
+from support.program import free_port
 
 _WATCHED = "one token, with metrics and JSON logs"
 _FORGED_OF_TEN = 9

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import uvloop
 
 from bench.load import Round, paced, request, saturate
-from bench.servers import PROJECT, PROTECTED, PUBLIC, api, bare, cores, free_port, started
+from bench.servers import PROJECT, PROTECTED, PUBLIC, api, bare, cores, started
 from bench.token_sets import AUDIENCE, RS256, Algorithm, TokenSets, other_keys
+from support.program import free_port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

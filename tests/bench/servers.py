@@ -54,12 +54,6 @@ def pin_to(core: int | None) -> None:
         os.sched_setaffinity(0, _ALL_CORES if core is None else {core})
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def api(port: int, issuer: str, audience: str, **environ: str) -> tuple[list[str], dict[str, str]]:
     """Return the command and the environment of this API, as production runs it."""
     return (

@@ -23,8 +23,9 @@ def leaves(tree: Any) -> list[float]:
 
 
 def test_every_row_is_measured_and_no_answer_is_unexpected(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # for this run's tokens and port alone
     plot, numbers = tmp_path / "curves.svg", tmp_path / "numbers.json"
     tiny = ["--quick", "--seconds", "0.05", "--rounds", "1", "--tokens", "20"]
     status = benchmark.main([*tiny, "--plot", str(plot), "--json", str(numbers)])

@@ -37,11 +37,11 @@ from bench.servers import (  # noqa: E402
     api,
     bare,
     cores,
-    free_port,
     pin_to,
     started,
 )
 from bench.token_sets import AUDIENCE, RS256, TokenSets  # noqa: E402
+from support.program import free_port  # noqa: E402
 
 _FASTAPI = ("fastapi>=0.115", "auth0-fastapi-api>=1.0.0b9", "uvicorn[standard]>=0.34")
 _BLACKSHEEP = ("blacksheep[full]>=2.3", "uvicorn[standard]>=0.34")
