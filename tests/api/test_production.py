@@ -22,7 +22,7 @@ from support.pages import PROJECT
 from support.program import ISSUER, ISSUER_PORT, PROTECTED, PUBLIC, READY, free_port, get, running
 from support.sockets import PATIENCE, app_with, connected, hello
 
-NEVER = 10 * PATIENCE  # seconds: a test that waits for so long fails
+NEVER = 3 * PATIENCE  # seconds: a test that waits for so long fails
 
 
 def send(number: signal.Signals) -> None:
