@@ -221,14 +221,14 @@ async def test_who_needs_the_issuer_while_it_is_off_is_led_to_its_switch(
 
 
 async def test_a_short_lived_token_is_renewed_in_its_last_third(walk: Walk) -> None:
-    await walk.stop_time()
+    await walk.page.clock.install()  # and let it run: the timer tells of a token that comes late
     await panel(walk, person=ADA)
     await walk.page.locator("#shortLived-switch").click()
     await walk.page.locator('#shortLived-state[data-state="short"]').wait_for()
     await walk.page.clock.run_for(2000)
     timer = walk.page.locator("details:has(.broken) [role=timer]", has_text=re.compile(r"\d"))
     [left] = re.findall(r"\d+", await timer.inner_text())
-    assert 20 < int(left) < 30
+    assert 10 < int(left) < 30  # not yet in its last third, however slow the machine is
     asked = walk.sandbox.issuer.requests["/oauth/token"]
     await walk.go("/admin")
     await walk.message()
