@@ -28,7 +28,7 @@ from .decorators import APPLICATION_IS_CLOSED
 from .marks import APPLICATION_MARK, POLICY, TOKEN_VALIDATOR, Policy, TokenUse, call
 from .metadata import serve_metadata
 from .protected_app import PROTECTION, Protection
-from .reading.awaiting import ENDED, await_token, awaiting, check_version, is_handshake
+from .reading.awaiting import await_token, awaiting, check_version, ended, is_handshake
 from .reading.body import RefusedByCheckError
 from .reading.certificates import ClientCertificate, of_connection
 from .reading.mounting import note_protecting
@@ -209,19 +209,18 @@ async def authenticate(request: web.Request, handler: "Handler") -> web.StreamRe
         answer = await call(handler, request)
         check_guarded(request, answer)
         return answer  # noqa: TRY300
-    except (web.HTTPOk, ConnectionError) as end:
-        if end not in ENDED:
+    except (AuthError, web.HTTPOk, ConnectionError) as error:
+        begun = ended(request, error)
+        if begun is not None:  # `auth.live` has told the client, and logged a refusal
+            return begun
+        if not isinstance(error, AuthError):
             raise
-        return ENDED[end]
-    except AuthError as refusal:
-        if refusal in ENDED:  # `auth.live` has logged it and told the client
-            return ENDED[refusal]
-        protection.note(request, refusal, handled=handled)
+        protection.note(request, error, handled=handled)
         check_nothing_sent(request)
-        if isinstance(refusal, RefusedByCheckError) and refusal.answer is not None:
-            raise refusal.answer from None
+        if isinstance(error, RefusedByCheckError) and error.answer is not None:
+            raise error.answer from None
         challenges, timing = protection.challenges_to(request), protection.validator.timing
-        return await refusal_answer(request, refusal, protection.refuse, challenges, timing)
+        return await refusal_answer(request, error, protection.refuse, challenges, timing)
 
 
 async def _admit(request: web.Request, host: str, protection: Protection) -> None:

@@ -13,7 +13,7 @@ from aiohttp import WSMsgType, hdrs, web
 
 from hello.auth.answers import is_client_gone
 from hello.auth.protection import ACCESS_TOKEN
-from hello.auth.reading.awaiting import ENDED, awaiting
+from hello.auth.reading.awaiting import awaiting, note_ended
 from hello.auth.unguarded import NOT_ENTERED, ONLY_CALLED
 from hello.tokens import (
     AuthError,
@@ -91,7 +91,7 @@ class Live(Generic[_R]):
         if self._request.method == hdrs.METH_HEAD:  # RFC 9110 §9.3.2: it has no content
             end = web.HTTPOk(headers=response.headers)
             if response.prepared:
-                ENDED[end] = response
+                note_ended(self._request, end, response)
             raise end
         if not response.prepared:
             await response.prepare(self._request)
@@ -131,7 +131,8 @@ class Live(Generic[_R]):
             raise self._error
         if isinstance(error, ConnectionError) and is_client_gone(self._request):
             gone = ClientGoneError(*error.args)
-            ENDED[gone] = self._response  # or aiohttp would log it as a failure of the handler
+            # Or aiohttp would log it as a failure of the handler.
+            note_ended(self._request, gone, self._response)
             raise gone from error
         if error is None and isinstance(self._response, LiveSocket):
             await self._politely(self._response.close(drain=False))
@@ -233,7 +234,7 @@ class Live(Generic[_R]):
         """Log a refusal, tell the client, and end the connection."""
         if not self._is_gone:
             self._credentials.protection.note(self._request, refusal, handled=True)
-        ENDED[refusal] = self._response
+        note_ended(self._request, refusal, self._response)
         # For a stream: aiohttp writes its end when the handler has returned.
         self._loop.call_later(_LEAVE_SECONDS, self._cut_off)
         await self._politely(say_end(self._request, self._response, refusal))

@@ -5,12 +5,15 @@ Then the handler runs before there is a token. Until `auth.live` has one, nothin
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from .fields import field_values
+
+if TYPE_CHECKING:
+    import asyncio
 
 TokenPlace = Literal["subprotocol", "message"]
 """Where else than in the header the token of a WebSocket may be."""
@@ -29,11 +32,9 @@ class Awaiting:
 
 _AWAITING = web.RequestKey("AWAITING", Awaiting)
 
-ENDED: WeakKeyDictionary[Exception, web.StreamResponse] = WeakKeyDictionary()
-"""What `auth.live` has raised after all was sent, and the response that this ends.
-
-If it is a refusal, it has been logged and told.
-"""
+# What `auth.live` has raised after all was sent. An application may raise one exception for many
+# requests, so it has the response of each. A request and its clones have one task.
+_ended = WeakKeyDictionary[Exception, dict["asyncio.Task[None]", web.StreamResponse]]()
 
 _SOCKET_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # RFC 6455 §4.1: 16 bytes in base64
 _VERSION = "13"
@@ -71,6 +72,16 @@ def _asks_for_socket(request: web.Request) -> bool:
 
 def _is_version_known(request: web.Request) -> bool:
     return [*field_values(request, hdrs.SEC_WEBSOCKET_VERSION)] == [_VERSION]
+
+
+def note_ended(request: web.Request, end: Exception, response: web.StreamResponse) -> None:
+    """Remember that all was sent before an exception is raised. A refusal was logged, too."""
+    _ended.setdefault(end, {})[request.task] = response
+
+
+def ended(request: web.Request, end: Exception) -> web.StreamResponse | None:
+    """Return the response that an exception ends, or None if `auth.live` has not ended any."""
+    return _ended[end].pop(request.task, None) if end in _ended else None
 
 
 def await_token(request: web.Request, who: object) -> None:
