@@ -103,6 +103,8 @@ async def end_after_trailers(request: web.Request, response: web.StreamResponse)
     """
     if hdrs.TRANSFER_ENCODING in request.headers:
         response.force_close()
+        # aiohttp has chosen the headers before, and the client has to know (RFC 9112 §9.6).
+        response.headers.setdefault(hdrs.CONNECTION, "close")
 
 
 def tell_nonce(

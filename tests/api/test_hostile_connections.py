@@ -17,7 +17,7 @@ from hello.responses import errors_as_json, security_headers
 from hello.sandbox.issuer import Issuer
 from support.sockets import connected, post, serving
 
-PATIENCE = 30  # seconds; no test takes that long unless it fails
+PATIENCE = 8  # seconds: less than the ten for which aiohttp waits for a body that nobody reads
 QUIET = 1  # seconds after which nothing more comes on a connection that stays open
 TELLTALE = b"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
 

@@ -88,6 +88,16 @@ async def test_the_connection_ends(
     assert answer.count(b"HTTP/1.1 ") <= 1
 
 
+@pytest.mark.parametrize("path", ["/any", "/streams", "/raises", "/nowhere"])
+async def test_the_client_is_told(port: int, path: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(chunked("X-Any: x", path, b"1\r\na\r\n"))
+    async with asyncio.timeout(30):
+        head = await reader.readuntil(b"\r\n\r\n")
+    assert head.lower().count(b"\r\nconnection: close\r\n") == 1
+    writer.close()
+
+
 async def test_other_requests_keep_their_connection(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(3):
