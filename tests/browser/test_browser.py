@@ -204,7 +204,8 @@ async def test_an_issuer_that_never_answers_is_waited_for_ten_seconds(walk: Walk
 async def test_an_answer_that_comes_a_little_after_its_page_is_heard(walk: Walk) -> None:
     async def answer_late(route: "Route") -> None:
         back = parse_qs(urlsplit(route.request.url).query)
-        said = {"error": "login_required", "state": back["state"][0]}
+        issuer = walk.sandbox.issuer.url
+        said = {"error": "login_required", "state": back["state"][0], "iss": issuer}
         message = json.dumps({"type": "authorization_response", "response": said})
         script = f"setTimeout(() => parent.postMessage({message}, '*'), 300)"
         await route.fulfill(content_type="text/html", body=f"<script>{script}</script>")
