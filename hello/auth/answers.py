@@ -73,7 +73,7 @@ async def refusal_answer(
         answer.headers.update(headers)
     if refusal.status == HTTPStatus.REQUEST_TIMEOUT:
         answer.force_close()
-    # Who raises one and the same refusal each time would keep the stacks of all times.
+    # An application may raise one object for many requests. It would keep the stacks of them all.
     refusal.__traceback__ = None
     return answer
 
@@ -103,7 +103,7 @@ async def end_after_trailers(request: web.Request, response: web.StreamResponse)
     """
     if hdrs.TRANSFER_ENCODING in request.headers:
         response.force_close()
-        # aiohttp has chosen the headers before, and the client has to know (RFC 9112 §9.6).
+        # aiohttp has already chosen the headers, and the client has to be told (RFC 9112 §9.6).
         response.headers.setdefault(hdrs.CONNECTION, "close")
 
 

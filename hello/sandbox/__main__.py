@@ -104,7 +104,8 @@ client asks for the API that it calls, at /authorize and at /oauth/token, with o
 
 {choices}
 
-A request with neither gets a token for the first audience that only the issuer can read (RFC 7662).
+A request with neither gets an opaque token for the first audience. Only the issuer can read it, and
+answers at its introspection endpoint what it grants (RFC 7662).
 """
 
 

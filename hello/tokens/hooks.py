@@ -121,9 +121,9 @@ async def ask(
 
 
 def _forget_earlier_calls(error: BaseException) -> None:
-    """Cut what a traceback has from earlier calls.
+    """Remove the earlier calls of a hook from a traceback.
 
-    A hook may raise one and the same object each time. It would keep the stacks of all times.
+    A hook may raise one object at many calls. It would keep the stacks of them all.
     """
     entry = error.__traceback__  # that of `ask`
     while entry is not None:

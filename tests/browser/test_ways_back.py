@@ -1,6 +1,8 @@
 """What does a person see when things take long, go wrong, or are done a second time?"""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -204,15 +206,22 @@ async def test_home_knows_which_permission_is_asked_for(browser: "Browser") -> N
             assert ("read:secrets" in text) is bool(permission)
 
 
-async def test_who_lacks_a_permission_is_told_which_and_can_be_somebody_else(
-    browser: "Browser",
-) -> None:
+@asynccontextmanager
+async def robin_at_admin(browser: "Browser") -> AsyncIterator[Walk]:
+    """Robin has logged in, and lacks the permission for the page."""
     async with (
         sandbox(admin_permission="read:admin-messages") as there,
         walking(browser, there) as walk,
     ):
         await walk.open("/admin")
         await walk.choose(ROBIN)
+        yield walk
+
+
+async def test_who_lacks_a_permission_is_told_which_and_can_be_somebody_else(
+    browser: "Browser",
+) -> None:
+    async with robin_at_admin(browser) as walk:
         lacking = await walk.page.get_by_test_id("lacking").inner_text()
         assert "read:admin-messages" in lacking
         await walk.page.locator(".place > .actions button").nth(1).click()
@@ -246,19 +255,14 @@ async def test_who_cancels_the_login_reads_what_that_means(walk: Walk) -> None:
 async def test_who_cancels_another_persons_login_is_told_who_one_still_is(
     browser: "Browser",
 ) -> None:
-    async with (
-        sandbox(admin_permission="read:admin-messages") as there,
-        walking(browser, there) as walk,
-    ):
-        await walk.open("/admin")
-        await walk.choose(ROBIN)
+    async with robin_at_admin(browser) as walk:
         await walk.page.locator(AGAIN + " + button").click()
         await walk.page.locator('button[name="cancel"]').click()
         assert "access_denied" in await walk.notice()
         await walk.logged_in()
         assert PEOPLE[ROBIN].name in await walk.page.locator(".place").inner_text()
         await walk.page.locator('.place a[href="/"]').click()
-        await walk.page.wait_for_url(f"{there.client}/")
+        await walk.page.wait_for_url(f"{walk.sandbox.client}/")
         assert all("403" in complaint for complaint in walk.complaints)
 
 

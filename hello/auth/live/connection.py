@@ -131,7 +131,7 @@ class Live(Generic[_R]):
             raise self._error
         if isinstance(error, ConnectionError) and is_client_gone(self._request):
             gone = ClientGoneError(*error.args)
-            # Or aiohttp would log it as a failure of the handler.
+            # Without this, aiohttp would log it as a failure of the handler.
             note_ended(self._request, gone, self._response)
             raise gone from error
         if error is None and isinstance(self._response, LiveSocket):

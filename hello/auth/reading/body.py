@@ -139,7 +139,7 @@ async def ask_check(check: Callable[..., Any], token: AccessToken, request: web.
         if error.status not in _OWN_ANSWERS:
             raise
         reason = Reason.BODY if _is_of_body(error, body, lent) else Reason.CHECK
-        # A check may raise one and the same object each time: it would keep the stacks of all.
+        # A check may raise one object for many requests. It would keep the stacks of them all.
         error.__traceback__ = None
         raise RefusedByCheckError(reason, error) from error
     except Exception as error:

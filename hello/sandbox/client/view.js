@@ -19,7 +19,7 @@ export function button(label, onclick, kind = "") {
   return el("button", { type: "button", class: kind || null, onclick }, label);
 }
 
-/** Words that tell apart things which look the same. Only who does not see the page needs them. */
+/** Words that tell apart things which look the same. Only people who do not see the page need them. */
 export function unseen(text) {
   return el("span", { class: "unseen" }, ` (${text})`);
 }

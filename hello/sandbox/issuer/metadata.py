@@ -39,7 +39,7 @@ def metadata_of(url: str, *, scopes: Collection[str], registration: bool) -> dic
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "claims_supported": _CLAIMS,
-        # OpenID Connect Discovery §3: without the second one, it would be true.
+        # A client takes the second one for true if it is missing (OpenID Connect Discovery §3).
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
         "claims_parameter_supported": False,

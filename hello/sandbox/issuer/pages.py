@@ -111,7 +111,7 @@ def message_page(
 ) -> web.Response:
     """Return a page with a message, for when the browser cannot be redirected to a client.
 
-    It has a link to `client_origin`, if that is given. Never give what a request contains.
+    It has a link to `client_origin`, if that is given. A request must have no say in it.
     """
     body = f"<p>{escape(text)}</p>"
     if client_origin is not None:
